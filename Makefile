@@ -1,0 +1,42 @@
+# Two commands: `make demo` (the main job on a real voice application) and `make test`.
+# Everything they need is installed here: python3, make, git and two registries are enough.
+SHELL := /bin/bash
+PYTHON ?= python3
+BIN := .venv/bin
+LIMIT := timeout --kill-after=30
+
+.PHONY: demo test setup setup-dev lock lint clean
+
+demo: setup
+	$(LIMIT) 3000 $(BIN)/vtool optimize fixtures/voice-app -o build/vtool/voice-app
+
+test: setup-dev
+	$(LIMIT) 4800 $(BIN)/python -m pytest
+
+setup: .venv/runtime.done
+setup-dev: .venv/dev.done
+
+.venv/bin/python:
+	$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("error: Python 3.11 or newer is needed\n hint: make PYTHON=python3.12 $(MAKECMDGOALS)")'
+	$(PYTHON) -m venv .venv
+
+.venv/runtime.done: requirements/runtime.txt pyproject.toml | .venv/bin/python
+	$(LIMIT) 1500 $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/runtime.txt
+	$(LIMIT) 300 $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	touch $@
+
+.venv/dev.done: requirements/dev.txt .venv/runtime.done
+	$(LIMIT) 1500 $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	touch $@
+
+# Writes the pinned requirements anew; needs uv (pip install uv).
+lock:
+	for set in "runtime build" "dev dev"; do set -- $$set; \
+	  uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	    --no-emit-find-links --no-annotate --no-header --extra voice --group $$2 pyproject.toml -o requirements/$$1.txt; done
+
+lint: setup-dev
+	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports
+
+clean:
+	rm -rf build dist .venv

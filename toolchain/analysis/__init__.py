@@ -1,0 +1,1 @@
+"""Pure functions of a graph: reachability, retained size, chains, compressed sizes."""

@@ -1,0 +1,1 @@
+"""Where work runs, and the cache of what was already done."""

@@ -1,0 +1,1 @@
+"""Runs a voice pipeline and measures it: scenarios, clocks, memory, quality."""

@@ -1,0 +1,1 @@
+"""From files to the graph: one file per kind of artifact."""

@@ -1,0 +1,49 @@
+"""The nouns of vtool: what an artifact, a graph, a finding, a measure and a verdict are."""
+
+from toolchain.ir.artifact import (
+    FILE_KINDS,
+    PART_KINDS,
+    Artifact,
+    ArtifactId,
+    Edge,
+    Kind,
+    Relation,
+    part_id,
+)
+from toolchain.ir.finding import Finding, Severity
+from toolchain.ir.graph import Graph
+from toolchain.ir.ledger import LedgerRow, Proof
+from toolchain.ir.measure import Budget, Machine, Measure, State, Verdict
+from toolchain.ir.report import ArtifactRow, FileRow, Report, Sizes, Stage
+from toolchain.ir.store import Digest, DirectoryStore, MemoryStore, Store, digest_of
+
+__all__ = [
+    "FILE_KINDS",
+    "PART_KINDS",
+    "Artifact",
+    "ArtifactId",
+    "ArtifactRow",
+    "Budget",
+    "Digest",
+    "DirectoryStore",
+    "Edge",
+    "FileRow",
+    "Finding",
+    "Graph",
+    "Kind",
+    "LedgerRow",
+    "Machine",
+    "Measure",
+    "MemoryStore",
+    "Proof",
+    "Relation",
+    "Report",
+    "Severity",
+    "Sizes",
+    "Stage",
+    "State",
+    "Store",
+    "Verdict",
+    "digest_of",
+    "part_id",
+]

@@ -1,0 +1,1 @@
+"""Where files come from: directories, archives, npm and PyPI packages, and their lock."""

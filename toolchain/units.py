@@ -1,0 +1,52 @@
+"""Numbers with units, and how they are written for people."""
+
+from __future__ import annotations
+
+from typing import NewType
+
+Bytes = NewType("Bytes", int)
+Milliseconds = NewType("Milliseconds", float)
+Seconds = NewType("Seconds", float)
+
+_STEP = 1000  # decimal units: what registries, browsers and disks print
+
+
+def show_bytes(count: int) -> str:
+    """Write a byte count with three significant digits and a decimal unit.
+
+    >>> show_bytes(2_327_524), show_bytes(999), show_bytes(-1_500)
+    ('2.33 MB', '999 B', '-1.50 kB')
+    """
+    value = float(count)
+    for unit in ("B", "kB", "MB", "GB"):
+        if abs(value) < _STEP or unit == "GB":
+            break
+        value /= _STEP
+    return f"{count} B" if unit == "B" else f"{_three_digits(value)} {unit}"
+
+
+def _three_digits(value: float) -> str:
+    size = abs(value)
+    return f"{value:.2f}" if size < 10 else f"{value:.1f}" if size < 100 else f"{value:.0f}"  # noqa: PLR2004 - powers of ten
+
+
+def show_share(part: float, whole: float) -> str:
+    """Write ``part`` of ``whole`` as a percentage; ``-`` where there is no whole.
+
+    >>> show_share(1, 8), show_share(1, 0)
+    ('12.5 %', '-')
+    """
+    return f"{100 * part / whole:.1f} %" if whole else "-"
+
+
+def show_quantity(value: float, unit: str) -> str:
+    """Write a measured value with its unit.
+
+    >>> show_quantity(4_000_000, "byte"), show_quantity(0.713, "ratio"), show_quantity(394.2, "ms")
+    ('4.00 MB', '71.3 %', '394 ms')
+    """
+    if unit == "byte":
+        return show_bytes(round(value))
+    if unit == "ratio":
+        return f"{100 * value:.1f} %"
+    return f"{_three_digits(value)} {unit}" if abs(value) < _STEP else f"{value:,.0f} {unit}"

@@ -1,0 +1,1 @@
+"""The stages of a voice application: VAD, STT, LLM and TTS on real models."""
