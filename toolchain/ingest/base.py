@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Literal, Protocol
 
 from toolchain.ir import ArtifactId, Kind, Relation
 from toolchain.units import Bytes
@@ -20,6 +20,11 @@ class Part:
     size: Bytes
 
 
+Form = Literal["import", "require", "url", "path", "library", "data"]
+"""How a target is written: an ES import, a CommonJS require, a URL relative to the file, a bare
+path or file name in a string, a native library's soname, a model's external data."""
+
+
 @dataclass(frozen=True, slots=True)
 class Reference:
     """Something a file mentions and may need; ``target`` is as written there.
@@ -30,6 +35,7 @@ class Reference:
 
     target: str
     relation: Relation
+    form: Form = "import"
     line: int = 0  # 1-based; 0 where a file has no lines
 
 
