@@ -1,0 +1,185 @@
+"""Writes the result: everything into a staging folder first, then one atomic exchange."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import errno
+import json
+import os
+import shutil
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from toolchain.errors import ConfigError, UnavailableError
+from toolchain.ir import ArtifactId, DirectoryStore, Graph, Relation
+
+MANIFEST = "vtool-manifest.json"
+_MANIFEST_VERSION = 1
+_STAGING = ".vtool-staging-"
+_RENAME_EXCHANGE = 2  # linux/fs.h
+_AT_FDCWD = -100  # fcntl.h
+
+
+def check_output(out: Path, project: Path | None) -> None:
+    """Refuse an output folder that would overwrite something that vtool did not write.
+
+    Errors:
+        ConfigError: ``out`` is a file, lies inside the input (or the input in it), or holds
+        anything but an earlier result of vtool.
+    """
+    here = out.resolve()
+    if project is not None:
+        there = project.resolve()
+        if here == there or there.is_relative_to(here):
+            raise ConfigError(
+                f"the output folder {out} holds the input", hint="choose another folder with -o"
+            )
+        if here.is_relative_to(there):
+            raise ConfigError(
+                f"the output folder {out} lies inside the input",
+                hint="choose a folder outside the project with -o",
+            )
+    if out.is_symlink() or (out.exists() and not out.is_dir()):
+        raise ConfigError(f"{out} is not a folder", hint="choose a new folder with -o")
+    if out.is_dir() and any(out.iterdir()) and not (out / MANIFEST).is_file():
+        raise ConfigError(
+            f"the output folder {out} is not empty and was not written by vtool",
+            hint="choose a new folder with -o, or empty this one",
+        )
+
+
+@contextlib.contextmanager
+def staging(out: Path) -> Iterator[Path]:
+    """Yield a new folder beside ``out``; on success it takes the place of ``out`` at once.
+
+    On any error the folder is removed and ``out`` stays as it was. What an earlier run left when
+    it was killed is removed first.
+    """
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        _remove_leftovers(out)
+        folder = out.parent / f"{_STAGING}{out.name}-{os.getpid()}"
+        folder.mkdir()
+        try:
+            yield folder
+            _exchange(folder, out)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+    except OSError as error:
+        if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES}:
+            raise UnavailableError(
+                f"cannot write to {out}: {error.strerror}",
+                hint="free some space or choose another folder with -o; the old result is untouched",
+            ) from error
+        raise
+
+
+def write(
+    graph: Graph, store: DirectoryStore, folder: Path, renames: Mapping[ArtifactId, ArtifactId]
+) -> dict[ArtifactId, Path]:
+    """Write all files of ``graph`` and their encodings below ``folder``, and the manifest.
+
+    Returns the path of every file by its id.
+    """
+    encodings: dict[ArtifactId, list[ArtifactId]] = {}
+    for edge in sorted(graph.edges):
+        if edge.relation is Relation.ENCODES:
+            encodings.setdefault(edge.target, []).append(edge.source)
+    paths = {}
+    rows = []
+    for name, artifact in graph.files.items():
+        paths[name] = _copy(store, artifact.digest, folder / name)
+        siblings = []
+        for other in encodings.get(name, []):
+            _copy(store, graph.artifacts[other].digest, folder / other)
+            siblings.append({"id": other, "size": graph.artifacts[other].size})
+        rows.append(
+            {
+                "id": name,
+                "kind": artifact.kind,
+                "sha256": artifact.digest,
+                "size": artifact.size,
+                "encodings": siblings,
+            }
+        )
+    manifest = {
+        "manifest_version": _MANIFEST_VERSION,
+        "files": rows,
+        "roots": sorted(graph.roots),
+        "renamed": dict(sorted(renames.items())),
+    }
+    (folder / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", "utf-8")
+    return paths
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write ``text`` to ``path`` so that a reader sees the old file or the new one."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f".{path.name}-{os.getpid()}")
+        try:
+            temporary.write_text(text, "utf-8")
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        raise UnavailableError(
+            f"cannot write {path}: {error.strerror}", hint="choose another place for the file"
+        ) from error
+
+
+def _copy(store: DirectoryStore, digest: str, target: Path) -> Path:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    source = store.path(digest)  # type: ignore[arg-type]  # a Digest
+    shutil.copyfile(source, target)
+    if os.access(source, os.X_OK):
+        target.chmod(0o755)
+    return target
+
+
+def _exchange(new: Path, out: Path) -> None:
+    """Put ``new`` in the place of ``out``; the old result is left under the name of ``new``."""
+    if not out.exists():
+        new.rename(out)
+        return
+    if not _exchange_at_once(new, out):
+        aside = out.with_name(f"{_STAGING}{out.name}-old")
+        out.rename(aside)  # systems without an exchange: a kill between these two lines
+        new.rename(out)  # leaves the old result under the name `aside`, never half of one
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def _exchange_at_once(new: Path, out: Path) -> bool:
+    if sys.platform != "linux":
+        return False
+    rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    if rename is None:
+        return False
+    names = (os.fsencode(new), os.fsencode(out))
+    return bool(rename(_AT_FDCWD, names[0], _AT_FDCWD, names[1], _RENAME_EXCHANGE) == 0)
+
+
+def _remove_leftovers(out: Path) -> None:
+    for old in out.parent.glob(f"{_STAGING}{out.name}-*"):
+        owner = old.name.rpartition("-")[2]
+        if owner.isdigit() and _alive(int(owner)):
+            raise ConfigError(
+                f"another vtool (process {owner}) is writing to {out}",
+                hint="wait until it is done or choose another folder with -o",
+            )
+        if owner == "old" and not out.exists():
+            old.rename(out)
+            continue
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def _alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return process != os.getpid()

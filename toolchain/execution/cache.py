@@ -1,0 +1,122 @@
+"""What was already done: small documents by the digest of everything they depend on."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import json
+import tempfile
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import PackageNotFoundError, requires, version
+from pathlib import Path
+from typing import Any
+
+from toolchain.ir import Digest, digest_of
+from toolchain.tables import dump
+
+
+@dataclass(frozen=True)
+class ActionCache:
+    """A folder of JSON documents. An entry appears by atomic rename; a broken one counts as none."""
+
+    root: Path
+
+    def get(self, key: Digest) -> Any:  # noqa: ANN401 - JSON
+        """Return the document under ``key``, or None."""
+        try:
+            return json.loads(self._path(key).read_bytes())
+        except (OSError, ValueError):
+            return None
+
+    def put(self, key: Digest, document: object) -> None:
+        """Keep ``document`` under ``key``; a full disk only costs the next run its cache."""
+        path = self._path(key)
+        text = json.dumps(dump(document), separators=(",", ":"))
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.NamedTemporaryFile(
+                "w", dir=path.parent, prefix=".put-", delete=False, encoding="utf-8"
+            ) as out:
+                name = Path(out.name)
+                try:
+                    out.write(text)
+                    out.flush()
+                    name.replace(path)
+                except OSError:
+                    name.unlink(missing_ok=True)
+        except OSError:
+            return
+
+    def _path(self, key: Digest) -> Path:
+        return self.root / key[:2] / f"{key[2:]}.json"
+
+
+def action_key(action: str, *inputs: object) -> Digest:
+    """Return the key of ``action`` on ``inputs`` (anything JSON can say)."""
+    return digest_of(json.dumps([action, dump(inputs)], sort_keys=True).encode())
+
+
+@cache
+def source_digest(module: str) -> Digest:
+    """Return a digest of a module's source, of all of vtool it imports, and of the libraries.
+
+    So a cached result is used only while the code that made it is unchanged: an edit in
+    ``formats/wasm.py`` forgets what ``passes/strip_wasm.py`` did, and nothing else.
+    """
+    sources = {}
+    todo = [module]
+    while todo:
+        name = todo.pop()
+        if name in sources:
+            continue
+        text = _source(name)
+        sources[name] = digest_of(text.encode())
+        if name.split(".")[0] in {"toolchain", module.split(".")[0]}:
+            todo += [n for n in _imports(name, text) if n not in sources]
+    return digest_of(json.dumps([sorted(sources.items()), library_versions()]).encode())
+
+
+@cache
+def library_versions() -> tuple[tuple[str, str], ...]:
+    """Return name and version of every library vtool needs to run."""
+    found = {}
+    for line in requires("voice-toolchain") or []:
+        if "extra ==" in line:
+            continue
+        name = line.split(";")[0].split("[")[0]
+        for mark in "<>=!~ ":
+            name = name.split(mark)[0]
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "absent"
+    return tuple(sorted(found.items()))
+
+
+@cache
+def _source(module: str) -> str:
+    spec = importlib.util.find_spec(module)
+    if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
+        return ""
+    return Path(spec.origin).read_text("utf-8")
+
+
+def _imports(module: str, text: str) -> list[str]:
+    """Return the modules of the same top package that ``text`` imports."""
+    top = module.split(".")[0]
+    found = []
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Import):
+            found += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            found.append(node.module)
+            found += [f"{node.module}.{a.name}" for a in node.names if _is_module(node.module, a.name)]
+    return [n for n in found if n.split(".")[0] == top]
+
+
+def _is_module(package: str, name: str) -> bool:
+    if package.split(".")[0] != "toolchain":
+        return False
+    folder = Path(__file__).parent.parent.joinpath(*package.split(".")[1:])
+    return (folder / f"{name}.py").exists() or (folder / name / "__init__.py").exists()

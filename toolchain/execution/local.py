@@ -1,0 +1,167 @@
+"""A pool of worker processes on this machine that survives the death of any of them."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from typing import Any, TypeVar
+
+from toolchain.errors import ToolError, VtoolError
+from toolchain.execution.base import Outcome
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+_CLOSING_SECONDS = 5  # a worker that does not leave by itself in this time is killed
+
+
+def available_cores() -> int:
+    """Return the cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@dataclass
+class _Worker:
+    """A process, the pipe to it, and what it works on."""
+
+    process: BaseProcess
+    pipe: Connection
+    index: int | None = None
+    until: float = 0.0
+
+
+@dataclass(frozen=True)
+class LocalPool:
+    """Runs items in up to ``workers`` processes, each item at most ``item_seconds`` long.
+
+    Even a single item runs in a worker: it may crash, and it must not take vtool with it.
+    """
+
+    workers: int = 0  # 0: one for each core
+    item_seconds: float = 900.0  # the longest pass on a 100 MB model takes about one minute
+
+    def run(
+        self, function: Callable[[Item], Result], items: Sequence[Item]
+    ) -> Iterator[Outcome[Result]]:
+        """Yield one outcome for every item, as they are done."""
+        count = min(self.workers or available_cores(), len(items))
+        if count == 0:
+            return
+        pool: list[_Worker] = []
+        waiting = list(reversed(range(len(items))))
+        context = multiprocessing.get_context("spawn" if sys.platform == "win32" else "forkserver")
+        try:
+            while waiting or any(w.index is not None for w in pool):
+                while waiting and len(pool) < count:
+                    pool.append(_start(context, function))
+                for worker in pool:
+                    if worker.index is None and waiting:
+                        worker.index = waiting.pop()
+                        worker.until = time.monotonic() + self.item_seconds
+                        with contextlib.suppress(OSError):  # it died: found by its sentinel below
+                            worker.pipe.send(items[worker.index])
+                yield from _collect(pool, self.item_seconds)
+        finally:
+            _close(pool)
+
+
+def _start(context: Any, function: Callable[[Any], Any]) -> _Worker:  # noqa: ANN401 - a multiprocessing context
+    ours, theirs = context.Pipe()
+    process = context.Process(target=_serve, args=(theirs, function), daemon=True)
+    process.start()
+    theirs.close()
+    return _Worker(process, ours)
+
+
+def _collect(pool: list[_Worker], limit: float) -> Iterator[Outcome[Any]]:
+    """Wait for news, yield what arrived, and remove workers that died or took too long."""
+    busy = [w for w in pool if w.index is not None]
+    patience = max(0.0, min(w.until for w in busy) - time.monotonic())
+    ready = set(wait([*(w.pipe for w in busy), *(w.process.sentinel for w in busy)], patience))
+    for worker in busy:
+        index = worker.index
+        if index is None:
+            continue
+        outcome: Outcome[Any] | None = None
+        if worker.pipe in ready:
+            outcome = _received(worker, index)
+        elif worker.process.sentinel in ready:
+            outcome = Outcome(index, error=_died(worker.process))
+        elif time.monotonic() >= worker.until:
+            outcome = Outcome(
+                index,
+                error=ToolError(
+                    f"the work took longer than {limit:.0f} s and was stopped",
+                    hint="the file may be damaged; leave it out or raise the limit",
+                ),
+            )
+        if outcome is None:
+            continue
+        overdue = worker.pipe not in ready and time.monotonic() >= worker.until
+        if overdue or not worker.process.is_alive():
+            pool.remove(worker)
+            _close([worker])
+        worker.index = None
+        yield outcome
+
+
+def _received(worker: _Worker, index: int) -> Outcome[Any]:
+    try:
+        value, error = worker.pipe.recv()
+    except (EOFError, OSError):
+        worker.process.join(_CLOSING_SECONDS)
+        return Outcome(index, error=_died(worker.process))
+    return Outcome(index, value, error)
+
+
+def _died(process: BaseProcess) -> ToolError:
+    process.join(_CLOSING_SECONDS)
+    code = process.exitcode
+    how = f"signal {signal.Signals(-code).name}" if code is not None and code < 0 else f"exit code {code}"
+    return ToolError(
+        f"the worker process died ({how})",
+        hint="a native library crashed on this file or memory ran out; the file is left as it was",
+    )
+
+
+def _close(pool: list[_Worker]) -> None:
+    for worker in pool:
+        worker.pipe.close()  # an idle worker reads the end and leaves
+        if worker.index is not None or worker.process.is_alive():
+            worker.process.terminate()
+    for worker in pool:
+        worker.process.join(_CLOSING_SECONDS)
+        if worker.process.is_alive():
+            worker.process.kill()
+            worker.process.join(_CLOSING_SECONDS)
+
+
+def _serve(pipe: Connection, function: Callable[[Any], Any]) -> None:
+    """Run in the worker: items in, outcomes out, until the pipe closes."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's business
+    with contextlib.suppress(EOFError, OSError, BrokenPipeError):
+        while True:
+            item = pipe.recv()
+            try:
+                answer = (function(item), None)
+            except VtoolError as error:
+                answer = (None, error)
+            except Exception as error:  # noqa: BLE001 - a bug in a pass fails its artifact, with its place
+                place = traceback.extract_tb(error.__traceback__)[-1]
+                answer = (
+                    None,
+                    ToolError(
+                        f"{type(error).__name__}: {error} ({place.name}, line {place.lineno})",
+                        hint="this is a defect of vtool or of the plug-in: please report it",
+                    ),
+                )
+            pipe.send(answer)

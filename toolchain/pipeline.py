@@ -1,0 +1,316 @@
+"""Runs passes: each result is proved before it is kept, cached by content, and booked in the ledger."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+from toolchain import plugins
+from toolchain.analysis.packages import package_of
+from toolchain.errors import InputError, PassError
+from toolchain.execution.base import Executor
+from toolchain.execution.cache import ActionCache, action_key, source_digest
+from toolchain.ir import (
+    Artifact,
+    ArtifactId,
+    Digest,
+    DirectoryStore,
+    Edge,
+    Graph,
+    Kind,
+    LedgerRow,
+    Proof,
+    Relation,
+)
+from toolchain.passes.base import ArtifactPass, GraphPass
+from toolchain.progress import SILENT, Progress
+from toolchain.rulebook import Step, build_pass
+from toolchain.units import Bytes, Seconds
+
+_UNCHANGED = "nothing to do"
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a pipeline made of a graph."""
+
+    graph: Graph
+    ledger: tuple[LedgerRow, ...]
+    renames: Mapping[ArtifactId, ArtifactId]  # input id -> output id, where a pass changed it
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """Everything that running passes needs; one value for a whole run."""
+
+    store: DirectoryStore
+    cache: ActionCache
+    executor: Executor
+    progress: Progress = SILENT
+
+    def run(self, graph: Graph, steps: Sequence[Step]) -> Result:
+        """Apply ``steps`` to the files of ``graph``, in order.
+
+        Errors:
+            PassError: a pass returned an invalid graph, or the ledger does not add up.
+            InputError: a pass over the whole graph cannot work on what it was given.
+        """
+        before = graph = graph.without_parts()
+        ledger: list[LedgerRow] = []
+        renames: dict[ArtifactId, ArtifactId] = {}
+        for number, step in enumerate(steps):
+            self.progress.update(f"pass {step.run}", number, len(steps))
+            made = build_pass(step.run, step.options)
+            if isinstance(made, ArtifactPass):
+                after, rows, names = self._each(graph, step, made)
+            elif isinstance(made, GraphPass):
+                after, rows, names = *self._whole(graph, step, made), {}
+            else:
+                raise PassError(f"the pass {step.run!r} is of no known kind")
+            if problems := after.problems():
+                raise PassError(f"the pass {step.run!r} broke the graph: {problems[0]}")
+            if sum(r.saved for r in rows) != graph.delivered - after.delivered:
+                raise PassError(f"the ledger of {step.run!r} does not add up")
+            renames = {**{o: names.get(n, n) for o, n in renames.items()}, **_new(names, renames)}
+            ledger += rows
+            graph = after
+        self.progress.update("passes", len(steps), len(steps))
+        if sum(r.saved for r in ledger) != before.delivered - graph.delivered:
+            raise PassError("the ledger does not add up")
+        return Result(graph, tuple(ledger), renames)
+
+    def _each(
+        self, graph: Graph, step: Step, made: ArtifactPass
+    ) -> tuple[Graph, list[LedgerRow], dict[ArtifactId, ArtifactId]]:
+        """Run an artifact pass on every file it is for, in parallel."""
+        chosen = [
+            a for a in graph.files.values() if a.kind in made.kinds and _matches(a.id, step.match)
+        ]
+        works = {a.id: self._work(step, made, a) for a in chosen}
+        outcomes = self._run(step.run, works)
+        rows, changed = [], []
+        names: dict[ArtifactId, ArtifactId] = {}
+        for artifact in chosen:
+            outcome = outcomes[artifact.id]
+            rows.append(_row(step.run, artifact, outcome))
+            if not outcome.kept:
+                continue
+            kind = made.produces or artifact.kind
+            changed.append(Artifact(artifact.id, kind, outcome.digest, outcome.size))
+            if (name := made.rename(artifact.id)) != artifact.id:
+                names[artifact.id] = name
+        return graph.with_artifacts(changed).renamed(names), rows, names
+
+    def _work(self, step: Step, made: ArtifactPass, artifact: Artifact) -> _Work:
+        key = action_key(
+            "pass", *_code(step.run, made.proof), dict(step.options), artifact.digest
+        )
+        path = self.store.path(artifact.digest)
+        return _Work(key, step.run, dict(step.options), str(path), str(self.store.root))
+
+    def _run(self, name: str, works: Mapping[ArtifactId, _Work]) -> dict[ArtifactId, _Outcome]:
+        """Answer each work from the cache, or in the executor."""
+        done: dict[ArtifactId, _Outcome] = {}
+        todo: list[ArtifactId] = []
+        for artifact, work in works.items():
+            cached = self.cache.get(work.key)
+            if cached is not None and (not cached["kept"] or cached["digest"] in self.store):
+                done[artifact] = _Outcome.of(cached, cached=True)
+            else:
+                todo.append(artifact)
+        for outcome in self.executor.run(rewrite, [works[a] for a in todo]):
+            artifact = todo[outcome.index]
+            if outcome.value is not None:
+                done[artifact] = outcome.value
+                self.cache.put(works[artifact].key, asdict(outcome.value))
+            else:
+                done[artifact] = _failed(name, str(outcome.error))
+            self.progress.update(f"pass {name}", len(done), len(works))
+        return done
+
+    def _whole(self, graph: Graph, step: Step, made: GraphPass) -> tuple[Graph, list[LedgerRow]]:
+        """Run a pass over the whole graph, or take its result from the cache."""
+        start = time.perf_counter()
+        key = action_key("pass", *_code(step.run, made.proof), dict(step.options), _packed(graph))
+        cached = self.cache.get(key)
+        if cached is not None:
+            after = _unpacked(cached["graph"])
+            if all(a.digest in self.store for a in after.artifacts.values() if a.size):
+                proof = Proof(**cached["proof"])
+                seconds = Seconds(cached["seconds"])
+                return after, _rows(step.run, graph, after, _Booking(proof, seconds, cached=True))
+        after = made.apply(graph, self.store)
+        proof = plugins.find("verify", made.proof).prove(graph, after, self.store)
+        seconds = Seconds(round(time.perf_counter() - start, 3))
+        if not proof.holds:
+            row = LedgerRow(step.run, "*", graph.delivered, graph.delivered, seconds, proof, kept=False)
+            return graph, [row]
+        document = {"graph": _packed(after), "proof": asdict(proof), "seconds": seconds}
+        self.cache.put(key, document)
+        return after, _rows(step.run, graph, after, _Booking(proof, seconds, cached=False))
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """One file for one pass, as a worker gets it."""
+
+    key: Digest
+    step: str
+    options: dict[str, Any]
+    path: str
+    store: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    """What became of one file."""
+
+    kept: bool
+    digest: Digest
+    size: Bytes
+    seconds: Seconds
+    proof: Proof
+    cached: bool = False
+
+    @classmethod
+    def of(cls, document: dict[str, Any], *, cached: bool) -> _Outcome:
+        return cls(**{**document, "proof": Proof(**document["proof"]), "cached": cached})
+
+
+def rewrite(work: _Work) -> _Outcome:
+    """Rewrite one file and prove the result; runs in a worker process."""
+    start = time.perf_counter()
+    made = build_pass(work.step, work.options)
+    assert isinstance(made, ArtifactPass)  # noqa: S101 - for the type checker; the caller chose it
+    before = Path(work.path).read_bytes()
+    store = DirectoryStore(Path(work.store))
+    try:
+        after = made.rewrite(before)
+    except InputError as error:
+        return replace(_failed(made.proof, str(error)), seconds=_since(start))
+    if after == before:
+        return replace(_failed(made.proof, _UNCHANGED, holds=True), seconds=_since(start))
+    if len(after) >= len(before) and not made.pays_in_bytes:
+        why = f"dropped: {len(after) - len(before)} bytes larger than its input"
+        return replace(_failed(made.proof, why, holds=True), seconds=_since(start))
+    options = {**asdict(made), **work.options}
+    proof = plugins.find("verify", made.proof).prove(before, after, options)
+    if not proof.holds:
+        return replace(_failed(made.proof, ""), proof=proof, seconds=_since(start))
+    return _Outcome(
+        kept=True,
+        digest=store.put(after),
+        size=Bytes(len(after)),
+        seconds=_since(start),
+        proof=proof,
+    )
+
+
+def _failed(proof: str, why: str, *, holds: bool = False) -> _Outcome:
+    return _Outcome(
+        kept=False,
+        digest=Digest(""),
+        size=Bytes(0),
+        seconds=Seconds(0),
+        proof=Proof(proof, holds, why),
+    )
+
+
+def _since(start: float) -> Seconds:
+    return Seconds(round(time.perf_counter() - start, 3))
+
+
+def _matches(name: ArtifactId, globs: Iterable[str]) -> bool:
+    return any(fnmatchcase(name, g) for g in globs)
+
+
+def _code(name: str, proof: str) -> tuple[str, str]:
+    return (
+        source_digest(plugins.find("passes", name).__name__),
+        source_digest(plugins.find("verify", proof).__name__),
+    )
+
+
+def _new(
+    names: Mapping[ArtifactId, ArtifactId], renames: Mapping[ArtifactId, ArtifactId]
+) -> dict[ArtifactId, ArtifactId]:
+    return {old: new for old, new in names.items() if old not in renames.values()}
+
+
+def _row(name: str, artifact: Artifact, outcome: _Outcome) -> LedgerRow:
+    after = outcome.size if outcome.kept else artifact.size
+    return LedgerRow(
+        name,
+        artifact.id,
+        artifact.size,
+        after,
+        outcome.seconds,
+        outcome.proof,
+        kept=outcome.kept,
+        cached=outcome.cached,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Booking:
+    proof: Proof
+    seconds: Seconds
+    cached: bool
+
+
+def _rows(name: str, before: Graph, after: Graph, booking: _Booking) -> list[LedgerRow]:
+    """Return one row per package whose delivered bytes changed; the seconds stand on the first."""
+    old, new = _by_package(before), _by_package(after)
+    changed = [p for p in sorted({*old, *new}) if old.get(p, 0) != new.get(p, 0)]
+    proof = booking.proof
+    if not changed:
+        detail = _UNCHANGED if after == before else proof.detail
+        row = LedgerRow(name, "*", before.delivered, after.delivered, booking.seconds, proof)
+        kept = after != before
+        return [replace(row, proof=replace(proof, detail=detail), kept=kept, cached=booking.cached)]
+    return [
+        LedgerRow(
+            name,
+            package,
+            Bytes(old.get(package, 0)),
+            Bytes(new.get(package, 0)),
+            booking.seconds if package == changed[0] else Seconds(0),
+            proof,
+            cached=booking.cached,
+        )
+        for package in changed
+    ]
+
+
+def _by_package(graph: Graph) -> dict[str, int]:
+    """Return the delivered bytes of each package."""
+    least = {i: a.size for i, a in graph.files.items()}
+    for edge in graph.edges:
+        if edge.relation is Relation.ENCODES and edge.target in least:
+            least[edge.target] = min(least[edge.target], graph.artifacts[edge.source].size)
+    packages: dict[str, int] = {}
+    for name, size in least.items():
+        packages[package_of(name)] = packages.get(package_of(name), 0) + size
+    return packages
+
+
+def _packed(graph: Graph) -> list[Any]:
+    """Return a graph as JSON data in a fixed order: its identity, and how the cache keeps it."""
+    return [
+        [[a.id, a.kind, a.digest, a.size] for _, a in sorted(graph.artifacts.items())],
+        [[e.source, e.target, e.relation] for e in sorted(graph.edges)],
+        sorted(graph.roots),
+    ]
+
+
+def _unpacked(document: Any) -> Graph:  # noqa: ANN401 - JSON
+    artifacts, edges, roots = document
+    return Graph(
+        {ArtifactId(i): Artifact(ArtifactId(i), Kind(k), Digest(d), Bytes(s)) for i, k, d, s in artifacts},
+        frozenset(Edge(ArtifactId(s), ArtifactId(t), Relation(r)) for s, t, r in edges),
+        frozenset(ArtifactId(r) for r in roots),
+    )
