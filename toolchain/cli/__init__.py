@@ -1,1 +1,98 @@
 """The command line: one file per command; arguments -> library -> text -> exit code."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import signal
+import sys
+from types import FrameType
+from typing import Any, NoReturn
+
+import click
+import typer
+
+from toolchain import __version__
+from toolchain.errors import EXIT_INTERRUPTED, VtoolError
+
+COMMANDS = ("analyze", "optimize", "run", "gate", "why", "explain", "report", "lock")
+
+_EPILOG = "Exit codes: 0 met, 1 budget broken, 2 request wrong, 3 input wrong, 4 vtool failed, 5 inconclusive."
+
+
+def _version(value: bool) -> None:  # noqa: FBT001 - typer calls it with the flag's value
+    if value:
+        typer.echo(f"vtool {__version__}")
+        raise typer.Exit
+
+
+def _root(
+    version: bool = typer.Option(  # noqa: FBT001 - typer declares options as defaults
+        False,  # noqa: FBT003 - the flag's default
+        "--version",
+        callback=_version,
+        is_eager=True,
+        help="Print the version and exit.",
+    ),
+) -> None:
+    """The compiler for shipping voice AI: analyze, shrink, prove, measure, gate."""
+
+
+def application() -> typer.Typer:
+    """Return the command line with every command of ``COMMANDS``."""
+    app = typer.Typer(
+        name="vtool",
+        no_args_is_help=True,
+        add_completion=False,
+        rich_markup_mode="rich",
+        epilog=_EPILOG,
+        pretty_exceptions_enable=False,
+    )
+    app.callback(epilog=_EPILOG)(_root)
+    for name in COMMANDS:
+        module = importlib.import_module(f"toolchain.cli.{name}")
+        app.command(name, no_args_is_help=True)(getattr(module, name))
+    return app
+
+
+def main() -> NoReturn:
+    """Run vtool; every error becomes one ``error:`` line, one ``hint:`` line and an exit code."""
+    signal.signal(signal.SIGTERM, _interrupt)  # a polite end cleans up like Ctrl-C
+    try:
+        code = typer.main.get_command(application())(standalone_mode=False)
+    except VtoolError as error:
+        _say(str(error), error.hint)
+        code = error.exit_code
+    except click.exceptions.NoArgsIsHelpError as error:
+        typer.echo(error.format_message(), err=True)
+        code = 2
+    except click.ClickException as error:
+        _say(error.format_message(), _usage_hint(error))
+        code = 2
+    except (KeyboardInterrupt, click.exceptions.Abort):
+        _say("interrupted", "nothing was changed; run the same command again")
+        code = EXIT_INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader has gone
+        code = 0
+    except Exception as error:  # noqa: BLE001 - no traceback reaches a user
+        if os.environ.get("VTOOL_DEBUG"):
+            raise
+        _say(f"{type(error).__name__}: {error}", "a defect of vtool; VTOOL_DEBUG=1 shows where")
+        code = VtoolError.exit_code
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _interrupt(_signal: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _usage_hint(error: Any) -> str:  # noqa: ANN401 - click's errors, some with a context
+    context = getattr(error, "ctx", None)
+    return f"see `{context.command_path if context else 'vtool'} --help`"
+
+
+def _say(error: str, hint: str) -> None:
+    print(f"error: {' '.join(error.split())}", file=sys.stderr)  # noqa: T201 - the one place for errors
+    if hint:
+        print(f" hint: {' '.join(hint.split())}", file=sys.stderr)  # noqa: T201 - the one place for errors

@@ -1,0 +1,51 @@
+"""Sessions for developers: ``nox`` runs lint, types, tests and wheel; ``nox -s bench`` measures."""
+
+import nox
+
+nox.options.sessions = ["lint", "types", "tests", "wheel"]
+nox.options.reuse_existing_virtualenvs = True
+nox.options.error_on_external_run = True
+
+
+def _install(session: nox.Session) -> None:
+    session.install("--require-hashes", "-r", "requirements/dev.txt")
+    session.install("--no-deps", "--no-build-isolation", "--editable", ".")
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """All ruff rules, formatting, and the layers of the house."""
+    _install(session)
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+    session.run("lint-imports")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Check types with mypy, strict."""
+    _install(session)
+    session.run("mypy")
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Run the whole suite; arguments after ``--`` go to pytest."""
+    _install(session)
+    session.run("pytest", *session.posargs)
+
+
+@nox.session
+def wheel(session: nox.Session) -> None:
+    """Build the wheel, install it alone, and use it away from the checkout."""
+    session.install("--require-hashes", "-r", "requirements/dev.txt")
+    out = session.create_tmp()
+    session.run("python", "-m", "build", "--wheel", "--no-isolation", "--outdir", out)
+    session.run("python", "tests/wheel_works.py", out)
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Measure against peers, interleaved, on the reference application."""
+    _install(session)
+    session.run("python", "benchmarks/analysis.py", *session.posargs)

@@ -1,0 +1,95 @@
+"""How commands talk: progress on standard error, results on standard output, ``--json`` anywhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from toolchain.progress import Progress
+from toolchain.units import show_bytes
+
+JsonOption = Annotated[
+    str | None,
+    typer.Option(
+        "--json",
+        metavar="PATH",
+        help="Write the result as JSON; - is standard output, then nothing else is printed there.",
+    ),
+]
+JobsOption = Annotated[
+    int, typer.Option("--jobs", "-j", min=0, help="Worker processes; 0 is one for each core.")
+]
+
+_PLAIN_SECONDS = 5.0  # a log wants a sign of life, not a film
+
+
+class _Plain:
+    """Progress as lines, for logs: the first, the last, and one every few seconds between."""
+
+    def __init__(self) -> None:
+        self._last: dict[str, float] = {}
+
+    def update(self, what: str, done: int, total: int, unit: str = "") -> None:
+        """Print a line if it is time for one."""
+        now = time.monotonic()
+        last = self._last.get(what)
+        if (last is None or now - last >= _PLAIN_SECONDS or done >= total) and not (
+            last == float("inf")
+        ):
+            amount = f"{show_bytes(done)} of {show_bytes(total)}" if unit else f"{done} of {total}"
+            print(f"{what}: {amount}", file=sys.stderr, flush=True)  # noqa: T201 - the terminal
+            self._last[what] = float("inf") if done >= total else now
+
+
+class _Bars:
+    """Progress as bars, for a terminal."""
+
+    def __init__(self, bars: Any) -> None:  # noqa: ANN401 - rich.progress.Progress, imported late
+        self._bars = bars
+        self._tasks: dict[str, Any] = {}
+
+    def update(self, what: str, done: int, total: int, unit: str = "") -> None:
+        """Move the bar of ``what``."""
+        if what not in self._tasks:
+            self._tasks[what] = self._bars.add_task(what, total=total, amount="")
+        amount = f"{show_bytes(done)} of {show_bytes(total)}" if unit else f"{done}/{total}"
+        self._bars.update(self._tasks[what], completed=done, total=total, amount=amount)
+
+
+@contextmanager
+def progress() -> Iterator[Progress]:
+    """Yield a progress that suits standard error: bars on a terminal, else plain lines."""
+    if not sys.stderr.isatty():
+        yield _Plain()
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Bars
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        TextColumn("{task.fields[amount]}"),
+        TimeElapsedColumn(),
+    )
+    with Bars(*columns, console=Console(stderr=True), transient=True) as bars:
+        yield _Bars(bars)
+
+
+def write_json(text: str, target: str | None) -> bool:
+    """Write ``text`` to ``target``; return whether standard output is taken by it."""
+    if target is None:
+        return False
+    if target == "-":
+        typer.echo(text, nl=not text.endswith("\n"))
+        return True
+    from toolchain.emit import write_atomically
+
+    write_atomically(Path(target), text if text.endswith("\n") else text + "\n")
+    return False

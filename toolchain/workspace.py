@@ -1,0 +1,35 @@
+"""What every command needs to work: the cache folder, the store, the executor, the progress."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from toolchain.execution.cache import ActionCache
+from toolchain.execution.local import LocalPool
+from toolchain.ir import DirectoryStore
+from toolchain.progress import SILENT, Progress
+from toolchain.sources.cache import cache_folder
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """One run's tools; nothing in it knows a project."""
+
+    root: Path
+    store: DirectoryStore
+    cache: ActionCache
+    executor: LocalPool
+    progress: Progress = SILENT
+
+    @classmethod
+    def open(cls, *, jobs: int = 0, progress: Progress = SILENT) -> Workspace:
+        """Return the workspace in the user's cache folder; ``jobs`` 0 is one for each core."""
+        root = cache_folder()
+        return cls(
+            root,
+            DirectoryStore(root / "store"),
+            ActionCache(root / "actions"),
+            LocalPool(workers=jobs),
+            progress,
+        )
