@@ -1,0 +1,117 @@
+"""What a WebAssembly module holds: its sections as parts, its imports and tools as facts.
+
+A module names no files: what it imports is given by the JavaScript around it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+
+from toolchain.errors import FormatError
+from toolchain.formats import wasm, wasm_debug
+from toolchain.ingest.base import Contents, Neighbours, Part, Reference
+from toolchain.ir import ArtifactId, Kind
+from toolchain.units import Bytes
+
+KINDS = frozenset({Kind.WASM})
+
+_HEADER = Part(Kind.HEADER, "header", 0, Bytes(wasm.HEADER_BYTES))
+_NAME_CHARACTERS = 200  # ours: a longer name is hostile or mangled, and no help in a table
+
+
+def read(data: memoryview) -> Contents:
+    """Return header and sections, which cover the file, and facts for people.
+
+    Errors:
+        FormatError: ``data`` is not a well-formed WebAssembly module.
+    """
+    module = wasm.read(data)
+    labels = _unique(s.label for s in module.sections)
+    parts = tuple(
+        Part(Kind.SECTION, label, s.start, Bytes(s.end - s.start))
+        for label, s in zip(labels, module.sections, strict=True)
+    )
+    facts = [
+        ("functions", str(len(module.bodies))),
+        ("imports", _imports(module.imports)),
+        ("exports", str(len(module.exports))),
+        ("data segments", str(len(module.segments))),
+        ("debug info", "yes" if _has_debug_info(module) else "no"),
+    ]
+    problems = []
+    try:
+        tools = [" ".join(tool).strip() for tool in wasm_debug.producers(data, module)]
+        facts += [("toolchain", ", ".join(tools))] if tools else []
+    except FormatError as error:
+        problems.append(f"custom section producers: {error}")
+    return Contents((_HEADER, *parts), (), tuple(facts), tuple(problems))
+
+
+def resolve(
+    reference: Reference,  # noqa: ARG001 - the contract of all ingesters
+    source: ArtifactId,  # noqa: ARG001 - as above
+    files: Neighbours,  # noqa: ARG001 - as above
+    conditions: frozenset[str],  # noqa: ARG001 - as above
+) -> list[ArtifactId]:
+    """Return nothing: a module refers to no file."""
+    return []
+
+
+def functions(data: memoryview) -> tuple[Part, ...]:
+    """Return the parts of a module with one part per function in place of the code section.
+
+    What is left of ``code`` is its head (id, size, count); the parts cover the file.
+
+    Errors:
+        FormatError: ``data`` is not a well-formed WebAssembly module.
+    """
+    module = wasm.read(data)
+    try:
+        known = wasm_debug.function_names(data, module)
+    except FormatError:  # an engine ignores a malformed name section, and so do we
+        known = {}
+    names = _unique(known.get(b.number) or f"func[{b.number}]" for b in module.bodies)
+    bodies = [
+        Part(Kind.FUNCTION, name, b.start, Bytes(b.end - b.start))
+        for name, b in zip(names, module.bodies, strict=True)
+    ]
+    parts: list[Part] = []
+    for part in read(data).parts:
+        if part.name == "code" and part.kind is Kind.SECTION and bodies:
+            head = Bytes(bodies[0].offset - part.offset)
+            parts += [Part(part.kind, part.name, part.offset, head), *bodies]
+        else:
+            parts.append(part)
+    return tuple(parts)
+
+
+def _unique(names: Iterable[str]) -> list[str]:
+    """Return printable, short names; the second ``x`` is ``x:2``, or the next that is free."""
+    seen: Counter[str] = Counter()
+    taken: set[str] = set()
+    found = []
+    for raw in names:
+        name = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in raw)
+        name = label = name[:_NAME_CHARACTERS]
+        while label in taken:
+            seen[name] += 1
+            label = f"{name}:{seen[name] + 1}"
+        taken.add(label)
+        found.append(label)
+    return found
+
+
+def _imports(imports: tuple[wasm.Import, ...]) -> str:
+    modules = sorted({i.module for i in imports})
+    shown = ", ".join(m[:_NAME_CHARACTERS] for m in modules[:3])
+    more = f" and {len(modules) - 3} more" if len(modules) > 3 else ""  # noqa: PLR2004 - as above
+    return f"{len(imports)} from {shown}{more}" if imports else "0"
+
+
+def _has_debug_info(module: wasm.Module) -> bool:
+    debug = ("name", "sourceMappingURL", "external_debug_info")
+    return any(
+        s.id == wasm.CUSTOM and (s.name in debug or s.name.startswith(".debug_"))
+        for s in module.sections
+    )
