@@ -1,0 +1,260 @@
+"""Reads JavaScript and TypeScript: what a module mentions, exports, and where it asks where it is.
+
+Parsed with tree-sitter; nothing is run and no other file is looked at. The dialect is found by
+trying: JavaScript, then TypeScript, then TSX.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from typing import Literal
+
+import tree_sitter_javascript
+import tree_sitter_typescript
+from tree_sitter import Language, Node, Parser, Query, QueryCursor, Tree
+
+from toolchain.formats.javascript_exports import Exports, is_type_only, read_exports
+from toolchain.formats.javascript_text import UNKNOWN, pattern_of, string_value, worth_a_mention
+
+Dialect = Literal["javascript", "typescript", "tsx"]
+How = Literal["import", "require", "import()", "url", "worker", "worker url", "string"]
+
+# Constructors and methods whose first argument is a script that runs beside the page
+_WORKERS = frozenset({"Worker", "SharedWorker"})
+_SCRIPTS = frozenset({"addModule", "importScripts"})
+
+_QUERY = """
+(import_statement source: (string) @import)
+(export_statement source: (string) @import)
+((call_expression
+  function: [(import) (identifier) (member_expression)] @callee arguments: (arguments)) @call
+ (#match? @callee "(^|[.])(import|require|importScripts|addModule)$"))
+((new_expression constructor: (identifier) @constructor arguments: (arguments)) @new
+ (#any-of? @constructor "URL" "Worker" "SharedWorker"))
+((member_expression
+  object: (meta_property) @meta property: (property_identifier) @property) @location
+ (#eq? @property "url"))
+((string) @string (#match? @string "[.][A-Za-z0-9]+([?#][^/]*)?.$"))
+((template_string) @string (#match? @string "[.][A-Za-z0-9]+([?#][^/]*)?.$"))
+"""
+_TYPESCRIPT_QUERY = _QUERY + "(import_require_clause source: (string) @require)"
+
+
+@dataclass(frozen=True, slots=True)
+class Mention:
+    """Another file that a module names, and how; ``*`` in the target is computed at run time."""
+
+    how: How
+    target: str
+    line: int  # 1-based
+    start: int  # byte range of the expression that names it, quotes included
+    end: int
+    computed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """One ``import.meta.url``; ``base`` if it only serves to build other addresses."""
+
+    start: int
+    end: int
+    base: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Module:
+    """What one source file says about itself."""
+
+    dialect: Dialect
+    mentions: tuple[Mention, ...]
+    exports: Exports
+    locations: tuple[Location, ...]
+    problem: str = ""  # the first thing that is not understood, with its line
+
+    @property
+    def is_esm(self) -> bool:
+        """Whether this can only be an ES module: it imports, exports or asks where it is."""
+        return self.exports.esm or bool(self.locations)
+
+
+def read(data: bytes) -> Module:
+    """Read a module.
+
+    Cost: 6 MB unminified in 0.4 s, 0.8 MB minified in 0.3 s (onnxruntime-web 1.30.0, ort.all).
+
+    >>> module = read(b'import "./a.js"; new URL(`./${x}.wasm`, import.meta.url)')
+    >>> [mention.target for mention in module.mentions]
+    ['./a.js', './*.wasm']
+    """
+    dialect, tree = _parse(data)
+    captures = QueryCursor(_query(dialect)).captures(tree.root_node)
+    mentions = {m.start: m for m in _strings(captures.get("string", ()))}
+    # what is passed to import() or new URL() is more than a string: it replaces the plain mention
+    mentions.update((m.start, m) for m in _addresses(captures.get("new", ())))
+    mentions.update((m.start, m) for m in _calls(captures.get("call", ())))
+    mentions.update((m.start, m) for m in _statements(captures.get("import", ()), "import"))
+    mentions.update((m.start, m) for m in _statements(captures.get("require", ()), "require"))
+    found = tuple(mentions[at] for at in sorted(mentions))
+    locations = tuple(_locations(captures.get("location", ())))
+    return Module(dialect, found, read_exports(tree.root_node), locations, _problem(tree))
+
+
+@cache
+def _language(dialect: Dialect) -> Language:
+    if dialect == "javascript":
+        return Language(tree_sitter_javascript.language())
+    if dialect == "typescript":
+        return Language(tree_sitter_typescript.language_typescript())
+    return Language(tree_sitter_typescript.language_tsx())
+
+
+@cache
+def _query(dialect: Dialect) -> Query:
+    text = _QUERY if dialect == "javascript" else _TYPESCRIPT_QUERY
+    return Query(_language(dialect), text)
+
+
+def _parse(data: bytes) -> tuple[Dialect, Tree]:
+    """Return the first dialect that understands all of ``data``, else the one that got furthest."""
+    best: tuple[int, Dialect, Tree] | None = None
+    order: tuple[Dialect, ...] = ("javascript", "typescript", "tsx")
+    for dialect in order:
+        tree = Parser(_language(dialect)).parse(data)
+        error = _first_error(tree.root_node)
+        if error is None:
+            return dialect, tree
+        if best is None or error.start_byte > best[0]:
+            best = (error.start_byte, dialect, tree)
+    assert best is not None  # noqa: S101 - for the type checker: `order` is not empty
+    return best[1], best[2]
+
+
+def _first_error(root: Node) -> Node | None:
+    node = root
+    while node.has_error:
+        if node.is_error or node.is_missing:
+            return node
+        node = next(c for c in node.children if c.has_error or c.is_missing)
+    return node if node.is_missing else None
+
+
+def _problem(tree: Tree) -> str:
+    error = _first_error(tree.root_node)
+    if error is None:
+        return ""
+    line = error.start_point.row + 1
+    if error.is_missing:
+        return f"line {line}: {error.type!r} is missing"
+    seen = (error.text or b"").decode("utf-8", errors="replace").split("\n")[0][:40]
+    return f"line {line}: not understood as JavaScript or TypeScript: {seen!r}"
+
+
+def _mention(how: How, node: Node, target: str | None = None) -> Mention:
+    target = pattern_of(node) if target is None else target
+    literal = node.type == "string" or UNKNOWN not in target
+    line = node.start_point.row + 1
+    return Mention(how, target, line, node.start_byte, node.end_byte, computed=not literal)
+
+
+def _statements(sources: Iterable[Node], how: How) -> Iterator[Mention]:
+    for node in sources:
+        if node.parent is not None and not is_type_only(node.parent):
+            yield _mention(how, node)
+
+
+def _calls(calls: Iterable[Node]) -> Iterator[Mention]:
+    for call in calls:
+        callee, arguments = call.child_by_field_name("function"), _arguments(call)
+        if callee is None or not arguments:
+            continue
+        name = (callee.text or b"").decode("utf-8", errors="replace").rpartition(".")[2]
+        first = arguments[0]
+        if callee.type == "import":
+            yield from _address_or(first, "import()")
+        elif name == "require" and callee.type == "identifier":
+            yield _mention("require", first)
+        elif name in _SCRIPTS:
+            yield from _address_or(first, "worker")
+
+
+def _addresses(news: Iterable[Node]) -> Iterator[Mention]:
+    for new in sorted(news, key=lambda n: n.start_byte):
+        name, arguments = _constructor(new), _arguments(new)
+        if not arguments:
+            continue
+        if name in _WORKERS:
+            yield from _address_or(arguments[0], "worker")
+        elif _is_relative_to_module(new) and not _is_first_argument_of_worker(new):
+            yield _mention("url", arguments[0])
+
+
+def _address_or(node: Node, how: How) -> Iterator[Mention]:
+    """Yield the script that ``node`` names: the address in a ``new URL(...)``, or the text."""
+    inner = _inner_address(node)
+    if inner is None:
+        yield _mention(how, node)
+    elif how == "worker":
+        yield _mention("worker url", inner)
+
+
+def _inner_address(node: Node) -> Node | None:
+    """Return x of ``new URL(x, import.meta.url)``, also of ``new URL(...).href``."""
+    if node.type == "member_expression":
+        node = node.child_by_field_name("object") or node
+    is_url = node.type == "new_expression" and _constructor(node) == "URL"
+    return _arguments(node)[0] if is_url and _is_relative_to_module(node) else None
+
+
+def _is_first_argument_of_worker(new: Node) -> bool:
+    outer = new.parent
+    if outer is not None and outer.type == "member_expression":
+        new, outer = outer, outer.parent
+    call = outer.parent if outer is not None else None
+    if outer is None or call is None or outer.type != "arguments":
+        return False
+    callee = call.child_by_field_name("function")
+    script = callee is not None and (callee.text or b"").decode().rpartition(".")[2] in _SCRIPTS
+    return (script or _constructor(call) in _WORKERS) and _arguments(call)[0] == new
+
+
+def _is_relative_to_module(new: Node) -> bool:
+    arguments = _arguments(new)
+    return len(arguments) > 1 and (arguments[1].text or b"") == b"import.meta.url"
+
+
+def _constructor(new: Node) -> str:
+    name = new.child_by_field_name("constructor")
+    return (name.text or b"").decode("utf-8", errors="replace") if name is not None else ""
+
+
+def _arguments(call: Node) -> list[Node]:
+    arguments = call.child_by_field_name("arguments")
+    named = arguments.named_children if arguments is not None else []
+    return [n for n in named if n.type != "comment"]
+
+
+def _strings(nodes: Iterable[Node]) -> Iterator[Mention]:
+    for node in nodes:
+        target = string_value(node) if node.type == "string" else pattern_of(node)
+        if worth_a_mention(target, computed=node.type != "string"):
+            yield _mention("string", node, target)
+
+
+def _locations(nodes: Iterable[Node]) -> Iterator[Location]:
+    for node in sorted(nodes, key=lambda n: n.start_byte):
+        if (node.text or b"") == b"import.meta.url":
+            yield Location(node.start_byte, node.end_byte, base=_only_base(node))
+
+
+def _only_base(node: Node) -> bool:
+    """Whether an ``import.meta.url`` can only be the base of another address, or is compared."""
+    outer = node.parent
+    if outer is None:
+        return False
+    if outer.type == "binary_expression":
+        operator = outer.child_by_field_name("operator")
+        return operator is not None and operator.type not in {"+", "||", "??", "&&"}
+    call = outer.parent if outer.type == "arguments" else None
+    return call is not None and _arguments(call)[0] != node
