@@ -9,11 +9,11 @@ import sys
 from types import FrameType
 from typing import Any, NoReturn
 
-import click
 import typer
+from typer.exceptions import TyperException
 
 from toolchain import __version__
-from toolchain.errors import EXIT_INTERRUPTED, VtoolError
+from toolchain.errors import EXIT_INTERRUPTED, ConfigError, VtoolError
 
 COMMANDS = ("analyze", "optimize", "run", "gate", "why", "explain", "report", "lock")
 
@@ -27,6 +27,7 @@ def _version(value: bool) -> None:  # noqa: FBT001 - typer calls it with the fla
 
 
 def _root(
+    context: typer.Context,
     version: bool = typer.Option(  # noqa: FBT001 - typer declares options as defaults
         False,  # noqa: FBT003 - the flag's default
         "--version",
@@ -36,22 +37,24 @@ def _root(
     ),
 ) -> None:
     """The compiler for shipping voice AI: analyze, shrink, prove, measure, gate."""
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
 
 
 def application() -> typer.Typer:
     """Return the command line with every command of ``COMMANDS``."""
     app = typer.Typer(
         name="vtool",
-        no_args_is_help=True,
+        invoke_without_command=True,
         add_completion=False,
         rich_markup_mode="rich",
         epilog=_EPILOG,
         pretty_exceptions_enable=False,
     )
-    app.callback(epilog=_EPILOG)(_root)
+    app.callback(invoke_without_command=True, epilog=_EPILOG)(_root)
     for name in COMMANDS:
         module = importlib.import_module(f"toolchain.cli.{name}")
-        app.command(name, no_args_is_help=True)(getattr(module, name))
+        app.command(name)(getattr(module, name))
     return app
 
 
@@ -63,15 +66,12 @@ def main() -> NoReturn:
     except VtoolError as error:
         _say(str(error), error.hint)
         code = error.exit_code
-    except click.exceptions.NoArgsIsHelpError as error:
-        typer.echo(error.format_message(), err=True)
-        code = 2
-    except click.ClickException as error:
-        _say(error.format_message(), _usage_hint(error))
-        code = 2
-    except (KeyboardInterrupt, click.exceptions.Abort):
+    except (KeyboardInterrupt, typer.Abort):
         _say("interrupted", "nothing was changed; run the same command again")
         code = EXIT_INTERRUPTED
+    except TyperException as error:  # after Abort, which may be one
+        _say(_message(error), _usage_hint(error))
+        code = ConfigError.exit_code
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader has gone
         code = 0
@@ -85,6 +85,10 @@ def main() -> NoReturn:
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
+
+
+def _message(error: Any) -> str:  # noqa: ANN401 - typer's errors format themselves
+    return str(error.format_message() if hasattr(error, "format_message") else error)
 
 
 def _usage_hint(error: Any) -> str:  # noqa: ANN401 - click's errors, some with a context

@@ -1,0 +1,41 @@
+"""``vtool gate``: judge a saved run against budgets; the exit code is the answer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from toolchain.cli.show import JsonOption, write_json
+
+
+def gate(
+    report: Annotated[Path, typer.Argument(help="report.json of a run, or the folder it lies in.")],
+    budgets: Annotated[
+        str | None,
+        typer.Option(help="A pack in rules/budgets; default: the budgets the run was judged by."),
+    ] = None,
+    json: JsonOption = None,
+) -> None:
+    """Exit with 1 if any budget is broken or was not measured.
+
+    Examples:
+
+      vtool gate build/vtool/voice-app
+
+      vtool gate report.json --budgets web-voice --json verdicts.json
+    """
+    from dataclasses import replace
+
+    from toolchain import gate as judging
+    from toolchain import rulebook
+    from toolchain.render import json_report, text
+
+    path = report / "report.json" if report.is_dir() else report
+    saved = json_report.read(path)
+    pack = rulebook.budgets(budgets) if budgets else tuple(v.budget for v in saved.verdicts)
+    judged = replace(saved, verdicts=judging.judge(saved.measures, pack))
+    if not write_json(json_report.write_verdicts(judged) if json else "", json):
+        text.print_verdicts(judged)
+    raise typer.Exit(judging.exit_code(judged.verdicts))

@@ -1,0 +1,54 @@
+"""``vtool optimize``: the main job; analyze, rewrite, prove, run, judge, report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from toolchain.cli.show import JobsOption, JsonOption, progress, write_json
+
+
+def optimize(
+    project: Annotated[str, typer.Argument(help="A folder with vtool.toml.")],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="Folder for the result; replaced at once at the end.")
+    ],
+    json: JsonOption = None,
+    harness: Annotated[
+        bool, typer.Option(help="Run the voice pipeline before and after; without it, its budgets are not measured.")
+    ] = True,
+    repeats: Annotated[
+        int | None, typer.Option(min=1, help="Repeats of every turn; default: the scenario's.")
+    ] = None,
+    jobs: JobsOption = 0,
+) -> None:
+    """Shrink PROJECT with proved passes, run it, judge its budgets, and explain every byte.
+
+    The folder OUT gets the optimized application, vtool-manifest.json, report.html and report.json.
+    The exit code is 0 if every budget is met and 1 if one is broken or was not measured.
+
+    Examples:
+
+      vtool optimize fixtures/voice-app -o build/vtool/voice-app
+
+      vtool optimize . -o dist --no-harness --json - | jq '.ledger[] | select(.kept)'
+    """
+    from toolchain import build, gate
+    from toolchain.ir import Report
+    from toolchain.render import html as page
+    from toolchain.render import json_report, text
+    from toolchain.workspace import Workspace
+
+    def finish(report: Report, folder: Path) -> None:
+        (folder / "report.json").write_text(json_report.write(report), "utf-8")
+        (folder / "report.html").write_text(page.page(report), "utf-8")
+
+    request = build.Request(project, out, harness=harness, repeats=repeats)
+    with progress() as bars:
+        report = build.optimize(request, Workspace.open(jobs=jobs, progress=bars), finish)
+    if not write_json(json_report.write(report) if json else "", json):
+        text.print_optimization(report)
+        typer.echo(f"\nreport: {out / 'report.html'}")
+    raise typer.Exit(gate.exit_code(report.verdicts))

@@ -1,0 +1,45 @@
+"""``vtool run``: the harness alone; play the reference clips through the real models."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from toolchain.cli.show import JobsOption, JsonOption, progress, write_json
+
+
+def run(
+    project: Annotated[str, typer.Argument(help="A folder with vtool.toml.")],
+    result: Annotated[
+        Path | None,
+        typer.Option(help="Run the models of this result of `vtool optimize` instead of the project's."),
+    ] = None,
+    repeats: Annotated[
+        int | None, typer.Option(min=1, help="Repeats of every turn; default: the scenario's.")
+    ] = None,
+    scenario: Annotated[str, typer.Option(help="A file in rules/scenarios.")] = "single-turn",
+    audio: Annotated[
+        Path | None, typer.Option(help="Folder for the spoken answers, one wav file per turn.")
+    ] = None,
+    json: JsonOption = None,
+    jobs: JobsOption = 0,
+) -> None:
+    """Play the reference clips through VAD, STT, LLM and TTS, and measure.
+
+    Examples:
+
+      vtool run fixtures/voice-app --repeats 3
+
+      vtool run fixtures/voice-app --result build/vtool/voice-app --audio answers/
+    """
+    from toolchain import build
+    from toolchain.render import json_report, text
+    from toolchain.workspace import Workspace
+
+    request = build.RunRequest(project, result, scenario, repeats, audio)
+    with progress() as bars:
+        report = build.run(request, Workspace.open(jobs=jobs, progress=bars))
+    if not write_json(json_report.write(report) if json else "", json):
+        text.print_run(report)
