@@ -1,0 +1,39 @@
+"""Judging: what opens a gate and what does not."""
+
+import pytest
+
+from toolchain.errors import ConfigError
+from toolchain.gate import exit_code, judge
+from toolchain.ir import Budget, Measure, State
+
+
+def test_a_budget_nobody_measured_keeps_the_gate_closed() -> None:
+    verdicts = judge([], [Budget("a", "ms", 5, "why")])
+    assert [v.state for v in verdicts] == [State.NOT_MEASURED]
+    assert exit_code(verdicts) == 1
+
+
+def test_a_limit_that_is_reached_exactly_is_met() -> None:
+    measure = Measure("a", "ms", (5.0,))
+    assert exit_code(judge([measure], [Budget("a", "ms", 5, "why")])) == 0
+    assert exit_code(judge([measure], [Budget("a", "ms", 5, "why", at_least=True)])) == 0
+
+
+def test_one_slow_turn_in_ten_breaks_p95_and_not_the_median() -> None:
+    measure = Measure("a", "ms", (*[100.0] * 9, 900.0))
+    states = [
+        v.state
+        for v in judge([measure], [Budget("a", "ms", 500, "w", 95), Budget("a", "ms", 500, "w")])
+    ]
+    assert states == [State.BROKEN, State.MET]
+
+
+def test_p95_of_a_lower_limit_looks_at_the_worst_samples() -> None:
+    measure = Measure("agreement", "ratio", (*[1.0] * 9, 0.2))
+    budget = Budget("agreement", "ratio", 0.9, "why", 95, at_least=True)
+    assert judge([measure], [budget])[0].observed == 0.2
+
+
+def test_seconds_are_not_judged_as_milliseconds() -> None:
+    with pytest.raises(ConfigError, match="measured in s"):
+        judge([Measure("a", "s", (1.0,))], [Budget("a", "ms", 5, "why")])
