@@ -1,1 +1,1 @@
-"""The stages of a voice application: VAD, STT, LLM and TTS on real models."""
+"""The stages VAD, STT, LLM and TTS: chunks in, chunks out, one file per model family."""

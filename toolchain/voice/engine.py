@@ -1,0 +1,114 @@
+"""Opens a model in onnxruntime, and says in plain words why one cannot be opened or run."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import onnxruntime as ort
+from onnxruntime.capi import onnxruntime_pybind11_state as native
+
+from toolchain.errors import ConfigError, InputError, ToolError
+
+_THREADS = 1
+"""Measured best on two busy cores: two threads wait for each other (shared/facts: wall time of two
+threads was above that of one)."""
+
+_FATAL = 4  # onnxruntime's log level; its errors come as exceptions, once
+
+RUNTIME_ERRORS = (
+    native.EPFail,
+    native.EngineError,
+    native.Fail,
+    native.InvalidArgument,
+    native.InvalidGraph,
+    native.InvalidProtobuf,
+    native.ModelLoaded,
+    native.NoModel,
+    native.NoSuchFile,
+    native.NotImplemented,
+    native.RuntimeException,
+)
+"""All that onnxruntime raises; its exceptions have no base of their own."""
+
+
+def options() -> ort.SessionOptions:
+    """Return the session options of every model: one thread that sleeps while it waits."""
+    chosen = ort.SessionOptions()
+    chosen.intra_op_num_threads = _THREADS
+    chosen.inter_op_num_threads = _THREADS
+    chosen.log_severity_level = _FATAL
+    chosen.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return chosen
+
+
+def open_model(files: Mapping[str, Path], name: str) -> ort.InferenceSession:
+    """Open the project's file ``name`` as a model.
+
+    Errors:
+        ConfigError: the project has no such file.
+        InputError: it is not a model that onnxruntime can run.
+    """
+    path = located(files, name)
+    try:
+        return ort.InferenceSession(str(path), options(), providers=["CPUExecutionProvider"])
+    except RUNTIME_ERRORS as error:
+        raise InputError(
+            f"{name} cannot be opened as a model: {_plain(error, path, name)}",
+            hint="give an ONNX or ORT file of a version that onnxruntime knows",
+        ) from error
+
+
+def located(files: Mapping[str, Path], name: str) -> Path:
+    """Return where the project's file ``name`` lies.
+
+    Errors:
+        ConfigError: the project has no such file.
+    """
+    if name not in files:
+        near = sorted(f for f in files if f.rsplit("/", 1)[0] == name.rsplit("/", 1)[0])
+        raise ConfigError(
+            f"the voice table names {name}, which the project does not have",
+            hint=f"its neighbours: {', '.join(near[:8]) or 'none'}",
+        )
+    return files[name]
+
+
+def _plain(error: Exception, path: Path, name: str) -> str:
+    """Return onnxruntime's message on one line, without the machine's path."""
+    return " ".join(str(error).replace(str(path), name).split())[:300]
+
+
+def expect_inputs(
+    session: ort.InferenceSession, name: str, known: Mapping[str, Collection[str]]
+) -> None:
+    """Refuse a model without the inputs of an adapter: ``known`` is adapter to input names.
+
+    Errors:
+        InputError: none of ``known`` is among the model's inputs; lists both.
+    """
+    found = {i.name for i in session.get_inputs()}
+    if not any(found.issuperset(names) for names in known.values()):
+        shown = "; ".join(f"{adapter}: {', '.join(sorted(n))}" for adapter, n in known.items())
+        raise InputError(
+            f"{name} has the inputs {', '.join(sorted(found))}, which fit no adapter",
+            hint=f"known inputs: {shown}",
+        )
+
+
+@contextmanager
+def naming(stage: str, where: str) -> Iterator[None]:
+    """Turn what a model's runtime raises into an error that names the stage and the clip.
+
+    Errors:
+        ToolError: the runtime failed, or memory ran out.
+    """
+    try:
+        yield
+    except (*RUNTIME_ERRORS, MemoryError, ValueError, IndexError, RuntimeError) as error:
+        what = " ".join(str(error).split())[:300] or type(error).__name__
+        raise ToolError(
+            f"stage {stage} failed on {where}: {what}",
+            hint=f"run the model of [voice.{stage}] alone; was it damaged by a pass?",
+        ) from error

@@ -1,0 +1,129 @@
+"""The four stages of a voice application, opened as its ``[voice]`` table says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from toolchain.errors import ConfigError
+from toolchain.tables import check, table
+from toolchain.voice.stage import Llm, Stt, Tts, Vad
+
+STAGES = ("vad", "stt", "llm", "tts")
+"""In the order in which a turn goes through them, and in which they are opened."""
+
+ADAPTERS: Mapping[str, tuple[str, ...]] = {
+    "vad": ("silero",),
+    "stt": ("moonshine",),
+    "llm": ("llama",),
+    "tts": ("hibari",),
+}
+"""The adapters of each stage: modules here, with ``Options`` and ``load(options, files)``."""
+
+
+@table
+class AudioTable:
+    """``[voice.audio]``: what is said to the application.
+
+    ``clips`` are recordings in the project, ``transcripts`` their texts in the same order;
+    ``questions`` are spoken by the application's own TTS.
+    """
+
+    clips: tuple[str, ...] = ()
+    transcripts: tuple[str, ...] = ()
+    questions: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """An application that is ready to listen."""
+
+    vad: Vad
+    stt: Stt
+    llm: Llm
+    tts: Tts
+
+
+def check_table(voice: Mapping[str, Any], where: str = "vtool.toml") -> AudioTable:
+    """Check a ``[voice]`` table as a whole, and return what is said.
+
+    Errors:
+        ConfigError: a stage is missing, an adapter unknown, an option unknown or of a wrong type.
+    """
+    for name in voice:
+        if name not in {*STAGES, "audio"}:
+            raise ConfigError(
+                f"{where}: voice.{name} is not a stage", hint=f"stages: {', '.join(STAGES)}, audio"
+            )
+    for stage in STAGES:
+        module, options = _adapter(voice, stage, where)
+        check(options, module.Options, where=f"{where}: voice.{stage}")
+    return audio_table(voice, where)
+
+
+def audio_table(voice: Mapping[str, Any], where: str = "vtool.toml") -> AudioTable:
+    """Return ``[voice.audio]``.
+
+    Errors:
+        ConfigError: nothing is said, or clips and transcripts differ in number.
+    """
+    audio = check(voice.get("audio", {}), AudioTable, where=f"{where}: voice.audio")
+    if len(audio.clips) != len(audio.transcripts):
+        raise ConfigError(
+            f"{where}: voice.audio has {len(audio.clips)} clips and "
+            f"{len(audio.transcripts)} transcripts",
+            hint="give each clip its transcript, in the same order",
+        )
+    if not audio.clips and not audio.questions:
+        raise ConfigError(
+            f"{where}: voice.audio says nothing to the application",
+            hint="add clips with transcripts, or questions",
+        )
+    return audio
+
+
+def load_stage(voice: Mapping[str, Any], stage: str, files: Mapping[str, Path]) -> Any:  # noqa: ANN401 - one of four stages
+    """Open one stage; the table must have been checked.
+
+    Errors:
+        ConfigError, InputError: see the adapters.
+    """
+    module, options = _adapter(voice, stage, "vtool.toml")
+    return module.load(module.Options(**options), files)
+
+
+def load(
+    voice: Mapping[str, Any],
+    files: Mapping[str, Path],
+    loaded: Callable[[str], None] = lambda _stage: None,
+) -> Pipeline:
+    """Open the four stages one after another; ``loaded`` is told the name of each when it is done.
+
+    Errors:
+        ConfigError, InputError: see the adapters.
+    """
+    stages = {}
+    for stage in STAGES:
+        stages[stage] = load_stage(voice, stage, files)
+        loaded(stage)
+    return Pipeline(**stages)
+
+
+def _adapter(voice: Mapping[str, Any], stage: str, where: str) -> tuple[ModuleType, dict[str, Any]]:
+    options = voice.get(stage)
+    if not isinstance(options, Mapping):
+        raise ConfigError(
+            f"{where}: voice.{stage} is missing", hint=f"add the table [voice.{stage}]"
+        )
+    adapter = options.get("adapter")
+    if adapter not in ADAPTERS[stage]:
+        raise ConfigError(
+            f"{where}: voice.{stage} has no adapter {adapter!r}",
+            hint=f"adapters: {', '.join(ADAPTERS[stage])}",
+        )
+    module = import_module(f"toolchain.voice.{adapter}")
+    return module, {k: v for k, v in options.items() if k != "adapter"}

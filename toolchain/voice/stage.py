@@ -1,0 +1,60 @@
+"""What a stage is: chunks in, chunks out, as soon as there are any."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Protocol, TypeVar
+
+from toolchain.formats.audio import Audio, Samples
+
+In = TypeVar("In", contravariant=True)  # noqa: PLC0105 - the word reads better than In_contra
+Out = TypeVar("Out", covariant=True)  # noqa: PLC0105 - the word reads better than Out_co
+
+LISTENING_HZ = 16_000
+"""Sample rate of what the stages hear: Silero's and Moonshine's models are trained at 16 kHz."""
+
+
+class Stage(Protocol[In, Out]):
+    """Turns a stream of chunks into a stream of chunks.
+
+    Lazy: the next chunk is computed when it is asked for, so a consumer that stops reading
+    (barge-in) stops the stage. Stateless between streams: each call of ``stream`` starts anew.
+    """
+
+    def stream(self, chunks: Iterable[In]) -> Iterator[Out]:
+        """Yield what comes out of ``chunks``.
+
+        Errors:
+            whatever the model's runtime raises; the harness names the stage.
+        """
+        ...
+
+
+Vad = Stage[Samples, float]
+"""Frames of ``FRAME_SAMPLES`` at 16 kHz to the probability of speech in each."""
+
+Stt = Stage[Samples, str]
+"""Utterances, (n,) at 16 kHz, to their text."""
+
+Llm = Stage[str, "Token"]
+"""What the user said to the pieces of the answer, one a token."""
+
+Tts = Stage[str, Audio]
+"""Clauses of text to their sound."""
+
+FRAME_SAMPLES = 512
+"""A VAD frame: 32 ms at 16 kHz, the only length Silero's models take at that rate."""
+
+
+class Token(Protocol):
+    """One step of a language model."""
+
+    @property
+    def id(self) -> int:
+        """Number in the vocabulary."""
+        ...
+
+    @property
+    def text(self) -> str:
+        """What it adds to the answer; empty while a character is not yet complete."""
+        ...
