@@ -1,0 +1,173 @@
+"""The shape of ``report.json``: what every key is called and may hold.
+
+``reports/report.schema.json`` is written from these types. A change here that an older reader
+would misread needs a new ``SCHEMA_VERSION`` in ``toolchain/ir/report.py``.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, NotRequired
+
+from pydantic import AllowInfNan, ConfigDict, Field, with_config
+from typing_extensions import TypedDict  # pydantic refuses typing's own before Python 3.12
+
+from toolchain.ir import Kind, Severity, Stage, State
+from toolchain.ir.measure import Unit
+from toolchain.ir.report import SCHEMA_VERSION
+
+Size = Annotated[int, Field(ge=0)]  # bytes
+Number = Annotated[float, AllowInfNan(allow_inf_nan=False)]  # JSON has no NaN and no infinity
+Percent = Annotated[float, Field(ge=0, le=100)]
+
+_closed = with_config(ConfigDict(extra="forbid"))
+
+
+@_closed
+class SizesObject(TypedDict):
+    """Bytes, raw and as compressed by each codec on its own."""
+
+    raw: Size
+    gzip: Size
+    brotli: Size
+    zstd: Size
+
+
+@_closed
+class ArtifactObject(TypedDict):
+    """One owner of bytes; ``owner`` is the id of the file it lies in. Rows sum to ``totals``."""
+
+    stage: Stage
+    id: str
+    kind: Kind
+    owner: str
+    raw: Size
+    gzip: Size
+    brotli: Size
+    zstd: Size
+
+
+@_closed
+class FileObject(TypedDict):
+    """One whole file. ``core``: downloaded before the application can listen."""
+
+    stage: Stage
+    id: str
+    kind: Kind
+    package: str
+    digest: str
+    reachable: bool
+    core: bool
+    raw: Size
+    gzip: Size
+    brotli: Size
+    zstd: Size
+    facts: dict[str, str]
+
+
+@_closed
+class MachineObject(TypedDict):
+    """Where something was measured."""
+
+    cpu: str
+    cores: int
+    memory_bytes: int
+    system: str
+    python: str
+    versions: dict[str, str]
+
+
+@_closed
+class ProofObject(TypedDict):
+    """How a rewrite was verified, and what was compared."""
+
+    name: str
+    holds: bool
+    detail: str
+
+
+# the functional form, because ``pass`` is a Python keyword
+LedgerObject = TypedDict(
+    "LedgerObject",
+    {
+        "pass": str,
+        "artifact": str,
+        "before": Size,
+        "after": Size,
+        "seconds": Number,
+        "proof": ProofObject,
+        "kept": bool,
+        "cached": bool,
+    },
+)
+_closed(LedgerObject)
+LedgerObject.__doc__ = """One pass on one artifact; ``before`` and ``after`` are delivered bytes."""
+
+
+@_closed
+class FindingObject(TypedDict):
+    """A problem in what was analyzed; ``cost`` is null where the saving was not measured."""
+
+    check: str
+    where: str
+    message: str
+    advice: str
+    cost: int | None
+    severity: Severity
+    evidence: list[str]
+
+
+@_closed
+class MeasureObject(TypedDict):
+    """Raw samples. No ``machine``: the report's machine; null: not known; an object: another."""
+
+    name: str
+    unit: Unit
+    samples: list[Number]
+    machine: NotRequired[MachineObject | None]
+
+
+@_closed
+class VerdictObject(TypedDict):
+    """A budget and what was observed at its percentile; null where nobody measured."""
+
+    measure: str
+    unit: Unit
+    limit: Number
+    observed: Number | None
+    state: State
+    why: str
+    percentile: Percent
+    at_least: bool
+
+
+@_closed
+class TurnObject(TypedDict):
+    """One spoken turn: the clip, and texts by name ("transcript before", "transcript after")."""
+
+    clip: str
+    texts: dict[str, str]
+
+
+@_closed
+class ReportObject(TypedDict):
+    """What one run of vtool found out."""
+
+    schema_version: Annotated[Literal[1], Field(description="changes when a reader must change")]
+    version: str
+    target: str
+    machine: MachineObject
+    codecs: dict[str, str]
+    totals: dict[Stage, SizesObject]
+    verdicts: list[VerdictObject]
+    measures: list[MeasureObject]
+    baseline: list[MeasureObject]
+    ledger: list[LedgerObject]
+    findings: list[FindingObject]
+    relations: dict[str, int]
+    turns: list[TurnObject]
+    notes: list[str]
+    files: list[FileObject]
+    artifacts: list[ArtifactObject]
+
+
+assert SCHEMA_VERSION == 1, "the types above describe version 1"  # noqa: S101 - kept in step

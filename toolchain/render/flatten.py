@@ -1,0 +1,157 @@
+"""From the nouns to the flat rows of ``report.json``: ``Report`` -> plain JSON data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, cast
+
+from toolchain.ir import (
+    ArtifactRow,
+    FileRow,
+    Finding,
+    LedgerRow,
+    Machine,
+    Measure,
+    Report,
+    Sizes,
+    Verdict,
+)
+from toolchain.render.document import (
+    ArtifactObject,
+    FileObject,
+    FindingObject,
+    LedgerObject,
+    MachineObject,
+    MeasureObject,
+    ReportObject,
+    SizesObject,
+    VerdictObject,
+)
+
+
+_EXACT = 2**53  # whole numbers below this are the same as int and as JSON number
+
+
+def document(report: Report) -> ReportObject:
+    """Return ``report`` as plain JSON data, keys in the published order."""
+    here = report.machine
+    return {
+        "schema_version": cast("Any", report.schema_version),
+        "version": report.version,
+        "target": report.target,
+        "machine": _machine_object(here),
+        "codecs": _joined(report.codecs),
+        "totals": {stage: _sizes_object(sizes) for stage, sizes in report.totals},
+        "verdicts": [_verdict_object(v) for v in report.verdicts],
+        "measures": [_measure_object(m, here) for m in report.measures],
+        "baseline": [_measure_object(m, here) for m in report.baseline],
+        "ledger": [_ledger_object(row) for row in report.ledger],
+        "findings": [_finding_object(f) for f in report.findings],
+        "relations": dict(report.relations),
+        "turns": [{"clip": clip, "texts": _joined(texts)} for clip, texts in report.turns],
+        "notes": list(report.notes),
+        "files": [_file_object(row) for row in report.files],
+        "artifacts": [_artifact_object(row) for row in report.artifacts],
+    }
+
+
+def _joined(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Return ``pairs`` as an object; a name given twice keeps both values."""
+    found: dict[str, str] = {}
+    for name, value in pairs:
+        found[name] = f"{found[name]}, {value}" if name in found else value
+    return found
+
+
+def _number(value: float) -> float:
+    """Return whole numbers as ``int``: 4000000, not 4000000.0, whoever measured them."""
+    return int(value) if abs(value) < _EXACT and value == int(value) else value
+
+
+def _sizes_object(sizes: Sizes) -> SizesObject:
+    return {"raw": sizes.raw, "gzip": sizes.gzip, "brotli": sizes.brotli, "zstd": sizes.zstd}
+
+
+def _machine_object(machine: Machine) -> MachineObject:
+    return {
+        "cpu": machine.cpu,
+        "cores": machine.cores,
+        "memory_bytes": machine.memory_bytes,
+        "system": machine.system,
+        "python": machine.python,
+        "versions": _joined(machine.versions),
+    }
+
+
+def _measure_object(measure: Measure, here: Machine) -> MeasureObject:
+    found: MeasureObject = {
+        "name": measure.name,
+        "unit": measure.unit,
+        "samples": [_number(sample) for sample in measure.samples],
+    }
+    if measure.machine != here:
+        found["machine"] = _machine_object(measure.machine) if measure.machine else None
+    return found
+
+
+def _verdict_object(verdict: Verdict) -> VerdictObject:
+    budget = verdict.budget
+    return {
+        "measure": budget.measure,
+        "unit": budget.unit,
+        "limit": _number(budget.limit),
+        "observed": None if verdict.observed is None else _number(verdict.observed),
+        "state": verdict.state,
+        "why": budget.why,
+        "percentile": _number(budget.percentile),
+        "at_least": budget.at_least,
+    }
+
+
+def _ledger_object(row: LedgerRow) -> LedgerObject:
+    return {
+        "pass": row.step,
+        "artifact": row.artifact,
+        "before": row.before,
+        "after": row.after,
+        "seconds": _number(row.seconds),
+        "proof": {"name": row.proof.name, "holds": row.proof.holds, "detail": row.proof.detail},
+        "kept": row.kept,
+        "cached": row.cached,
+    }
+
+
+def _finding_object(finding: Finding) -> FindingObject:
+    return {
+        "check": finding.check,
+        "where": finding.where,
+        "message": finding.message,
+        "advice": finding.advice,
+        "cost": finding.cost,
+        "severity": finding.severity,
+        "evidence": list(finding.evidence),
+    }
+
+
+def _file_object(row: FileRow) -> FileObject:
+    return {
+        "stage": row.stage,
+        "id": row.id,
+        "kind": row.kind,
+        "package": row.package,
+        "digest": row.digest,
+        "reachable": row.reachable,
+        "core": row.core,
+        **_sizes_object(row.sizes),
+        "facts": _joined(row.facts),
+    }
+
+
+def _artifact_object(row: ArtifactRow) -> ArtifactObject:
+    return {
+        "stage": row.stage,
+        "id": row.id,
+        "kind": row.kind,
+        "owner": row.owner,
+        **_sizes_object(row.sizes),
+    }
