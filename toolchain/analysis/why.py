@@ -36,7 +36,7 @@ def why(graph: Graph, name: ArtifactId) -> Why:
         ConfigError: nothing has that id; the hint offers the nearest ones.
     """
     if name not in graph.artifacts:
-        near: list[str] = [i for i in sorted(graph.artifacts) if i.endswith(f"/{name}")][:3]
+        near: list[str] = [str(i) for i in sorted(graph.artifacts) if i.endswith(f"/{name}")][:3]
         near = near or get_close_matches(name, graph.artifacts, n=3, cutoff=0.5)
         hint = f"nearest: {', '.join(near)}" if near else "list them with vtool analyze"
         raise ConfigError(f"nothing is called {name!r}", hint=hint)
