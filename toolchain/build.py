@@ -2,42 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from toolchain import __version__, gate, plugins, rulebook
-from toolchain.analysis.packages import package_of
-from toolchain.analysis.reachability import core, reachable
-from toolchain.emit import check_output, staging, write
+from toolchain import __version__, accounts, gate, plugins, rulebook
+from toolchain.analysis.why import Why
+from toolchain.analysis.why import why as explain
+from toolchain.emit import MANIFEST, check_output, staging, write
 from toolchain.errors import ConfigError, InputError
+from toolchain.execution.cache import action_key, source_digest
 from toolchain.formats import compression
 from toolchain.harness import machine as machines
-from toolchain.ir import (
-    PART_KINDS,
-    Artifact,
-    ArtifactId,
-    ArtifactRow,
-    FileRow,
-    Finding,
-    Graph,
-    Kind,
-    Measure,
-    Relation,
-    Report,
-    Sizes,
-    Stage,
-)
+from toolchain.harness import run as harness
+from toolchain.harness import scenario as scenarios
+from toolchain.ir import ArtifactId, Finding, Graph, Measure, Report, Stage
 from toolchain.loader import Loaded, Loader
 from toolchain.pipeline import Pipeline, Result
 from toolchain.sources.project import Assembly, open_target
 from toolchain.sources.tree import SourceFile
+from toolchain.tables import check, dump
 from toolchain.units import Bytes
 from toolchain.workspace import Workspace
-
-CODE_KINDS = frozenset({Kind.JS, Kind.WASM})  # what "core bundle" and "compression" speak of
-_NOTHING = Sizes(Bytes(0), Bytes(0), Bytes(0), Bytes(0))
 
 
 @dataclass(frozen=True)
@@ -56,7 +44,9 @@ def load(target: str, workspace: Workspace) -> tuple[Assembly, Loaded]:
     assembly = open_target(target, workspace.progress)
     files = assembly.tree.files
     if not files:
-        raise InputError(f"{target} holds no files", hint="name a folder or package with files in it")
+        raise InputError(
+            f"{target} holds no files", hint="name a folder or package with files in it"
+        )
     loader = Loader(workspace.store, workspace.cache, workspace.executor, workspace.progress)
     project = assembly.project
     loaded = loader.load(

@@ -137,9 +137,7 @@ class Loader:
         linked = _link(graph, readings, Files.of(everything), conditions, dynamic or {})
         return Loaded(graph.with_artifacts(linked[0]).with_edges({*linked[1], *unpacked}), readings)
 
-    def _unpack(
-        self, files: Mapping[str, SourceFile]
-    ) -> tuple[dict[str, SourceFile], list[Edge]]:
+    def _unpack(self, files: Mapping[str, SourceFile]) -> tuple[dict[str, SourceFile], list[Edge]]:
         """Return ``files`` with the members of archives as ``archive!/member``, and their edges."""
         everything, edges = dict(files), []
         todo = [(name, file, 1) for name, file in files.items()]
@@ -147,7 +145,7 @@ class Loader:
             name, file, depth = todo.pop()
             if depth > _ARCHIVE_DEPTH or kind_of(name, _head(file.path)) is not Kind.ARCHIVE:
                 continue
-            for member, inner in archive.unpack(file.path).files.items():
+            for member, inner in archive.open_tree(file.path).files.items():
                 inner_name = f"{name}!/{member}"
                 everything[inner_name] = inner
                 edges.append(Edge(ArtifactId(name), ArtifactId(inner_name), Relation.UNPACKS))
@@ -159,7 +157,9 @@ class Loader:
     ) -> dict[ArtifactId, Reading]:
         """Read all files: from the cache where they were read before, else in the executor."""
         codes = {kind: _code(kind) for kind in set(kinds.values())}
-        keys = {n: action_key("read", codes[kinds[n]], kinds[n], f.digest) for n, f in files.items()}
+        keys = {
+            n: action_key("read", codes[kinds[n]], kinds[n], f.digest) for n, f in files.items()
+        }
         found = {key: self.cache.get(key) for key in set(keys.values())}
         todo: dict[Digest, _Work] = {}
         for name in sorted(files, key=lambda n: (-files[n].size, n)):  # the longest work first
@@ -190,7 +190,10 @@ def read_file(work: _Work) -> Reading:
     with Path(work.path).open("rb") as file:
         if Path(work.path).stat().st_size == 0:
             return _reading(memoryview(b""), Contents())
-        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped, memoryview(mapped) as data:
+        with (
+            mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped,
+            memoryview(mapped) as data,
+        ):
             return _read_bytes(data, work.kind)
 
 
@@ -299,7 +302,9 @@ def _declared(
     source: ArtifactId, dynamic: Mapping[str, Sequence[str]], files: Files
 ) -> list[ArtifactId]:
     """Return the targets that vtool.toml declares for the computed names in ``source``."""
-    globs = [g for pattern, targets in dynamic.items() if fnmatchcase(source, pattern) for g in targets]
+    globs = [
+        g for pattern, targets in dynamic.items() if fnmatchcase(source, pattern) for g in targets
+    ]
     return [ArtifactId(n) for n in sorted(files.files) if any(fnmatchcase(n, g) for g in globs)]
 
 
@@ -313,7 +318,10 @@ def _absent(
     if reference.form == "path" and reference.relation is not Relation.DYNAMIC:
         return
     if reference.relation is Relation.DYNAMIC:
-        name, kind = ArtifactId(f"unknown:{source}:{reference.line}:{reference.target}"), Kind.UNKNOWN
+        name, kind = (
+            ArtifactId(f"unknown:{source}:{reference.line}:{reference.target}"),
+            Kind.UNKNOWN,
+        )
     else:
         name, kind = ArtifactId(f"external:{_outside(reference, source)}"), Kind.EXTERNAL
     absent[name] = Artifact(name, kind, digest_of(b""), Bytes(0))
@@ -379,7 +387,9 @@ def _unpack_reading(document: Any) -> Reading:  # noqa: ANN401 - JSON
         tuple((k, v) for k, v in facts),
         tuple(problems),
     )
-    return Reading(contents, Sizes(*sizes), tuple((Digest(d), Sizes(*s)) for _, _, _, _, d, s in parts))
+    return Reading(
+        contents, Sizes(*sizes), tuple((Digest(d), Sizes(*s)) for _, _, _, _, d, s in parts)
+    )
 
 
 def _four(sizes: Sizes) -> list[int]:

@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from toolchain import plugins
+from toolchain import plugins, resources
 from toolchain.analysis.packages import package_of
 from toolchain.errors import InputError, PassError
 from toolchain.execution.base import Executor
@@ -25,10 +25,10 @@ from toolchain.ir import (
     LedgerRow,
     Proof,
     Relation,
+    digest_of,
 )
-from toolchain.passes.base import ArtifactPass, GraphPass
+from toolchain.passes.base import ArtifactPass, GraphPass, Step, make_pass
 from toolchain.progress import SILENT, Progress
-from toolchain.rulebook import Step, build_pass
 from toolchain.units import Bytes, Seconds
 
 _UNCHANGED = "nothing to do"
@@ -64,7 +64,7 @@ class Pipeline:
         renames: dict[ArtifactId, ArtifactId] = {}
         for number, step in enumerate(steps):
             self.progress.update(f"pass {step.run}", number, len(steps))
-            made = build_pass(step.run, step.options)
+            made = make_pass(step.run, step.options)
             if isinstance(made, ArtifactPass):
                 after, rows, names = self._each(graph, step, made)
             elif isinstance(made, GraphPass):
@@ -106,9 +106,7 @@ class Pipeline:
         return graph.with_artifacts(changed).renamed(names), rows, names
 
     def _work(self, step: Step, made: ArtifactPass, artifact: Artifact) -> _Work:
-        key = action_key(
-            "pass", *_code(step.run, made.proof), dict(step.options), artifact.digest
-        )
+        key = action_key("pass", *_code(step.run, made.proof), dict(step.options), artifact.digest)
         path = self.store.path(artifact.digest)
         return _Work(key, step.run, dict(step.options), str(path), str(self.store.root))
 
@@ -135,7 +133,8 @@ class Pipeline:
     def _whole(self, graph: Graph, step: Step, made: GraphPass) -> tuple[Graph, list[LedgerRow]]:
         """Run a pass over the whole graph, or take its result from the cache."""
         start = time.perf_counter()
-        key = action_key("pass", *_code(step.run, made.proof), dict(step.options), _packed(graph))
+        code = (*_code(step.run, made.proof), _tools())
+        key = action_key("pass", *code, dict(step.options), _packed(graph))
         cached = self.cache.get(key)
         if cached is not None:
             after = _unpacked(cached["graph"])
@@ -147,7 +146,9 @@ class Pipeline:
         proof = plugins.find("verify", made.proof).prove(graph, after, self.store)
         seconds = Seconds(round(time.perf_counter() - start, 3))
         if not proof.holds:
-            row = LedgerRow(step.run, "*", graph.delivered, graph.delivered, seconds, proof, kept=False)
+            row = LedgerRow(
+                step.run, "*", graph.delivered, graph.delivered, seconds, proof, kept=False
+            )
             return graph, [row]
         document = {"graph": _packed(after), "proof": asdict(proof), "seconds": seconds}
         self.cache.put(key, document)
@@ -184,7 +185,7 @@ class _Outcome:
 def rewrite(work: _Work) -> _Outcome:
     """Rewrite one file and prove the result; runs in a worker process."""
     start = time.perf_counter()
-    made = build_pass(work.step, work.options)
+    made = make_pass(work.step, work.options)
     assert isinstance(made, ArtifactPass)  # noqa: S101 - for the type checker; the caller chose it
     before = Path(work.path).read_bytes()
     store = DirectoryStore(Path(work.store))
@@ -233,6 +234,11 @@ def _code(name: str, proof: str) -> tuple[str, str]:
         source_digest(plugins.find("passes", name).__name__),
         source_digest(plugins.find("verify", proof).__name__),
     )
+
+
+def _tools() -> str:
+    """Return a digest of the pinned external tools: another esbuild is another result."""
+    return digest_of((resources.folder("rules") / "tools.toml").read_bytes())
 
 
 def _new(
@@ -310,7 +316,10 @@ def _packed(graph: Graph) -> list[Any]:
 def _unpacked(document: Any) -> Graph:  # noqa: ANN401 - JSON
     artifacts, edges, roots = document
     return Graph(
-        {ArtifactId(i): Artifact(ArtifactId(i), Kind(k), Digest(d), Bytes(s)) for i, k, d, s in artifacts},
+        {
+            ArtifactId(i): Artifact(ArtifactId(i), Kind(k), Digest(d), Bytes(s))
+            for i, k, d, s in artifacts
+        },
         frozenset(Edge(ArtifactId(s), ArtifactId(t), Relation(r)) for s, t, r in edges),
         frozenset(ArtifactId(r) for r in roots),
     )

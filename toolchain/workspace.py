@@ -9,7 +9,7 @@ from toolchain.execution.cache import ActionCache
 from toolchain.execution.local import LocalPool
 from toolchain.ir import DirectoryStore
 from toolchain.progress import SILENT, Progress
-from toolchain.sources.cache import cache_folder
+from toolchain.sources import cache
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Workspace:
     @classmethod
     def open(cls, *, jobs: int = 0, progress: Progress = SILENT) -> Workspace:
         """Return the workspace in the user's cache folder; ``jobs`` 0 is one for each core."""
-        root = cache_folder()
+        root = cache.folder()
         return cls(
             root,
             DirectoryStore(root / "store"),

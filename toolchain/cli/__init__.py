@@ -75,7 +75,7 @@ def main() -> NoReturn:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader has gone
         code = 0
-    except Exception as error:  # noqa: BLE001 - no traceback reaches a user
+    except Exception as error:
         if os.environ.get("VTOOL_DEBUG"):
             raise
         _say(f"{type(error).__name__}: {error}", "a defect of vtool; VTOOL_DEBUG=1 shows where")

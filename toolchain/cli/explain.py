@@ -52,14 +52,14 @@ def explain(
 
 
 def _document(room: str, name: str) -> dict[str, object]:
-    from toolchain import plugins, rulebook
+    from toolchain import plugins
+    from toolchain.passes.base import pass_class
 
     module = plugins.find(room, name)
     options = []
     if room == "passes":
         options = [
-            {"name": f.name, "default": _default(f)}
-            for f in dataclasses.fields(rulebook.pass_class(name))
+            {"name": f.name, "default": _default(f)} for f in dataclasses.fields(pass_class(name))
         ]
     text = inspect.cleandoc(module.__doc__ or "")
     return {"name": name, "room": room, "text": text, "options": options}

@@ -13,11 +13,15 @@ from toolchain.cli.show import JobsOption, JsonOption, progress, write_json
 def optimize(
     project: Annotated[str, typer.Argument(help="A folder with vtool.toml.")],
     out: Annotated[
-        Path, typer.Option("--out", "-o", help="Folder for the result; replaced at once at the end.")
+        Path,
+        typer.Option("--out", "-o", help="Folder for the result; replaced at once at the end."),
     ],
     json: JsonOption = None,
     harness: Annotated[
-        bool, typer.Option(help="Run the voice pipeline before and after; without it, its budgets are not measured.")
+        bool,
+        typer.Option(
+            help="Run the voice pipeline before and after; without it, its budgets are not measured."
+        ),
     ] = True,
     repeats: Annotated[
         int | None, typer.Option(min=1, help="Repeats of every turn; default: the scenario's.")

@@ -14,7 +14,9 @@ def run(
     project: Annotated[str, typer.Argument(help="A folder with vtool.toml.")],
     result: Annotated[
         Path | None,
-        typer.Option(help="Run the models of this result of `vtool optimize` instead of the project's."),
+        typer.Option(
+            help="Run the models of this result of `vtool optimize` instead of the project's."
+        ),
     ] = None,
     repeats: Annotated[
         int | None, typer.Option(min=1, help="Repeats of every turn; default: the scenario's.")

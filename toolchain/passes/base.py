@@ -1,12 +1,16 @@
-"""What a pass is: a frozen dataclass whose fields are its options."""
+"""What a pass is: a frozen dataclass whose fields are its options; and a step that runs one."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
-from typing import ClassVar
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, ClassVar
 
+from toolchain import plugins
+from toolchain.errors import ConfigError
 from toolchain.ir import ArtifactId, Graph, Kind, Store
+from toolchain.tables import check, table
 
 
 @dataclass(frozen=True)
@@ -51,3 +55,44 @@ class GraphPass(Pass):
     @abstractmethod
     def apply(self, graph: Graph, store: Store) -> Graph:
         """Return the new graph; ``graph`` itself where there is nothing to do."""
+
+
+@table
+class Step:
+    """One step of a pipeline: a pass, its options, and which files it is for."""
+
+    run: str  # name of the pass
+    why: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    match: tuple[str, ...] = ("*",)  # globs of artifact ids
+    budgets: tuple[str, ...] = ()  # measures that judge a lossy pass
+
+
+def make_pass(name: str, options: Mapping[str, Any]) -> Pass:
+    """Return the pass ``name`` with ``options``, each checked against the pass's fields.
+
+    Errors:
+        ConfigError: no such pass, no such option, or a value of the wrong type.
+    """
+    kind = pass_class(name)
+    known = {f.name for f in fields(kind)}
+    for option in options:
+        if option not in known:
+            raise ConfigError(
+                f"the pass {name!r} has no option {option!r}",
+                hint=f"its options: {', '.join(sorted(known)) or 'none'}",
+            )
+    return check(dict(options), kind, where=f"pass {name}")
+
+
+def pass_class(name: str) -> type[Pass]:
+    """Return the class of the pass ``name``: the one subclass of ``Pass`` its module defines."""
+    module = plugins.find("passes", name)
+    for value in vars(module).values():
+        if (
+            isinstance(value, type)
+            and issubclass(value, Pass)
+            and value.__module__ == module.__name__
+        ):
+            return value
+    raise ConfigError(f"the module {module.__name__} defines no pass", hint="see docs/extending.md")

@@ -1,0 +1,133 @@
+"""From files to the graph: every byte owned, every reference an edge, nothing read twice."""
+
+import io
+import zipfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from toolchain.errors import InputError
+from toolchain.execution.cache import ActionCache
+from toolchain.execution.local import LocalPool
+from toolchain.ingest.base import Part
+from toolchain.ir import ArtifactId, DirectoryStore, Edge, Kind, Relation
+from toolchain.loader import Loaded, Loader, _with_gaps
+from toolchain.sources import directory
+from toolchain.units import Bytes
+
+WASM = b"\0asm\1\0\0\0" + b"\0\x05\x04name"
+
+Load = Callable[..., Loaded]
+
+
+@pytest.fixture
+def load(tmp_path: Path) -> Load:
+    loader = Loader(
+        DirectoryStore(tmp_path / "store"), ActionCache(tmp_path / "actions"), LocalPool(workers=1)
+    )
+
+    def build(files: Mapping[str, bytes], *roots: str, **options: object) -> Loaded:
+        folder = tmp_path / "project"
+        for name, data in files.items():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_bytes(data)
+        tree = directory.open_tree(folder)
+        return loader.load(tree.files, roots, **options)  # type: ignore[arg-type]  # as given
+
+    return build
+
+
+def _edges(loaded: Loaded) -> list[str]:
+    return [
+        f"{e.source} {e.relation} {e.target}"
+        for e in sorted(loaded.graph.edges)
+        if e.relation is not Relation.CONTAINS
+    ]
+
+
+def test_imports_and_fetches_become_edges_and_the_rest_external(load: Load) -> None:
+    main = b"import './a.js'; import 'react'; new URL('./m.wasm', import.meta.url)"
+    loaded = load({"main.js": main, "a.js": b"", "m.wasm": WASM}, "main.js")
+    assert _edges(loaded) == [
+        "main.js import a.js",
+        "main.js import external:react",
+        "main.js fetch m.wasm",
+    ]
+    assert loaded.graph.problems() == []
+
+
+def test_a_computed_target_is_unknown_until_the_project_declares_it(load: Load) -> None:
+    files = {"main.js": b"import(somewhere)", "late.js": b""}
+    assert _edges(load(files, "main.js")) == ["main.js dynamic unknown:main.js:1:*"]
+    declared = load(files, "main.js", dynamic={"*.js": ["late.js"]})
+    assert _edges(declared) == ["main.js dynamic late.js"]
+
+
+def test_every_byte_of_a_module_with_sections_has_one_owner(load: Load) -> None:
+    graph = load({"m.wasm": WASM}).graph
+    parts = [graph.artifacts[t] for t in graph.targets(ArtifactId("m.wasm"), Relation.CONTAINS)]
+    assert sum(p.size for p in parts) == len(WASM)
+    assert graph.size == len(WASM)
+
+
+def test_files_in_archives_in_archives_are_seen_and_not_counted_twice(load: Load) -> None:
+    def packed(name: str, data: bytes) -> bytes:
+        out = io.BytesIO()
+        with zipfile.ZipFile(out, "w") as archive:
+            archive.writestr(name, data)
+        return out.getvalue()
+
+    outer = packed("inner.zip", packed("deep/a.js", b"let a"))
+    graph = load({"all.zip": outer}).graph
+    assert ArtifactId("all.zip!/inner.zip!/deep/a.js") in graph.artifacts
+    unpacks = Edge(ArtifactId("all.zip"), ArtifactId("all.zip!/inner.zip"), Relation.UNPACKS)
+    assert unpacks in graph.edges
+    assert graph.size == len(outer)
+    assert graph.problems() == []
+
+
+def test_a_root_that_is_cut_is_refused_and_a_stray_file_is_only_reported(load: Load) -> None:
+    files = {"main.js": b"", "m.wasm": WASM[:-2]}
+    stray = load(files, "main.js")
+    assert "unreadable" in dict(stray.readings[ArtifactId("m.wasm")].contents.facts)
+    assert stray.graph.size == len(WASM) - 2
+    with pytest.raises(InputError, match=r"m\.wasm: .* at byte \d+"):
+        load(files, "m.wasm")
+
+
+def test_a_root_that_is_not_there_is_named(load: Load) -> None:
+    with pytest.raises(InputError, match=r"no file src/main\.ts"):
+        load({"a.js": b""}, "src/main.ts")
+
+
+def test_the_second_load_reads_no_file_again(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = {"main.js": b"import './a.js'", "a.js": b"", "m.wasm": WASM}
+    first = load(files, "main.js")
+    monkeypatch.setattr(LocalPool, "run", lambda _pool, _function, items: iter(items))  # [] only
+    second = load(files, "main.js")
+    assert (second.graph, second.readings) == (first.graph, first.readings)
+
+
+ranges = st.lists(st.tuples(st.integers(0, 40), st.integers(0, 9)), max_size=6)
+
+
+@given(ranges, st.integers(1, 60))
+def test_gaps_are_filled_so_that_parts_tile_the_file(
+    found: list[tuple[int, int]], size: int
+) -> None:
+    parts, at = [], 0
+    for gap, length in found:
+        if at + gap + length > size:
+            break
+        parts.append(Part(Kind.SECTION, f"s{at}", at + gap, Bytes(length)))
+        at += gap + length
+    tiles = _with_gaps(parts, size)
+    assert all(p.size for p in tiles)
+    if tiles:
+        assert [p.offset for p in tiles] == [0, *(p.offset + p.size for p in tiles)][:-1]
+        assert sum(p.size for p in tiles) == size
+    else:
+        assert not any(p.size for p in parts)

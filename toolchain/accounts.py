@@ -1,0 +1,142 @@
+"""Turns graphs and what was read of their files into the rows, totals and measures of a report."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+
+from toolchain.analysis.packages import file_of, package_of
+from toolchain.analysis.reachability import core, reachable
+from toolchain.ir import (
+    Artifact,
+    ArtifactId,
+    ArtifactRow,
+    FileRow,
+    Finding,
+    Graph,
+    Kind,
+    Measure,
+    Relation,
+    Severity,
+    Sizes,
+    Stage,
+    part_id,
+)
+from toolchain.loader import Loaded, Reading
+from toolchain.units import Bytes
+
+CODE_KINDS = frozenset({Kind.JS, Kind.WASM})
+"""What "core bundle" and "compression" speak of: what a page must download to run at all."""
+
+
+def file_rows(stage: Stage, graph: Graph, readings: Mapping[ArtifactId, Reading]) -> list[FileRow]:
+    """Return one row per file of ``graph``, sorted by id."""
+    used = reachable(graph) if graph.roots else frozenset(graph.artifacts)
+    first = core(graph)
+    return [
+        FileRow(
+            stage=stage,
+            id=name,
+            kind=artifact.kind,
+            package=package_of(name),
+            digest=artifact.digest,
+            reachable=name in used,
+            core=name in first,
+            sizes=readings[name].sizes,
+            facts=readings[name].contents.facts,
+        )
+        for name, artifact in graph.files.items()
+    ]
+
+
+def artifact_rows(
+    stage: Stage, graph: Graph, readings: Mapping[ArtifactId, Reading]
+) -> list[ArtifactRow]:
+    """Return one row per owner of bytes: a file without parts, or each part of a file.
+
+    Their raw sizes sum to the raw size of the graph; the compressed sizes are of each owner
+    compressed on its own, and so do not sum to those of the files.
+    """
+    rows = []
+    for name, artifact in graph.files.items():
+        reading = readings[name]
+        if not reading.contents.parts:
+            rows.append(ArtifactRow(stage, name, artifact.kind, name, reading.sizes))
+        for part, (_, sizes) in zip(reading.contents.parts, reading.parts, strict=True):
+            rows.append(
+                ArtifactRow(stage, part_id(name, part.kind, part.name), part.kind, name, sizes)
+            )
+    return rows
+
+
+def total(rows: list[FileRow]) -> Sizes:
+    """Return the sum of all files' sizes."""
+    sizes = Sizes(Bytes(0), Bytes(0), Bytes(0), Bytes(0))
+    for row in rows:
+        sizes += row.sizes
+    return sizes
+
+
+def relations(graph: Graph) -> tuple[tuple[str, int], ...]:
+    """Return how many edges there are of each relation, sorted by relation."""
+    return tuple(sorted(Counter(str(e.relation) for e in graph.edges).items()))
+
+
+def reading_findings(loaded: Loaded) -> Iterator[Finding]:
+    """Yield a finding for every file that could not be read in full as what it claims to be."""
+    used = reachable(loaded.graph)
+    for name, reading in sorted(loaded.readings.items()):
+        for problem in reading.contents.problems:
+            yield Finding(
+                check="unreadable-file",
+                where=name,
+                message=problem,
+                advice="fetch or build the file again, or leave it out",
+                severity=Severity.ERROR if name in used else Severity.NOTE,
+            )
+
+
+def code_measures(graph: Graph, sizes: Mapping[ArtifactId, Sizes]) -> tuple[Measure, ...]:
+    """Return what a user downloads of ``graph``: core code, all code, everything.
+
+    Where ``graph`` has compressed siblings, they are what is downloaded; else the brotli size of
+    ``sizes`` stands for it.
+    """
+    shipped = _shipped(graph, sizes)
+    code = [a for a in graph.files.values() if a.kind in CODE_KINDS]
+    used = reachable(graph)
+    needed = [a for a in code if a.id in used]
+    first = core(graph)
+    return (
+        _bytes("core.raw", (a.size for a in needed if a.id in first)),
+        _bytes("core.brotli", (shipped[a.id] for a in needed if a.id in first)),
+        _bytes("code.raw", (a.size for a in code)),
+        _bytes("code.brotli", (shipped[a.id] for a in code)),
+        _bytes("delivered.raw", (a.size for a in graph.files.values())),
+        _bytes("delivered.best", shipped.values()),
+        *_compression(needed, shipped),
+    )
+
+
+def _compression(code: list[Artifact], shipped: Mapping[ArtifactId, int]) -> Iterator[Measure]:
+    raw = sum(a.size for a in code)
+    if raw:
+        yield Measure("compression.code", "ratio", (1 - sum(shipped[a.id] for a in code) / raw,))
+
+
+def _bytes(name: str, sizes: object) -> Measure:
+    return Measure(name, "byte", (float(sum(sizes)),))  # type: ignore[call-overload]  # iterables of int
+
+
+def _shipped(graph: Graph, sizes: Mapping[ArtifactId, Sizes]) -> dict[ArtifactId, int]:
+    """Return the bytes each file travels in: its smallest sibling, or else measured brotli."""
+    siblings: dict[ArtifactId, int] = {}
+    for edge in graph.edges:
+        if edge.relation is Relation.ENCODES:
+            size = graph.artifacts[edge.source].size
+            siblings[edge.target] = min(size, siblings.get(edge.target, size))
+    has_siblings = bool(siblings)
+    return {
+        name: siblings.get(name, artifact.size if has_siblings else sizes[file_of(name)].brotli)
+        for name, artifact in graph.files.items()
+    }
