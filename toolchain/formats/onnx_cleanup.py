@@ -1,0 +1,121 @@
+"""Removes what a graph does not need: nodes, weights, copies of weights, functions, inputs."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection
+
+from onnx import GraphProto, ModelProto, NodeProto, TensorProto
+
+from toolchain.formats.onnx_inline import definitions, free_name, rename, used_names
+from toolchain.formats.onnx_model import function_nodes, graphs, refill, subgraphs
+
+
+def clean(model: ModelProto, *, keep_inputs: Collection[str]) -> ModelProto:
+    """Return ``model`` less everything that no output needs.
+
+    Inputs that nothing reads go too, but for ``keep_inputs``. Inferred shapes are not stored.
+    """
+    for graph in graphs(model.graph):
+        _skip_identities(graph)
+    _drop_dead(model.graph)
+    _share_constants(model.graph)
+    _drop_dead(model.graph)
+    unread = unread_inputs(model.graph) - set(keep_inputs)
+    refill(model.graph.input, [v for v in model.graph.input if v.name not in unread])
+    _drop_functions(model)
+    for graph in graphs(model.graph):
+        del graph.value_info[:]
+    return model
+
+
+def unread_inputs(graph: GraphProto) -> frozenset[str]:
+    """Return the inputs that neither a node nor an output reads."""
+    read = {value.name for value in graph.output}.union(*map(used_names, graph.node))
+    return frozenset(value.name for value in graph.input) - read
+
+
+def _skip_identities(graph: GraphProto) -> None:
+    """Let readers of a copy read the original; a result keeps its name."""
+    outputs = {value.name for value in graph.output}
+    own = {name for node in graph.node for name in node.output}
+    kept: list[NodeProto] = []
+    new: dict[str, str] = {}
+    for node in graph.node:
+        source, copy = (node.input[0], node.output[0]) if _is_identity(node) else ("", "")
+        source = new.get(source, source)
+        if copy and copy not in outputs:
+            new[copy] = source
+        elif copy and source in own and source not in outputs:
+            # the original takes the name of the result; earlier renames to it follow
+            new = {name: copy if to == source else to for name, to in new.items()} | {source: copy}
+            outputs.discard(source)
+        else:
+            kept.append(node)
+    refill(graph.node, kept)
+    rename(graph, new)
+
+
+def _is_identity(node: NodeProto) -> bool:
+    return node.op_type == "Identity" and not node.domain
+
+
+def _drop_dead(graph: GraphProto) -> None:
+    """Drop nodes whose results nobody uses, then weights that nobody reads; here and inside."""
+    needed = {value.name for value in graph.output}
+    kept = []
+    for node in reversed(graph.node):
+        if needed.intersection(filter(None, node.output)):
+            for inner in subgraphs(node):
+                _drop_dead(inner)
+            needed |= used_names(node)
+            kept.append(node)
+    refill(graph.node, kept[::-1])
+    refill(graph.initializer, [t for t in graph.initializer if t.name in needed])
+    refill(
+        graph.sparse_initializer, [t for t in graph.sparse_initializer if t.values.name in needed]
+    )
+
+
+def _share_constants(main: GraphProto) -> None:
+    """Keep equal weights once, in the main graph, where all graphs inside can read them."""
+    names = definitions(main)
+    fixed = {value.name for graph in graphs(main) for value in graph.output}
+    fixed |= {value.name for value in main.input}
+    shared: dict[bytes, TensorProto] = {}
+    for graph in list(graphs(main)):
+        new: dict[str, str] = {}
+        for tensor in graph.initializer:
+            if tensor.name in fixed:
+                continue
+            first = shared.setdefault(_content(tensor), tensor)
+            if first is tensor and names[tensor.name] > 1:
+                new[tensor.name] = free_name(tensor.name, names)
+            elif first is not tensor:
+                new[tensor.name] = first.name
+        rename(graph, new)
+        refill(graph.initializer, [t for t in graph.initializer if t.name in fixed])
+    main.initializer.extend(shared.values())
+
+
+def _content(tensor: TensorProto) -> bytes:
+    """Return a digest of everything but the name."""
+    nameless = TensorProto()
+    nameless.CopyFrom(tensor)
+    nameless.ClearField("name")
+    nameless.ClearField("doc_string")
+    return hashlib.sha256(nameless.SerializeToString(deterministic=True)).digest()
+
+
+def _drop_functions(model: ModelProto) -> None:
+    """Drop functions that no node calls, directly or through another function."""
+    functions = {(f.domain, f.name): f for f in model.functions}
+    called: set[tuple[str, str]] = set()
+    waiting = [n for graph in graphs(model.graph) for n in graph.node]
+    while waiting:
+        node = waiting.pop()
+        key = (node.domain, node.op_type)
+        if key in functions and key not in called:
+            called.add(key)
+            waiting += function_nodes(functions[key])
+    refill(model.functions, [f for key, f in functions.items() if key in called])

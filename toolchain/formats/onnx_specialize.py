@@ -1,0 +1,101 @@
+"""Binds graph inputs to constants and removes everything that then cannot happen."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from onnx import GraphProto, ModelProto, NodeProto, TensorProto, numpy_helper
+
+from toolchain.formats.onnx_cleanup import clean, unread_inputs
+from toolchain.formats.onnx_folding import (
+    Shape,
+    constant_value,
+    folded,
+    static_shapes,
+    with_shapes,
+)
+from toolchain.formats.onnx_inline import definitions, inlined
+from toolchain.formats.onnx_model import refill, subgraphs
+
+
+def specialize(model: ModelProto, bound: Mapping[str, NDArray[np.generic]]) -> ModelProto:
+    """Return ``model`` with the inputs ``bound`` made constants; ``model`` may be changed.
+
+    Branches that cannot be taken, nodes that only compute with constants, and weights and inputs
+    that nothing needs any more are gone. The names of the other inputs and outputs stay.
+    """
+    graph = model.graph
+    unread_before = unread_inputs(graph)
+    refill(graph.input, [v for v in graph.input if v.name not in bound])
+    refill(graph.initializer, [t for t in graph.initializer if t.name not in bound])
+    graph.initializer.extend(numpy_helper.from_array(a, name) for name, a in bound.items())
+    while True:
+        model = with_shapes(model)
+        if not _Round(model, definitions(model.graph)).simplify(model.graph, {}, {}):
+            return clean(model, keep_inputs=unread_before)
+
+
+@dataclass(frozen=True)
+class _Round:
+    """One walk over all graphs of ``model``; ``names`` counts who defines each name."""
+
+    model: ModelProto
+    names: Counter[str]
+
+    def simplify(
+        self,
+        graph: GraphProto,
+        outer_known: Mapping[str, TensorProto],
+        outer_shapes: Mapping[str, Shape],
+    ) -> bool:
+        """Fold and inline, here and in the graphs inside; return whether anything changed."""
+        _store_constants(graph)
+        known = {**outer_known, **_own_constants(graph)}
+        shapes = {**outer_shapes, **static_shapes(graph)}
+        changed = False
+        while values := folded(graph, known, shapes, self.model):
+            known.update((value.name, value) for value in values)
+            _replace(graph, values)
+            changed = True
+        nodes: list[NodeProto] = []
+        for node in graph.node:
+            if node.op_type == "If" and not node.domain and node.input[0] in known:
+                taken = bool(numpy_helper.to_array(known[node.input[0]]).all())
+                nodes += inlined(graph, node, self.names, taken=taken)
+                changed = True
+                continue
+            for inner in subgraphs(node):
+                changed |= self.simplify(inner, known, shapes)
+            nodes.append(node)
+        refill(graph.node, nodes)
+        return changed
+
+
+def _store_constants(graph: GraphProto) -> None:
+    """Turn Constant nodes into initializers, but for those that are the graph's result."""
+    outputs = {value.name for value in graph.output}
+    values = {}
+    for node in graph.node:
+        if node.op_type == "Constant" and not node.domain and node.output[0] not in outputs:
+            value = constant_value(node)
+            if value is not None:
+                values[node.output[0]] = value
+    _replace(graph, list(values.values()))
+
+
+def _own_constants(graph: GraphProto) -> dict[str, TensorProto]:
+    """Return the initializers; one that a caller may override is no constant."""
+    inputs = {value.name for value in graph.input}
+    return {t.name: t for t in graph.initializer if t.name not in inputs}
+
+
+def _replace(graph: GraphProto, values: Sequence[TensorProto]) -> None:
+    """Put stored ``values`` in the place of the nodes that give them."""
+    if values:
+        done = {value.name for value in values}
+        refill(graph.node, [n for n in graph.node if not done.issuperset(filter(None, n.output))])
+        graph.initializer.extend(values)
