@@ -60,7 +60,7 @@ class DropUnreachable(GraphPass):
 
 def _package_files(graph: Graph, kept: frozenset[ArtifactId]) -> Iterator[ArtifactId]:
     """Yield the nearest package.json above each script in ``kept``."""
-    scripts = (i for i in kept if graph.artifacts[i].kind is Kind.JS)
+    scripts = (i for i in kept if graph.artifacts[i].kind in {Kind.JS, Kind.TS})
     for folder in {i.rpartition("/")[0] for i in scripts}:
         above = folder
         while f"{above}/package.json" not in graph.artifacts and above:
