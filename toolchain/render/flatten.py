@@ -28,7 +28,6 @@ from toolchain.render.document import (
     VerdictObject,
 )
 
-
 _EXACT = 2**53  # whole numbers below this are the same as int and as JSON number
 
 

@@ -1,0 +1,213 @@
+"""The terminal's report: aligned, complete at 80 columns, and safe with hostile names."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from render.reports_strategy import ROOT, reports, sample
+from rich.console import Console
+
+from toolchain.ir import (
+    Budget,
+    Finding,
+    Measure,
+    Report,
+    Severity,
+    Stage,
+    State,
+    Verdict,
+)
+from toolchain.ir.artifact import ArtifactId
+from toolchain.render import figures, markdown, text
+from toolchain.units import Bytes, show_bytes, show_quantity
+
+GOLDENS = ROOT / "fixtures" / "reports"
+
+
+class Ascii(io.StringIO):
+    """A stream that says it can only carry ASCII."""
+
+    encoding = "ascii"
+
+
+def printed(
+    report: Report, *sections: str, width: int = 80, file: io.StringIO | None = None
+) -> str:
+    """Return what ``sections`` of ``text`` print on something that is no terminal."""
+    file = file or io.StringIO()
+    console = Console(file=file, width=width, color_system=None, legacy_windows=False)
+    for section in sections:
+        getattr(text, section)(report, console)
+    return file.getvalue()
+
+
+def test_the_sample_prints_as_in_the_golden() -> None:
+    expected = (GOLDENS / "sample.txt").read_text("utf-8")
+    assert printed(sample(), "print_optimization") == expected
+
+
+def test_the_sample_reads_in_markdown_as_in_the_golden() -> None:
+    assert markdown.summary(sample()) == (GOLDENS / "sample.md").read_text("utf-8")
+
+
+def test_nothing_in_the_sample_is_wider_than_a_terminal_but_paths() -> None:
+    wide = [
+        line
+        for line in printed(sample(), "print_optimization").splitlines()
+        if len(line) > 80 and "node_modules/" not in line
+    ]
+    assert wide == []
+
+
+def test_no_line_ends_in_spaces() -> None:
+    for line in printed(sample(), "print_optimization", "turns").splitlines():
+        assert line == line.rstrip()
+
+
+@pytest.mark.parametrize("width", [20, 40, 80, 200])
+def test_no_number_and_no_measure_name_is_cut(width: int) -> None:
+    report = sample()
+    out = printed(report, "verdict_table", "measures_table", "ledger_table", width=width)
+    for verdict in report.verdicts:
+        row = next(line for line in out.splitlines() if f" {verdict.budget.measure} " in line)
+        assert row.endswith(verdict.state.value)
+        assert show_quantity(verdict.budget.limit, verdict.budget.unit) in row
+        if verdict.observed is not None:
+            assert show_quantity(verdict.observed, verdict.budget.unit) in row
+    for measure in report.measures:
+        assert f"{measure.name} " in out
+        assert show_quantity(measure.percentile(95), measure.unit) in out
+
+
+def test_a_long_measure_name_and_a_long_reason_are_whole() -> None:
+    name = "a.measure.with.a.name." + "x" * 90
+    why = "because " * 40
+    verdict = Verdict(Budget(name, "ms", 123_456_789, why), 987_654_321.0, State.BROKEN)
+    out = printed(replace(sample(), verdicts=(verdict,)), "verdict_table", width=80)
+    row = next(line for line in out.splitlines() if name in line)
+    assert "987,654,321 ms" in row
+    assert "≤ 123,456,789 ms" in row
+    assert out.count("because") == 40
+    reason = out[out.index(row) + len(row) :]
+    assert all(len(line) <= 80 for line in reason.splitlines())
+
+
+def test_the_total_is_the_inputs_total_less_what_the_passes_save() -> None:
+    report = sample()
+    total = figures.whole(report)
+    assert total.before == dict(report.totals)[Stage.INPUT].raw
+    assert total.saved == sum(step.saved for step in figures.steps(report))
+    assert total.saved == sum(row.saved for row in report.ledger)
+    last = printed(report, "ledger_table").split("total")[1].split("\n")[0]
+    assert show_bytes(total.before) in last
+    assert show_bytes(total.after) in last
+    assert show_bytes(total.saved) in last
+    assert f"{total.held}/{total.rows}" in last
+
+
+def test_each_pass_is_one_line_in_the_order_it_ran() -> None:
+    lines = printed(sample(), "ledger_table").splitlines()
+    steps = [line.split()[0] for line in lines if line and not line.startswith((" ", "What"))]
+    ran = list(dict.fromkeys(row.step for row in sample().ledger))
+    assert steps == ["pass", *ran, "total"]
+
+
+def test_a_dropped_rewrite_says_why() -> None:
+    dropped = next(row for row in sample().ledger if not row.kept)
+    out = " ".join(printed(sample(), "ledger_table").split())
+    assert f"{dropped.step} dropped {dropped.artifact}: {dropped.proof.detail}" in out
+
+
+def test_the_worst_finding_comes_first_and_unknown_is_not_zero() -> None:
+    def finding(check: str, severity: Severity, cost: int | None) -> Finding:
+        bytes_at_stake = None if cost is None else Bytes(cost)
+        return Finding(check, ArtifactId("x"), "m", "a", bytes_at_stake, severity)
+
+    found = (
+        finding("note", Severity.NOTE, 9),
+        finding("small", Severity.WARNING, 1),
+        finding("large", Severity.WARNING, 2000),
+        finding("worst", Severity.ERROR, None),
+    )
+    report = replace(sample(), findings=found)
+    assert [f.check for f in figures.findings(report)] == ["worst", "large", "small", "note"]
+    out = printed(report, "findings_table")
+    assert "✗ error: worst at x, cost not measured" in out
+    assert "! warning: large at x, costs 2.00 kB" in out
+
+
+def test_many_findings_say_how_many_there_are() -> None:
+    many = tuple(Finding(f"c{n:03}", ArtifactId("x"), "m", "a") for n in range(50))
+    out = printed(replace(sample(), findings=many), "findings_table")
+    assert "Findings, 20 of 50" in out
+    assert "c019" in out
+    assert "c020" not in out
+
+
+def test_measures_of_two_machines_are_not_compared() -> None:
+    here = sample().machine
+    before = Measure("t", "ms", (4.0,), here)
+    after = Measure("t", "ms", (3.0,), replace(here, cores=64))
+    assert figures.change(before, after) is None
+    assert figures.change(before, replace(after, machine=here)) == -0.25
+    assert figures.change(None, after) is None
+    assert figures.change(replace(before, samples=(0.0,)), replace(after, machine=here)) is None
+
+
+def test_an_analysis_without_output_has_no_saving() -> None:
+    report = sample()
+    only = replace(
+        report,
+        totals=tuple(t for t in report.totals if t[0] is Stage.INPUT),
+        files=tuple(f for f in report.files if f.stage is Stage.INPUT),
+    )
+    out = printed(only, "summary")
+    assert "saved" not in out
+    assert "Largest packages (input)" in out
+
+
+def test_an_ascii_stream_gets_ascii_marks() -> None:
+    out = printed(sample(), "verdict_table", "findings_table", file=Ascii())
+    assert out.isascii()
+    assert "x  memory.peak" in out
+    assert "<= 512 MB" in out
+
+
+@given(reports)
+@settings(suppress_health_check=[HealthCheck.too_slow], max_examples=60)
+def test_no_name_of_an_artifact_reaches_the_terminal_as_a_command(report: Report) -> None:
+    whole = printed(report, "print_analysis", "print_run", "print_optimization", width=60)
+    assert all(c == "\n" or c.isprintable() for c in whole)
+    assert all(c == "\n" or c.isprintable() for c in text.as_plain_text(report))
+
+
+def test_markup_in_a_name_is_shown_not_obeyed() -> None:
+    bold = Finding("c", ArtifactId("[bold]x[/bold]"), "[red]m[/red]", ":smile:")
+    out = printed(replace(sample(), findings=(bold,)), "findings_table")
+    assert "[bold]x[/bold]" in out
+    assert "[red]m[/red] :smile:" in out
+
+
+@given(reports)
+@settings(suppress_health_check=[HealthCheck.too_slow], max_examples=60)
+def test_a_markdown_table_row_stays_a_row_whatever_the_names(report: Report) -> None:
+    lines = markdown.summary(report).splitlines()
+    rows = [line for line in lines if line.startswith("| ")]
+    for row in rows:
+        bare = row.replace("\\\\", "").replace("\\|", "")
+        assert bare.count("|") == 7, row
+    headings = bool(report.verdicts) + bool(report.ledger)
+    ledger = len({row.step for row in report.ledger}) + 1 if report.ledger else 0
+    assert len(rows) == headings + len(report.verdicts) + ledger
+
+
+def test_markdown_mentions_nobody_and_links_nowhere() -> None:
+    shown = markdown.escape("@runanywhere/web <img src=x> [a](b) https://x.example `code`")
+    assert "@r" not in shown
+    assert "://" not in shown
+    assert "\\<img" in shown
+    assert "\\[a\\]" in shown
+    assert "\\`code\\`" in shown

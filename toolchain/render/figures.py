@@ -1,0 +1,126 @@
+"""Figures that several renderers show and the report leaves to be computed where shown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from toolchain.errors import ConfigError
+from toolchain.ir import Finding, LedgerRow, Measure, Report, Severity, Sizes, Stage
+from toolchain.units import Bytes, Seconds
+
+NO_SIZES = Sizes(Bytes(0), Bytes(0), Bytes(0), Bytes(0))
+_SEVERITIES = tuple(Severity)  # the worst first
+
+
+@dataclass(frozen=True, slots=True)
+class StepTotal:
+    """All rows of one pass. ``held`` of ``rows`` proofs hold; ``kept`` results were used."""
+
+    step: str
+    rows: int
+    before: Bytes
+    after: Bytes
+    seconds: Seconds
+    held: int
+    kept: int
+    cached: int
+
+    @property
+    def saved(self) -> Bytes:
+        """Delivered bytes saved; negative where a pass pays in bytes for something else."""
+        return Bytes(self.before - self.after)
+
+
+def steps(report: Report) -> list[StepTotal]:
+    """Return the ledger by pass, in the order the passes ran."""
+    found: dict[str, list[LedgerRow]] = {}
+    for row in report.ledger:
+        found.setdefault(row.step, []).append(row)
+    return [_total(step, rows) for step, rows in found.items()]
+
+
+def whole(report: Report) -> StepTotal:
+    """Return the ledger as one row, from all input bytes to all delivered bytes.
+
+    ``before`` is the input's total, so ``after`` is what a user downloads, each file once in its
+    smallest encoding.
+    """
+    total = _total("total", report.ledger)
+    before = sizes(report, Stage.INPUT).raw
+    after = Bytes(before - total.saved)
+    return StepTotal(
+        "total", total.rows, before, after, total.seconds, total.held, total.kept, total.cached
+    )
+
+
+def _total(step: str, rows: Iterable[LedgerRow]) -> StepTotal:
+    rows = tuple(rows)
+    return StepTotal(
+        step,
+        len(rows),
+        Bytes(sum(r.before for r in rows)),
+        Bytes(sum(r.after for r in rows)),
+        Seconds(sum(r.seconds for r in rows)),
+        sum(r.proof.holds for r in rows),
+        sum(r.kept for r in rows),
+        sum(r.cached for r in rows),
+    )
+
+
+def sizes(report: Report, stage: Stage) -> Sizes:
+    """Return the total of ``stage``; zeros where the report has none."""
+    return dict(report.totals).get(stage, NO_SIZES)
+
+
+def last_stage(report: Report) -> Stage:
+    """Return the stage a reader cares about: the output, where there is one."""
+    return Stage.OUTPUT if Stage.OUTPUT in dict(report.totals) else Stage.INPUT
+
+
+def packages(report: Report, stage: Stage) -> list[tuple[str, Sizes]]:
+    """Return the packages of ``stage`` with the sum of their files' sizes, the largest first."""
+    found: dict[str, Sizes] = {}
+    for row in report.files:
+        if row.stage is stage:
+            found[row.package] = found.get(row.package, NO_SIZES) + row.sizes
+    return sorted(found.items(), key=lambda item: (-item[1].raw, item[0]))
+
+
+def largest(report: Report, stage: Stage) -> list[tuple[str, Sizes]]:
+    """Return the files of ``stage`` with their sizes, the largest first."""
+    found = [(row.id, row.sizes) for row in report.files if row.stage is stage]
+    return sorted(found, key=lambda item: (-item[1].raw, item[0]))
+
+
+def findings(report: Report) -> list[Finding]:
+    """Return the findings, the worst first, then what costs most."""
+    return sorted(
+        report.findings,
+        key=lambda f: (_SEVERITIES.index(f.severity), -(f.cost or 0), f.check, f.where),
+    )
+
+
+def pairs(report: Report) -> list[tuple[str, Measure | None, Measure | None]]:
+    """Return each measure's name with the measure before and after, in the order they appear."""
+    before = {m.name: m for m in report.baseline if m.samples}
+    after = {m.name: m for m in report.measures if m.samples}
+    return [(name, before.get(name), after.get(name)) for name in {**after, **before}]
+
+
+def change(before: Measure | None, after: Measure | None) -> float | None:
+    """Return by which share of ``before`` the median changed; None where that is not known.
+
+    Measures of different machines or units are not compared.
+
+    >>> change(Measure("t", "ms", (4.0,)), Measure("t", "ms", (3.0,)))
+    -0.25
+    """
+    if before is None or after is None:
+        return None
+    try:
+        before.comparable(after)
+    except ConfigError:
+        return None
+    start = before.percentile(50)
+    return (after.percentile(50) - start) / start if start else None

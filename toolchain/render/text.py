@@ -1,0 +1,280 @@
+"""Prints a report in a terminal, or as plain lines in a log; nothing is cut off at 80 columns."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterable, Sequence
+
+from rich.cells import cell_len
+from rich.console import Console
+from rich.text import Text
+
+from toolchain.ir import Measure, Report, Severity, Sizes, Stage, State, Verdict
+from toolchain.render import figures
+from toolchain.render.figures import StepTotal
+from toolchain.units import show_bytes, show_quantity, show_share
+
+# shape and word say the state too: colour alone is lost on many people and in every log
+_STATES = {
+    State.MET: ("✓", "+", "cyan"),
+    State.BROKEN: ("✗", "x", "bold red"),
+    State.INCONCLUSIVE: ("~", "~", "yellow"),
+    State.NOT_MEASURED: ("?", "?", "bold red"),
+}
+_SEVERITIES = {
+    Severity.ERROR: ("✗", "x", "bold red"),
+    Severity.WARNING: ("!", "!", "yellow"),
+    Severity.NOTE: ("·", "-", "dim"),
+}
+_GAP = "  "
+_LARGEST = 8  # rows of packages and files: what fits on one screen with the rest
+_FINDINGS = 20  # more belong in the page, where they can be filtered
+
+
+def print_analysis(report: Report, console: Console | None = None) -> None:
+    """Print what ``vtool analyze`` found: sizes and findings."""
+    _print(report, console, summary, findings_table, notes)
+
+
+def print_run(report: Report, console: Console | None = None) -> None:
+    """Print what ``vtool run`` measured: turns and measures."""
+    _print(report, console, turns, measures_table, notes)
+
+
+def print_optimization(report: Report, console: Console | None = None) -> None:
+    """Print what ``vtool optimize`` did; the verdicts come last, where the eye is."""
+    _print(
+        report, console, summary, findings_table, ledger_table, measures_table, notes, verdict_table
+    )
+
+
+def print_verdicts(report: Report, console: Console | None = None) -> None:
+    """Print the verdict table alone."""
+    _print(report, console, verdict_table)
+
+
+def as_plain_text(report: Report) -> str:
+    """Return what ``print_optimization`` prints, without colour, for a file."""
+    console = Console(file=io.StringIO(), width=100, color_system=None, legacy_windows=False)
+    print_optimization(report, console)
+    return console.file.getvalue() if isinstance(console.file, io.StringIO) else ""
+
+
+def summary(report: Report, console: Console) -> None:
+    """Print the totals of each stage, and the largest packages and files of the last one."""
+    rows = [(stage.value, *_sizes(sizes)) for stage, sizes in report.totals]
+    before, after = (figures.sizes(report, stage) for stage in Stage)
+    if len(rows) > 1:
+        rows.append(("saved", *_shares(before, after)))
+    _title(console, f"Size of {plain(report.target)}")
+    _grid(console, ("", "raw", "gzip", "brotli", "zstd"), rows, numbers=range(1, 5))
+    stage = figures.last_stage(report)
+    for title, found in (
+        ("Largest packages", figures.packages(report, stage)),
+        ("Largest files", figures.largest(report, stage)),
+    ):
+        shown = [(*_sizes(sizes), plain(name)) for name, sizes in found[:_LARGEST]]
+        if shown:
+            _title(console, f"{title} ({stage.value}), {len(shown)} of {len(found):,}")
+            _grid(console, ("raw", "gzip", "brotli", "zstd", "name"), shown, numbers=range(4))
+
+
+def ledger_table(report: Report, console: Console) -> None:
+    """Print one line a pass, and a total that is the input's total less what the lines save."""
+    if not report.ledger:
+        return
+    _title(console, "What changed, in delivered bytes")
+    head = ("pass", "artifacts", "before", "after", "saved", "seconds", "proofs")
+    rows = [_step(step) for step in figures.steps(report)]
+    _grid(console, head, [*rows, _step(figures.whole(report))], numbers=range(1, 7), total=True)
+    for row in report.ledger:
+        if not row.kept or not row.proof.holds:
+            _paragraph(
+                console,
+                f"{plain(row.step)} dropped {plain(row.artifact)}: {plain(row.proof.detail)}",
+            )
+
+
+def findings_table(report: Report, console: Console) -> None:
+    """Print the worst findings: check, place, measured cost, message, advice."""
+    found = figures.findings(report)
+    if not found:
+        return
+    _title(console, f"Findings, {min(len(found), _FINDINGS)} of {len(found):,}")
+    for finding in found[:_FINDINGS]:
+        mark, style = _mark(console, _SEVERITIES[finding.severity])
+        line = Text(f"{mark} {finding.severity.value}: {plain(finding.check)}", style=style)
+        cost = "cost not measured" if finding.cost is None else f"costs {show_bytes(finding.cost)}"
+        line.append(f" at {plain(finding.where)}, {cost}", style="default not bold not dim")
+        _wrapped(console, line)
+        _paragraph(console, f"{plain(finding.message)} {plain(finding.advice)}")
+
+
+def measures_table(report: Report, console: Console) -> None:
+    """Print each measure's median and 95th percentile, before and after."""
+    rows = [
+        (plain(name), *_statistics(before), *_statistics(after), _change(before, after))
+        for name, before, after in figures.pairs(report)
+    ]
+    if rows:
+        _title(console, "Measures")
+        head = ("measure", "before p50", "p95", "after p50", "p95", "change")
+        _grid(console, head, rows, numbers=range(1, 6))
+
+
+def verdict_table(report: Report, console: Console) -> None:
+    """Print each budget: mark, measure, observed, limit, verdict, and the reason below."""
+    if not report.verdicts:
+        return
+    _title(console, "Verdicts")
+    head = ("", "measure", "observed", "limit", "verdict")
+    rows = [_verdict(verdict, console) for verdict in report.verdicts]
+    widths = _widths([head, *rows])
+    console.print(Text(_line(head, widths, range(2, 4)), style="dim"), soft_wrap=True)
+    for verdict, row in zip(report.verdicts, rows, strict=True):
+        _, style = _mark(console, _STATES[verdict.state])
+        line = Text(_line(row, widths, range(2, 4)))
+        line.stylize(style, 0, len(row[0]))
+        line.stylize(style, len(line) - len(row[-1]))
+        console.print(line, soft_wrap=True)
+        _paragraph(console, plain(verdict.budget.why))
+
+
+def turns(report: Report, console: Console) -> None:
+    """Print what was said and answered in each turn."""
+    for clip, texts in report.turns:
+        _title(console, f"Turn {plain(clip)}")
+        for name, text in texts:
+            _paragraph(console, f"{plain(name)}: {plain(text)}")
+
+
+def notes(report: Report, console: Console) -> None:
+    """Print what else a reader must know."""
+    for note in report.notes:
+        _wrapped(console, Text(f"note: {plain(note)}"))
+
+
+def plain(text: str) -> str:
+    r"""Return ``text`` with what a terminal would obey (escape codes, line breaks) spelled out.
+
+    >>> plain("a\x1b[31mb\nc")
+    'a\\x1b[31mb\\nc'
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        c if c.isprintable() else c.encode("unicode_escape", "replace").decode() for c in text
+    )
+
+
+def _print(
+    report: Report, console: Console | None, *sections: Callable[[Report, Console], None]
+) -> None:
+    console = console or Console(highlight=False)
+    for section in sections:
+        section(report, console)
+
+
+def _title(console: Console, title: str) -> None:
+    console.print()
+    _wrapped(console, Text(title, style="bold"))
+
+
+def _paragraph(console: Console, text: str) -> None:
+    _wrapped(console, Text(text, style="dim"), indent=4)
+
+
+def _wrapped(console: Console, text: Text, *, indent: int = 0) -> None:
+    for line in text.wrap(console, max(console.width - indent, 1), overflow="fold"):
+        line.rstrip()
+        line.pad_left(indent)
+        console.print(line, soft_wrap=True)
+
+
+def _grid(
+    console: Console,
+    head: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    *,
+    numbers: range,
+    total: bool = False,
+) -> None:
+    """Print aligned columns, those in ``numbers`` on the right.
+
+    A line longer than the terminal is wide runs on: a cut number is a wrong number.
+    """
+    widths = _widths([head, *rows])
+    console.print(Text(_line(head, widths, numbers), style="dim"), soft_wrap=True)
+    for number, row in enumerate(rows, 1):
+        style = "bold" if total and number == len(rows) else ""
+        console.print(Text(_line(row, widths, numbers), style=style), soft_wrap=True)
+
+
+def _widths(rows: Iterable[Sequence[str]]) -> list[int]:
+    return [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
+
+
+def _line(cells: Sequence[str], widths: Sequence[int], numbers: range) -> str:
+    padded = []
+    for number, (cell, width) in enumerate(zip(cells, widths, strict=True)):
+        space = " " * (width - cell_len(cell))
+        padded.append(space + cell if number in numbers else cell + space)
+    return _GAP.join(padded).rstrip()
+
+
+def _mark(console: Console, look: tuple[str, str, str]) -> tuple[str, str]:
+    mark, ascii_mark, style = look
+    return ascii_mark if console.options.ascii_only else mark, style
+
+
+def _sizes(sizes: Sizes) -> tuple[str, str, str, str]:
+    return (
+        show_bytes(sizes.raw),
+        show_bytes(sizes.gzip),
+        show_bytes(sizes.brotli),
+        show_bytes(sizes.zstd),
+    )
+
+
+def _shares(before: Sizes, after: Sizes) -> tuple[str, str, str, str]:
+    return (
+        show_share(before.raw - after.raw, before.raw),
+        show_share(before.gzip - after.gzip, before.gzip),
+        show_share(before.brotli - after.brotli, before.brotli),
+        show_share(before.zstd - after.zstd, before.zstd),
+    )
+
+
+def _step(step: StepTotal) -> tuple[str, ...]:
+    return (
+        plain(step.step),
+        f"{step.rows:,}",
+        show_bytes(step.before),
+        show_bytes(step.after),
+        show_bytes(step.saved),
+        f"{step.seconds:.2f}",
+        f"{step.held}/{step.rows}",
+    )
+
+
+def _statistics(measure: Measure | None) -> tuple[str, str]:
+    if measure is None:
+        return "-", "-"
+    low, high = (show_quantity(measure.percentile(p), measure.unit) for p in (50, 95))
+    return low, high
+
+
+def _change(before: Measure | None, after: Measure | None) -> str:
+    share = figures.change(before, after)
+    return "-" if share is None else f"{100 * share:+.1f} %"
+
+
+def _verdict(verdict: Verdict, console: Console) -> tuple[str, ...]:
+    budget = verdict.budget
+    mark, _ = _mark(console, _STATES[verdict.state])
+    signs = (">=", "<=") if console.options.ascii_only else ("≥", "≤")
+    observed = "-" if verdict.observed is None else show_quantity(verdict.observed, budget.unit)
+    limit = (
+        f"{signs[0] if budget.at_least else signs[1]} {show_quantity(budget.limit, budget.unit)}"
+    )
+    return mark, plain(budget.measure), observed, limit, verdict.state.value
