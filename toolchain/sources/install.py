@@ -1,0 +1,178 @@
+"""Where npm packages go under ``node_modules``: flat as npm does it, nested only on conflict."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+from packageurl import PackageURL
+from semantic_version import NpmSpec, Version
+
+from toolchain.errors import ConfigError
+from toolchain.sources.npm import Document, Manifest
+
+_OPERATORS = frozenset({"<", "<=", ">", ">=", "=", "~", "~>", "^"})
+_LATEST = "latest"
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """``folder`` ('' is the project) needs ``name`` in a version that fits ``wanted``."""
+
+    folder: str
+    name: str
+    wanted: str
+    is_spare: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Installed:
+    """A package in a folder of ``node_modules``."""
+
+    name: str  # in the registry; differs from the folder's for an alias
+    manifest: Manifest
+
+
+def layout(
+    packages: Mapping[str, str], document: Callable[[str], Document]
+) -> dict[str, Installed]:
+    """Return every folder of ``node_modules`` and its package, for ``packages`` and their needs.
+
+    A version is npm's choice: the one tagged ``latest`` if it fits, else the newest that does.
+    Optional dependencies bound to a platform are left out, so that a lock is the same everywhere.
+
+    Errors:
+        ConfigError: no version fits, a range that is not from the registry, peers that disagree.
+        UnavailableError: the registry does not answer.
+    """
+    placed: dict[str, Installed] = {}
+    todo = deque(Need("", name, wanted) for name, wanted in sorted(packages.items()))
+    while todo:
+        need = todo.popleft()
+        folder, found = _visible(need, placed)
+        if found is not None and _fits(need, found):
+            continue
+        one = _choose(need, document)
+        if need.is_spare and one.manifest.is_bound:
+            continue
+        place = _place(need, folder)
+        placed[place] = one
+        todo.extend(_needs(place, one.manifest))
+        # a package that saw another copy until now may see this one: ask everybody again
+        todo.extend(_needs_below(place, placed))
+    return dict(sorted(placed.items()))
+
+
+def purl(one: Installed) -> PackageURL:
+    """Return the address of an installed package."""
+    namespace, _slash, last = one.name.rpartition("/")
+    return PackageURL("npm", namespace or None, last, str(one.manifest.version))
+
+
+def _needs(folder: str, manifest: Manifest) -> Iterator[Need]:
+    for name, wanted in sorted(manifest.needs.items()):
+        yield Need(folder, name, wanted, name in manifest.spare)
+    outside = _outer(folder)  # a peer is the copy that whoever needs us sees, too
+    for name, wanted in sorted(manifest.peers.items()):
+        yield Need(outside, name, wanted)
+
+
+def _needs_below(place: str, placed: Mapping[str, Installed]) -> Iterator[Need]:
+    outside = f"{_outer(place)}/" if _outer(place) else ""
+    for folder, one in sorted(placed.items()):
+        if folder.startswith(outside) and folder != place:
+            yield from _needs(folder, one.manifest)
+
+
+def _outer(folder: str) -> str:
+    """Return the package folder around this one, '' for the project.
+
+    >>> _outer("node_modules/a/node_modules/@s/b"), _outer("node_modules/a")
+    ('node_modules/a', '')
+    """
+    return folder.rpartition("node_modules/")[0].rstrip("/")
+
+
+def _join(folder: str, name: str) -> str:
+    return f"{folder}/node_modules/{name}" if folder else f"node_modules/{name}"
+
+
+def _visible(need: Need, placed: Mapping[str, Installed]) -> tuple[str | None, Installed | None]:
+    """Return the folder whose ``node_modules`` answers the need now, and what is there."""
+    folder = need.folder
+    while True:
+        if found := placed.get(_join(folder, need.name)):
+            return folder, found
+        if not folder:
+            return None, None
+        folder = _outer(folder)
+
+
+def _place(need: Need, taken: str | None) -> str:
+    """Return the outermost place that the need sees; ``taken`` has a copy that does not fit."""
+    if taken is None:
+        return _join("", need.name)
+    folder, inner = need.folder, None
+    while folder != taken:
+        folder, inner = _outer(folder), folder
+    if inner is None:
+        raise ConfigError(
+            f"{need.folder or 'the project'} needs {need.name} {need.wanted}, "
+            "which another package in the same place contradicts",
+            hint="choose versions in vtool.toml that agree on their peers",
+        )
+    return _join(inner, need.name)
+
+
+def _fits(need: Need, found: Installed) -> bool:
+    real, wanted = _real(need)
+    if real != found.name:
+        return False
+    spec = _spec(wanted)
+    return spec is None or spec.match(found.manifest.version)
+
+
+def _choose(need: Need, document: Callable[[str], Document]) -> Installed:
+    real, wanted = _real(need)
+    known = document(real)
+    tagged = known.tags.get(wanted or _LATEST, "")
+    if tagged in known.versions:
+        return Installed(real, known.versions[tagged])
+    spec = _spec(wanted)
+    if spec is None:
+        raise _nothing(need, "is neither a version, nor a range, nor a tag that the registry knows")
+    latest = known.versions.get(known.tags.get(_LATEST, ""))
+    if latest and spec.match(latest.version):
+        return Installed(real, latest)
+    by_version: dict[Version, Manifest] = {m.version: m for m in known.versions.values()}
+    chosen = spec.select(by_version)
+    if chosen is None:
+        raise _nothing(need, "fits no version in the registry")
+    return Installed(real, by_version[chosen])
+
+
+def _nothing(need: Need, fact: str) -> ConfigError:
+    who = need.folder or "vtool.toml"
+    return ConfigError(
+        f"{need.name} {need.wanted!r}, needed by {who}, {fact}",
+        hint="vtool locks packages of the npm registry: write a version or a range of versions",
+    )
+
+
+def _real(need: Need) -> tuple[str, str]:
+    """Return the package's own name and range: ``npm:real@^1`` is an alias."""
+    if not need.wanted.startswith("npm:"):
+        return need.name, need.wanted.strip()
+    real, _at, wanted = need.wanted.removeprefix("npm:").rpartition("@")
+    return (real, wanted) if real else (wanted, "")
+
+
+def _spec(wanted: str) -> NpmSpec | None:
+    """Return the range; None for a tag. npm allows blanks after an operator, NpmSpec does not."""
+    words = wanted.split()
+    tight = "".join(word if word in _OPERATORS else f"{word} " for word in words)
+    try:
+        return NpmSpec(tight.replace("~>", "~").strip())
+    except ValueError:
+        return None

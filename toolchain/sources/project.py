@@ -1,0 +1,153 @@
+"""Any target as one set of files: a project with its locked packages, a package, a path."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from packageurl import PackageURL
+
+from toolchain.errors import ConfigError, InputError
+from toolchain.progress import SILENT, Progress
+from toolchain.sources import address, archive, directory, file, registries, tree
+from toolchain.sources.cache import Unpacked
+from toolchain.sources.lock import LOCK, Lock, read_lock
+from toolchain.sources.manifest import MANIFEST, Input, Project, load_project
+from toolchain.sources.tree import SourceFile, Tree
+
+__all__ = ["Assembly", "Input", "Project", "assemble", "load_project", "open_target"]
+
+_DOWNLOADS = 4  # at a time; registries answer one connection at 10-30 MB/s
+_NOT_SOURCES = frozenset({MANIFEST, LOCK, "build", "dist", "node_modules"})
+
+
+@dataclass(frozen=True, slots=True)
+class Assembly:
+    """All files of a target under the names they have in it."""
+
+    tree: Tree
+    reference: Tree  # only for the harness: no part of what ships
+    roots: tuple[str, ...]  # entries and inputs that ship; () where nobody named any
+    install: Mapping[str, str]  # folder of a package ('' is the top) -> its address
+    project: Project | None = None
+
+
+def open_target(text: str, progress: Progress = SILENT) -> Assembly:
+    """Return the files of any target: package, project, folder, archive or file.
+
+    Errors:
+        ConfigError: a malformed or unknown address, a wrong vtool.toml or lock.
+        InputError: nothing there, nothing in it, or broken.
+        UnavailableError: a registry or the disk does not answer.
+    """
+    target = address.parse(text)
+    if isinstance(target, PackageURL):
+        return _package(target, progress)
+    if (target / MANIFEST).is_file():
+        project = load_project(target)
+        return assemble(project, read_lock(project), progress)
+    if target.is_dir():
+        return _plain(directory.open_tree(target))
+    opened = archive.open_tree(target) if address.is_archive(target) else file.open_tree(target)
+    return _plain(opened)
+
+
+def assemble(project: Project, lock: Lock, progress: Progress = SILENT) -> Assembly:
+    """Return all files of ``project``: its own, its packages', its inputs.
+
+    Errors:
+        ConfigError: two files want the same name, an input is not in its package, no entry.
+        InputError: an own file is unreadable, or there is none.
+        UnavailableError: a registry or the disk does not answer.
+    """
+    pinned = [one.pinned for one in lock.package]
+    with ThreadPoolExecutor(_DOWNLOADS) as pool:
+        opened = list(pool.map(lambda one: registries.unpacked(one, progress), pinned))
+    by_address = {one.address: found for one, found in zip(lock.package, opened, strict=True)}
+    shipped = _Names(_own(project))
+    reference = _Names({})
+    install: dict[str, str] = {}
+    roots = list(project.entries)
+    for locked in lock.package:
+        for folder in locked.install:
+            install[folder] = locked.address
+            shipped.add(folder, by_address[locked.address].files, folder)
+    for one in project.input:
+        locked = lock.find(address.exact(one.source))
+        files = dict(_members(one, by_address[locked.address]))
+        if one.role == "reference":
+            reference.add("", files, one.path)
+            continue
+        shipped.add("", files, one.path)
+        roots += files
+        if one.member.endswith("/"):
+            install[one.path.rstrip("/")] = locked.address
+    return Assembly(
+        tree.tree(shipped.files), tree.tree(reference.files), tuple(roots), install, project
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Names:
+    """Files by name; no name is given twice."""
+
+    files: dict[str, SourceFile]
+
+    def add(self, folder: str, files: Mapping[str, SourceFile], whose: str) -> None:
+        prefix = f"{folder}/" if folder else ""
+        for name, source in files.items():
+            if self.files.setdefault(prefix + name, source) is not source:
+                raise ConfigError(
+                    f"{prefix + name} of {whose} is there already",
+                    hint="give the input another path in vtool.toml",
+                )
+
+
+def _own(project: Project) -> dict[str, SourceFile]:
+    """Return the project's own files; hidden ones never, for they hold secrets and editor state."""
+    chosen = [PurePosixPath(name) for name in project.sources]
+
+    def wanted(name: str) -> bool:
+        path = PurePosixPath(name)
+        if path.name.startswith(".") or path.parts[0] in _NOT_SOURCES:
+            return False
+        return not chosen or any(
+            path.is_relative_to(one) or one.is_relative_to(path) for one in chosen
+        )
+
+    return dict(directory.collect(project.folder, wanted).files)
+
+
+def _members(one: Input, package: Unpacked) -> Iterator[tuple[str, SourceFile]]:
+    if not one.member.endswith("/"):
+        if one.member not in package.files:
+            raise _absent(one)
+        yield one.path, package.files[one.member]
+        return
+    prefix = one.member.removeprefix("./")
+    found = {n.removeprefix(prefix): f for n, f in package.files.items() if n.startswith(prefix)}
+    if not found:
+        raise _absent(one)
+    for name, source in found.items():
+        yield f"{one.path.rstrip('/')}/{name}", source
+
+
+def _absent(one: Input) -> ConfigError:
+    return ConfigError(
+        f"{one.source} has no member {one.member!r}",
+        hint=f"correct the [[input]] with path = {one.path!r} in vtool.toml",
+    )
+
+
+def _package(purl: PackageURL, progress: Progress) -> Assembly:
+    pinned = registries.pin(purl)
+    files = registries.unpacked(pinned, progress).files
+    if not files:
+        raise InputError(f"{address.show(purl)} holds no file", hint="choose another version")
+    return Assembly(tree.tree(files), Tree({}), (), {"": str(pinned.purl)})
+
+
+def _plain(files: Tree) -> Assembly:
+    return Assembly(files, Tree({}), (), {})
