@@ -56,7 +56,7 @@ class Unpacked:
         )
 
 
-def cache_folder() -> Path:
+def folder() -> Path:
     """Return the cache folder: ``VTOOL_CACHE``, else the platform's place for caches."""
     chosen = os.environ.get("VTOOL_CACHE")
     return Path(chosen).absolute() if chosen else Path(platformdirs.user_cache_dir("vtool"))
@@ -69,7 +69,7 @@ def download(integrity: Integrity, fetch: Callable[[Path], None]) -> Path:
         UnavailableError: the disk is full or not writable.
         Whatever ``fetch`` raises; then nothing is kept.
     """
-    path = cache_folder() / "downloads" / integrity.key
+    path = folder() / "downloads" / integrity.key
     if path.exists():
         return path
     with _disk(), exclusive(_lock(f"download-{integrity.key}")):
@@ -94,7 +94,7 @@ def unpacked(integrity: Integrity, archive: Callable[[], Path]) -> Unpacked:
         IntegrityError: ``archive`` gave a file with another hash.
         UnavailableError: the disk is full or not writable.
     """
-    home = cache_folder() / "trees" / integrity.key
+    home = folder() / "trees" / integrity.key
     if found := _warm(home):
         return found
     with _disk(), exclusive(_lock(f"tree-{integrity.key}")):
@@ -116,7 +116,7 @@ def unpacked(integrity: Integrity, archive: Callable[[], Path]) -> Unpacked:
     found = _warm(home)
     if found is None:
         raise UnavailableError(
-            f"the cache {cache_folder()} changes while it is used", hint=_DISK_HINT
+            f"the cache {folder()} changes while it is used", hint=_DISK_HINT
         )
     return found
 
@@ -145,7 +145,7 @@ def recall(purl: PackageURL) -> Pinned | None:
 def _pin_path(purl: PackageURL) -> Path:
     # a wheel is chosen for an interpreter and platform, and users may share a cache
     words = f"{purl} {sys.implementation.cache_tag} {sysconfig.get_platform()}"
-    return cache_folder() / "pins" / f"{hashlib.sha256(words.encode()).hexdigest()}.json"
+    return folder() / "pins" / f"{hashlib.sha256(words.encode()).hexdigest()}.json"
 
 
 def _warm(home: Path) -> Unpacked | None:
@@ -177,7 +177,7 @@ def _fill(staging: Path, archive: Path) -> None:
 def _checked(archive: Path, integrity: Integrity) -> Path:
     if integrity.holds_for(archive):
         return archive
-    if archive.parent == cache_folder() / "downloads":
+    if archive.parent == folder() / "downloads":
         archive.unlink()
     raise IntegrityError(
         f"the cached file {archive.name} was changed after it was downloaded",
@@ -186,7 +186,7 @@ def _checked(archive: Path, integrity: Integrity) -> Path:
 
 
 def _lock(name: str) -> Path:
-    return cache_folder() / "locks" / name
+    return folder() / "locks" / name
 
 
 @contextmanager
@@ -198,5 +198,5 @@ def _disk() -> Iterator[None]:
         if error.errno == errno.EFBIG:
             words = "the file is too large for it"
         raise UnavailableError(
-            f"cannot use the cache {cache_folder()}: {words}", hint=_DISK_HINT
+            f"cannot use the cache {folder()}: {words}", hint=_DISK_HINT
         ) from error
