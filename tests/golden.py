@@ -26,6 +26,7 @@ from __future__ import annotations
 import difflib
 import importlib.util
 import os
+import sys
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -199,11 +200,14 @@ def decode(kind: Kind, data: bytes) -> str:
 
 @cache
 def _codec(kind: Kind) -> ModuleType | None:
+    # by path: the folder's name is that of a standard module
     path = ROOT / "tests" / "codecs" / f"{kind}.py"
-    spec = importlib.util.spec_from_file_location(f"golden_codec_{kind}", path)
+    name = f"golden_codec_{kind}"
+    spec = importlib.util.spec_from_file_location(name, path)
     if not path.exists() or spec is None or spec.loader is None:
         return None
     module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses look their module up
     spec.loader.exec_module(module)
     return module
 

@@ -6,14 +6,11 @@ waits longer than 5 ms during a second of compression), so a pool of threads is 
 
 from __future__ import annotations
 
-import os
 import threading
 import zlib
-from collections.abc import Callable, Hashable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TypeVar
 
 import brotli
 import deflate
@@ -23,7 +20,6 @@ from toolchain.errors import FormatError
 from toolchain.ir import Sizes
 from toolchain.units import Bytes
 
-Key = TypeVar("Key", bound=Hashable)
 Buffer = bytes | memoryview
 
 
@@ -68,7 +64,6 @@ SHIPPING = Levels(gzip=12, brotli=11, zstd=19)
 level whose window fits the 8 MB that RFC 9659 grants to ``Content-Encoding: zstd``."""
 
 _WIDE_WINDOW_BYTES = 4_000_000  # 2**22 less 16 bytes is brotli's default window
-_BATCH_BYTES = 1_000_000  # small buffers are measured together: a task costs some 30 us
 
 _local = threading.local()
 
@@ -103,47 +98,6 @@ def sizes(data: Buffer) -> Sizes:
         brotli=Bytes(len(brotli.compress(data, quality=levels.brotli))),
         zstd=Bytes(zstd),
     )
-
-
-def measure_all(
-    items: Iterable[tuple[Key, Buffer]],
-    *,
-    threads: int | None = None,
-    done: Callable[[int], None] = lambda _bytes: None,
-) -> dict[Key, Sizes]:
-    """Return the sizes of every buffer by its key; equal keys are measured once.
-
-    Give the digest of the bytes as key, and a part that is the whole file costs nothing. Large
-    buffers are best given first. ``done`` is called with the bytes of each finished batch, from
-    the caller's thread.
-    """
-    found: dict[Key, Sizes] = {}
-    with ThreadPoolExecutor(threads or os.cpu_count() or 1) as pool:
-        for batch in pool.map(_measure_batch, _batches(items)):
-            found.update(batch)
-            done(sum(s.raw for _, s in batch))
-    return found
-
-
-def _batches(items: Iterable[tuple[Key, Buffer]]) -> Iterator[list[tuple[Key, Buffer]]]:
-    seen: set[Key] = set()
-    batch: list[tuple[Key, Buffer]] = []
-    room = _BATCH_BYTES
-    for key, data in items:
-        if key in seen:
-            continue
-        seen.add(key)
-        batch.append((key, data))
-        room -= len(data) + 1000  # a call costs about as much as a thousand bytes
-        if room <= 0:
-            yield batch
-            batch, room = [], _BATCH_BYTES
-    if batch:
-        yield batch
-
-
-def _measure_batch(batch: list[tuple[Key, Buffer]]) -> list[tuple[Key, Sizes]]:
-    return [(key, sizes(data)) for key, data in batch]
 
 
 def _fast_zstd() -> zstandard.ZstdCompressor:

@@ -1,0 +1,52 @@
+"""Finds files that nothing in the application can load.
+
+What it does
+    Walks from the roots as the pass drop-unreachable does, with every file that an unknown name may
+    stand for, and sums for each package the files it does not come to. Licences do not count. The
+    cost is their size. Without roots nothing is claimed.
+
+Why
+    Packages carry builds for other systems, sources, tests and maps; unless somebody removes them,
+    they are installed, published and copied with every release.
+
+Advice
+    Run the pass drop-unreachable; where a file is loaded in a way that no other file shows, name it
+    in that pass's ``keep``.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+
+from toolchain.analysis.packages import is_notice, package_of
+from toolchain.analysis.reachability import loadable
+from toolchain.ir import Artifact, ArtifactId, Finding, Graph, Severity, Store
+from toolchain.units import Bytes
+
+_SHOWN = 5  # ours: the largest files of a package say what it is about
+
+
+def check(graph: Graph, store: Store) -> Iterator[Finding]:
+    """Yield one finding for each package with unused files, the most wasteful first."""
+    del store  # names, sizes and edges are enough
+    if not graph.roots:
+        return
+    used = loadable(graph)
+    unused: defaultdict[str, list[Artifact]] = defaultdict(list)
+    for name, artifact in graph.files.items():
+        if name not in used and not is_notice(artifact):
+            unused[package_of(name)].append(artifact)
+    cost = {package: sum(a.size for a in files) for package, files in unused.items()}
+    for package in sorted(unused, key=lambda p: (-cost[p], p)):
+        files = sorted(unused[package], key=lambda a: (-a.size, a.id))
+        count = "1 file" if len(files) == 1 else f"{len(files)} files"
+        yield Finding(
+            check="unreachable-file",
+            where=ArtifactId(package),
+            message=f"nothing can load {count}, {cost[package]} bytes",
+            advice="drop them with the pass drop-unreachable, or name them in its `keep`",
+            cost=Bytes(cost[package]),
+            severity=Severity.WARNING,
+            evidence=tuple(f"{a.id}: {a.size} bytes" for a in files[:_SHOWN]),
+        )
