@@ -48,6 +48,7 @@ def merged(blocks: Iterable[Block]) -> list[Block]:
 
 
 def inside(offset: int, blocks: Iterable[Block]) -> bool:
+    """Return whether the byte at ``offset`` lies in one of ``blocks``."""
     return any(b.start <= offset < b.end for b in blocks)
 
 
