@@ -95,10 +95,10 @@ def unpacked(integrity: Integrity, archive: Callable[[], Path]) -> Unpacked:
         UnavailableError: the disk is full or not writable.
     """
     home = folder() / "trees" / integrity.key
-    if found := _warm(home):
+    if found := warm(integrity):
         return found
     with _disk(), exclusive(_lock(f"tree-{integrity.key}")):
-        if found := _warm(home):
+        if found := warm(integrity):
             return found
         staging, old = (home.with_name(f".{word}-{home.name}") for word in ("new", "old"))
         for path in (staging, old):
@@ -113,11 +113,9 @@ def unpacked(integrity: Integrity, archive: Callable[[], Path]) -> Unpacked:
         finally:
             for path in (staging, old):
                 shutil.rmtree(path, ignore_errors=True)
-    found = _warm(home)
+    found = warm(integrity)
     if found is None:
-        raise UnavailableError(
-            f"the cache {folder()} changes while it is used", hint=_DISK_HINT
-        )
+        raise UnavailableError(f"the cache {folder()} changes while it is used", hint=_DISK_HINT)
     return found
 
 
@@ -148,7 +146,9 @@ def _pin_path(purl: PackageURL) -> Path:
     return folder() / "pins" / f"{hashlib.sha256(words.encode()).hexdigest()}.json"
 
 
-def _warm(home: Path) -> Unpacked | None:
+def warm(integrity: Integrity) -> Unpacked | None:
+    """Return the unpacked archive with this hash if it is there and nobody touched a file of it."""
+    home = folder() / "trees" / integrity.key
     try:
         index = json.loads((home / "index.json").read_bytes())
         if index["format"] != _FORMAT:

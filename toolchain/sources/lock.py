@@ -53,8 +53,9 @@ class Lock:
         Errors:
             ConfigError: it is not locked.
         """
+        bare = _bare(wanted)
         for one in self.package:
-            if one.address == _bare(wanted):
+            if one.address == bare:
                 return one
         raise ConfigError(
             f"{address.show(wanted)} is not in the lock", hint="run `vtool lock PROJECT`"

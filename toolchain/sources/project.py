@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
@@ -19,7 +18,6 @@ from toolchain.sources.tree import SourceFile, Tree
 
 __all__ = ["Assembly", "Input", "Project", "assemble", "load_project", "open_target"]
 
-_DOWNLOADS = 4  # at a time; registries answer one connection at 10-30 MB/s
 _NOT_SOURCES = frozenset({MANIFEST, LOCK, "build", "dist", "node_modules"})
 
 
@@ -63,8 +61,7 @@ def assemble(project: Project, lock: Lock, progress: Progress = SILENT) -> Assem
         UnavailableError: a registry or the disk does not answer.
     """
     pinned = [one.pinned for one in lock.package]
-    with ThreadPoolExecutor(_DOWNLOADS) as pool:
-        opened = list(pool.map(lambda one: registries.unpacked(one, progress), pinned))
+    opened = registries.unpacked_all(pinned, progress)
     by_address = {one.address: found for one, found in zip(lock.package, opened, strict=True)}
     shipped = _Names(_own(project))
     reference = _Names({})
