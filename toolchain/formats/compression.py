@@ -161,9 +161,10 @@ def _unbrotli(data: Buffer, limit: int) -> bytes:
 
 
 def _unzstd(data: Buffer, limit: int) -> bytes:
-    # the frame's own content size is not trusted: one byte more than expected ends the reading
-    with zstandard.ZstdDecompressor().stream_reader(data) as stream:
-        return stream.read(limit)
+    declared = zstandard.get_frame_parameters(data).content_size
+    if declared >= limit:  # as is a frame that declares nothing: encode() always does
+        raise zstandard.ZstdError(f"declares {declared} bytes")
+    return zstandard.ZstdDecompressor().decompress(data, allow_extra_data=False)
 
 
 _DECODERS: dict[Codec, Callable[[Buffer, int], bytes]] = {
