@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TypeGuard
 
 from packageurl import PackageURL
 from packaging.utils import canonicalize_name
@@ -26,10 +25,10 @@ def parse(text: str) -> PackageURL | Path:
     """
     if not text.strip() or "\0" in text:
         raise ConfigError("the target is empty", hint=f"name one: {FORMS}")
-    if is_address(text):
-        return package(text)
     path = Path(text)
     if not path.exists():
+        if is_address(text):
+            return package(text)
         raise InputError(f"there is nothing at {text}", hint=f"a target is {FORMS}")
     return path
 
@@ -53,7 +52,7 @@ def package(text: str) -> PackageURL:
         except ValueError as error:
             raise _malformed(text) from error
     name, version = _split(rest, "==" if scheme == "pypi" else "@")
-    if not _is_name(name) or (version is not None and not _is_version(version)):
+    if not is_name(name) or (version is not None and not _is_version(version)):
         raise _malformed(text)
     if scheme == "pypi":
         return PackageURL("pypi", None, canonicalize_name(name), version)
@@ -93,20 +92,16 @@ def is_archive(path: Path) -> bool:
     return path.name.lower().endswith(_ARCHIVES)
 
 
-def is_package(target: PackageURL | Path) -> TypeGuard[PackageURL]:
-    """Return whether ``target`` is a package; tells the type checker too."""
-    return isinstance(target, PackageURL)
-
-
 def _split(rest: str, mark: str) -> tuple[str, str | None]:
     at = rest.find(mark, 1)  # not at 0: a scope starts with @
     return (rest, None) if at < 0 else (rest[:at], rest[at + len(mark) :])
 
 
-def _is_name(name: str) -> bool:
+def is_name(name: str) -> bool:
+    """Return whether ``name`` may name a package: a word, or ``@scope/word``; never a path."""
     scope, slash, last = name.rpartition("/")
-    plain = all(_is_word(part.removeprefix("@")) for part in ([scope, last] if slash else [last]))
-    return plain and not last.startswith("@") and (not slash or scope.startswith("@"))
+    words = all(_is_word(part.removeprefix("@")) for part in ([scope, last] if slash else [last]))
+    return words and not last.startswith("@") and (not slash or scope.startswith("@"))
 
 
 def _is_word(text: str) -> bool:

@@ -10,6 +10,7 @@ from packageurl import PackageURL
 from semantic_version import NpmSpec, Version
 
 from toolchain.errors import ConfigError
+from toolchain.sources.address import is_name
 from toolchain.sources.npm import Document, Manifest
 
 _OPERATORS = frozenset({"<", "<=", ">", ">=", "=", "~", "~>", "^"})
@@ -135,6 +136,8 @@ def _fits(need: Need, found: Installed) -> bool:
 
 def _choose(need: Need, document: Callable[[str], Document]) -> Installed:
     real, wanted = _real(need)
+    if not (is_name(need.name) and is_name(real)):  # it becomes a folder: never a path out of ours
+        raise _nothing(need, "is not the name of a package")
     known = document(real)
     tagged = known.tags.get(wanted or _LATEST, "")
     if tagged in known.versions:

@@ -12,7 +12,7 @@ from packageurl import PackageURL
 from toolchain.errors import ConfigError, UnavailableError
 from toolchain.sources import address, install, npm, registries
 from toolchain.sources.base import Integrity, Pinned
-from toolchain.sources.manifest import Project
+from toolchain.sources.manifest import Project, inside
 from toolchain.tables import load, table
 
 LOCK = "vtool.lock"
@@ -113,6 +113,9 @@ def read_lock(project: Project) -> Lock:
         raise ConfigError(
             f"{path} does not match vtool.toml: {', '.join(changed)}"[:500], hint=hint
         )
+    for one in found.package:
+        for name in one.install:
+            inside(path, "install", name)
     return found
 
 

@@ -65,17 +65,22 @@ def load_project(folder: Path) -> Project:
     settings = load(path, Settings)
     for one in settings.input:
         address.exact(one.source)
-        _inside(path, "input.member", one.member)
+        inside(path, "input.member", one.member)
     inputs = [one.path for one in settings.input]
     for key, names in (("input.path", inputs), ("entries", settings.entries)):
         for name in names:
-            _inside(path, key, name)
+            inside(path, key, name)
     for name in settings.sources:
-        _inside(path, "sources", name)
+        inside(path, "sources", name)
     return Project(folder=folder, **vars(settings))
 
 
-def _inside(manifest: Path, key: str, name: str) -> None:
+def inside(manifest: Path, key: str, name: str) -> None:
+    """Check that ``name``, found under ``key``, is a relative path that stays in its folder.
+
+    Errors:
+        ConfigError: it does not.
+    """
     path = PurePosixPath(name)
     if path.is_absolute() or ".." in path.parts or "\\" in name or not name:
         raise ConfigError(

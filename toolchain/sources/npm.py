@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import urllib.parse
 from collections.abc import Mapping
@@ -81,18 +82,18 @@ def document(name: str) -> Document:
 
 @cache
 def _document(registry: Host, name: str) -> Document:
-    data = registry.json(urllib.parse.quote(name, safe="@"), _ACCEPT)
-    if not isinstance(data, dict) or not data.get("versions"):
+    body = registry.read(urllib.parse.quote(name, safe="@"), _ACCEPT)
+    if body is None:
         raise ConfigError(
             f"the {TITLE} has no package called {name!r}", hint="check the spelling and the scope"
         )
-    versions = {
-        text: manifest
-        for text, entry in data["versions"].items()
-        if (manifest := _read(text, entry)) is not None
-    }
-    tags = {tag: str(version) for tag, version in (data.get("dist-tags") or {}).items()}
-    return Document(name, versions, tags)
+    try:
+        data = json.loads(body)
+        versions = {text: _read(text, entry) for text, entry in data["versions"].items()}
+        tags = {tag: str(version) for tag, version in (data.get("dist-tags") or {}).items()}
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise registry.gibberish() from error
+    return Document(name, {text: one for text, one in versions.items() if one}, tags)
 
 
 def _manifest(purl: PackageURL) -> Manifest:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import configparser
+import json
 import os
 import sys
 import urllib.parse
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
 
 import platformdirs
 from packageurl import PackageURL
@@ -33,7 +34,7 @@ from toolchain.sources.web import Host, Tell, host
 TITLE = "PyPI"
 IS_PEELED = False
 
-_ACCEPT = "application/vnd.pypi.simple.v1+json"  # PEP 691
+_ACCEPT = "application/vnd.pypi.simple.v1+json, text/html; q=0.1"  # PEP 691
 _SDIST_RANK = 1 << 20  # behind every wheel: a source archive holds no binaries
 
 
@@ -104,7 +105,7 @@ def files(name: str) -> tuple[File, ...]:
 
     Errors:
         ConfigError: no such package.
-        UnavailableError: the index does not answer, or only in HTML.
+        UnavailableError: the index does not answer.
     """
     return _files(_host(), name)
 
@@ -112,19 +113,48 @@ def files(name: str) -> tuple[File, ...]:
 @cache
 def _files(index: Host, name: str) -> tuple[File, ...]:
     page = f"{canonicalize_name(name)}/"
-    data = index.json(page, _ACCEPT)
-    if not isinstance(data, dict):
+    body = index.read(page, _ACCEPT)
+    if body is None:
         raise ConfigError(f"{TITLE} has no package called {name!r}", hint="check the spelling")
-    return tuple(_read(data.get("files") or [], index.base + page))
+    try:
+        read = _read_html if body.lstrip().startswith(b"<") else _read_json
+        return tuple(read(body, index.base + page))
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise index.gibberish() from error
 
 
-def _read(entries: list[Any], page: str) -> Iterator[File]:
-    for entry in entries:
+def _read_json(body: bytes, page: str) -> Iterator[File]:
+    for entry in json.loads(body)["files"]:
         name, sha256 = entry["filename"], (entry.get("hashes") or {}).get("sha256")
         version = _version_of(name)
         if version is not None and sha256:
             url = urllib.parse.urljoin(page, entry["url"])
             yield File(name, url, sha256, version, bool(entry.get("yanked")))
+
+
+def _read_html(body: bytes, page: str) -> Iterator[File]:
+    """Read the older form of an index (PEP 503), which some mirrors still speak."""
+    links = _Links()
+    links.feed(body.decode("utf-8"))
+    for link, is_yanked in links.found:
+        url, _mark, fragment = urllib.parse.urljoin(page, link).partition("#")
+        name = urllib.parse.unquote(url.rpartition("/")[2])
+        version = _version_of(name)
+        if version is not None and fragment.startswith("sha256="):
+            yield File(name, url, fragment.removeprefix("sha256="), version, is_yanked)
+
+
+class _Links(HTMLParser):
+    """Collects the links of a page, and whether each is withdrawn (PEP 592)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[tuple[str, bool]] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        known = dict(attrs)
+        if tag == "a" and known.get("href"):
+            self.found.append((known["href"] or "", "data-yanked" in known))
 
 
 def _version_of(name: str) -> Version | None:

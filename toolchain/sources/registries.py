@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from functools import cache as cache_of_calls
 from pathlib import Path
+from threading import Event
 from typing import cast
 
 from packageurl import PackageURL
 
 from toolchain import plugins
-from toolchain.errors import ConfigError
+from toolchain.errors import ConfigError, UnavailableError
 from toolchain.progress import SILENT, Progress
 from toolchain.sources import address, cache
 from toolchain.sources.base import Pinned, Registry
@@ -65,8 +67,14 @@ def unpacked_all(wanted: Sequence[Pinned], progress: Progress = SILENT) -> list[
     found = [_warm(pinned) for pinned in wanted]
     if all(found):  # no thread for nothing: a warm start takes milliseconds
         return [one for one in found if one]
+    watched = _Stoppable(progress)
     with ThreadPoolExecutor(_DOWNLOADS) as pool:
-        return list(pool.map(lambda pinned: unpacked(pinned, progress), wanted))
+        try:
+            return list(pool.map(lambda pinned: unpacked(pinned, watched), wanted))
+        except BaseException:  # Ctrl-C too: the pool would wait for downloads nobody wants now
+            watched.stop.set()
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
 
 
 def unpacked(pinned: Pinned, progress: Progress = SILENT) -> Unpacked:
@@ -87,6 +95,19 @@ def unpacked(pinned: Pinned, progress: Progress = SILENT) -> Unpacked:
 
     found = cache.unpacked(pinned.integrity, lambda: cache.download(pinned.integrity, fetch))
     return found.peeled() if registry.IS_PEELED else found
+
+
+@dataclass(frozen=True)
+class _Stoppable:
+    """Passes progress on until somebody stops; then it ends the download that reports it."""
+
+    progress: Progress
+    stop: Event = field(default_factory=Event)
+
+    def update(self, what: str, done: int, total: int, unit: str = "") -> None:
+        if self.stop.is_set():
+            raise UnavailableError(f"the download of {what} was stopped", hint="run it again")
+        self.progress.update(what, done, total, unit)
 
 
 def _warm(pinned: Pinned) -> Unpacked | None:

@@ -15,7 +15,7 @@ from packaging.tags import sys_tags
 from packaging.utils import parse_wheel_filename
 
 from toolchain import resources
-from toolchain.errors import ToolError
+from toolchain.errors import ConfigError, ToolError
 from toolchain.progress import SILENT, Progress
 from toolchain.sources import address, registries
 from toolchain.sources.base import Integrity, Pinned
@@ -55,6 +55,7 @@ def tool(name: str, progress: Progress = SILENT) -> Path:
     """Return the program of the pinned tool ``name`` for this machine, fetched if need be.
 
     Errors:
+        ConfigError: no tool is called so.
         ToolError: there is no build of it for this machine.
         UnavailableError: not in the cache, and the registry does not answer.
     """
@@ -95,7 +96,12 @@ def system_node(oldest_major: int = 18) -> Path | None:
 
 
 def _build(name: str) -> Build:
-    known = load(resources.folder("rules") / "tools.toml", Tools).tool[name]
+    tools = load(resources.folder("rules") / "tools.toml", Tools).tool
+    if name not in tools:
+        raise ConfigError(
+            f"rules/tools.toml has no tool {name!r}", hint=f"it has {', '.join(tools)}"
+        )
+    known = tools[name]
     machine = f"{sys.platform}-{_CPUS.get(platform.machine().lower(), platform.machine())}"
     if machine in known.builds and not known.builds[machine].file.endswith(".whl"):
         return known.builds[machine]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import ssl
 import time
@@ -16,7 +15,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from http.client import HTTPException, HTTPMessage, HTTPResponse, IncompleteRead
 from pathlib import Path
-from typing import IO, Any, TypeVar
+from typing import IO, TypeVar
 
 from toolchain.errors import ConfigError, IntegrityError, UnavailableError
 from toolchain.sources.base import Integrity
@@ -25,7 +24,7 @@ from toolchain.units import Bytes
 T = TypeVar("T")
 Tell = Callable[[Bytes, Bytes], None]  # done, and the total or 0
 
-_WAITS_S = (0.5, 2.0, None)  # three attempts: a proxy that restarts is back within seconds
+_WAITS_S = (0.3, 1.5, None)  # three attempts: a proxy that restarts is back within seconds
 _TIMEOUT_S = 30.0  # silence on a connection; pip gives up after 15, npm after 300
 _FILE_DEADLINE_S = 1800.0  # a whole file, so that a dripping server cannot hold us for ever
 _CHUNK_BYTES = 1 << 18
@@ -45,22 +44,20 @@ class Host:
     authorization: str = field(default="", repr=False)  # only ever sent to this origin
     certificates: tuple[str, ...] = ()  # PEM files trusted besides the system's
 
-    def json(self, path: str, accept: str) -> Any | None:  # noqa: ANN401 - JSON
+    def read(self, path: str, accept: str) -> bytes | None:
         """Return the document at ``path`` below the base; None where the registry has none.
 
         Errors:
-            UnavailableError: unreachable, forbidden, offline, or not JSON.
+            UnavailableError: unreachable, forbidden or offline.
         """
-        body = _open(self, self.base + path, accept, _read_all)
-        if body is None:
-            return None
-        try:
-            return json.loads(body)
-        except ValueError as error:
-            raise UnavailableError(
-                f"the {self.title} sent something that is not JSON",
-                hint="check that the configured registry speaks its protocol",
-            ) from error
+        return _open(self, self.base + path, accept, _read_all)
+
+    def gibberish(self) -> UnavailableError:
+        """Return the error for an answer that cannot be understood."""
+        return UnavailableError(
+            f"the {self.title} sent something that cannot be understood",
+            hint="check that the configured address is that of a registry",
+        )
 
     def download(self, url: str, into: Path, integrity: Integrity, tell: Tell) -> bool:
         """Write the file at ``url`` to ``into``; False where the registry has none.
@@ -112,14 +109,22 @@ def is_offline() -> bool:
     return os.environ.get("VTOOL_OFFLINE", "") not in {"", "0"}
 
 
-def _open(host: Host, url: str, accept: str, use: Callable[[HTTPResponse], T]) -> T | None:
+def _request(host: Host, url: str, accept: str) -> urllib.request.Request:
     if is_offline():
         raise UnavailableError(
             f"the {host.title} is not asked: VTOOL_OFFLINE is set", hint=_OFFLINE_HINT
         )
-    request = urllib.request.Request(url, headers={"Accept": accept, "User-Agent": "vtool"})  # noqa: S310 - host() admits only http(s)
+    if urllib.parse.urlsplit(url).scheme not in {"http", "https"}:
+        raise host.gibberish()  # a file: address in an index must not open files here
+    headers = {"Accept": accept, "User-Agent": "vtool"}
+    request = urllib.request.Request(url, headers=headers)  # noqa: S310 - checked above
     if host.authorization and _origin(url) == _origin(host.base):
         request.add_unredirected_header("Authorization", host.authorization)
+    return request
+
+
+def _open(host: Host, url: str, accept: str, use: Callable[[HTTPResponse], T]) -> T | None:
+    request = _request(host, url, accept)
     opener = _opener(host.certificates)
     problem = ""
     for wait_s in _WAITS_S:
