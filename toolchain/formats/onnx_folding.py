@@ -102,7 +102,8 @@ def _is_ready(node: NodeProto, known: Mapping[str, TensorProto]) -> bool:
     if node.op_type in _MOVING:
         return True
     if node.op_type == "ConstantOfShape":
-        return math.prod(numpy_helper.to_array(known[inputs[0]]).tolist()) <= _SMALL_ELEMENTS
+        sizes: list[int] = numpy_helper.to_array(known[inputs[0]]).tolist()
+        return math.prod(sizes) <= _SMALL_ELEMENTS
     small = all(math.prod(known[name].dims) <= _SMALL_ELEMENTS for name in inputs)
     return node.op_type in _COMPUTING and small
 

@@ -71,8 +71,8 @@ def bound_array(graph: GraphProto, name: str, value: float) -> NDArray[np.generi
 
 
 def _input(graph: GraphProto, name: str) -> ValueInfoProto:
-    for value in graph.input:
-        if value.name == name:
-            return value
+    found: list[ValueInfoProto] = [value for value in graph.input if value.name == name]
+    if found:
+        return found[0]
     names = ", ".join(value.name for value in graph.input)
     raise ConfigError(f"the model has no input {name!r}", hint=f"its inputs: {names}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Protocol
 
-from google.protobuf.message import DecodeError, Message
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]  # has no types
 from onnx import AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProto, TensorProto
 from onnx.checker import ValidationError, check_model
 
@@ -111,7 +111,7 @@ class _Refillable(Protocol):
     def extend(self, items: Iterable[Any], /) -> None: ...
 
 
-def refill(field: _Refillable, items: Sequence[Message]) -> None:
+def refill(field: _Refillable, items: Sequence[Any]) -> None:
     """Make ``items``, some of which may come from ``field`` itself, its new content."""
     del field[:]
     field.extend(items)

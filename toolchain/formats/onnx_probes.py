@@ -1,0 +1,162 @@
+"""Made-up inputs for any model: sizes it accepts, seeded numbers, states fed back."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice, product
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from toolchain.errors import InputError
+from toolchain.formats.onnx_session import run
+
+Array = NDArray[np.generic]
+
+_TYPES = {
+    "tensor(bool)": np.bool_,
+    "tensor(double)": np.float64,
+    "tensor(float)": np.float32,
+    "tensor(float16)": np.float16,
+    "tensor(int32)": np.int32,
+    "tensor(int64)": np.int64,
+    "tensor(int8)": np.int8,
+    "tensor(uint8)": np.uint8,
+}
+# Tried for each dimension that may have any size, smallest first: batches and single steps, short
+# sequences, windows of audio (512 and 576 samples are a frame at 16 kHz, 16000 a second).
+_SIZES = (1, 2, 4, 16, 64, 256, 512, 576, 1024, 16_000)
+_TRIALS = 1_000  # ours: combinations of sizes to try; most models run with the first or second
+_FREE = 4  # ours: more open sizes than these stay 1; a model's are batch, time, past, features
+_MOST_ELEMENTS = 1_000_000  # ours: of one input; enough to compare, little to compute
+_LEVELS = (0.0, 0.003, 0.03, 0.3, 1.0)  # amplitudes, from silence to full scale
+_SMALL_INTEGER = 8  # token ids, lengths and indices are nonnegative; every vocabulary has eight
+
+
+@dataclass(frozen=True)
+class Probe:
+    """Fixed sizes for all inputs but the ``bound`` ones, with which the model runs."""
+
+    shapes: Mapping[str, tuple[int, ...]]
+    types: Mapping[str, type[np.generic]]
+    states: Mapping[str, str]  # input -> the output that is its next value
+
+    def frame(self, generator: np.random.Generator, number: int) -> dict[str, Array]:
+        """Return inputs for frame ``number``; its level rises and falls with the number."""
+        return {
+            name: _numbers(generator, shape, self.types[name], _LEVELS[number % len(_LEVELS)])
+            for name, shape in self.shapes.items()
+        }
+
+    def first_states(self) -> dict[str, Array]:
+        """Return zeros for the states."""
+        return {name: np.zeros(self.shapes[name], self.types[name]) for name in self.states}
+
+
+def input_type(opened: onnxruntime.InferenceSession, name: str) -> type[np.generic] | None:
+    """Return the type of an input's numbers; None if there is no such input.
+
+    Errors:
+        InputError: the input is no tensor of numbers.
+    """
+    for value in opened.get_inputs():
+        if value.name == name:
+            if value.type not in _TYPES:
+                raise InputError(f"the input {name!r} is a {value.type}, which cannot be made up")
+            return _TYPES[value.type]
+    return None
+
+
+def probes(
+    opened: onnxruntime.InferenceSession,
+    bound: Mapping[str, Array],
+    shapes: Mapping[str, Sequence[int]],
+    *,
+    limit: int,
+) -> list[Probe]:
+    """Return up to ``limit`` probes, of different sizes, with which the model runs.
+
+    ``bound`` inputs keep their values; ``shapes`` are given, all other open sizes are tried.
+
+    Errors:
+        InputError: an input is no tensor of numbers, or the model runs with none of the sizes.
+    """
+    names = [value.name for value in opened.get_inputs() if value.name not in bound]
+    types = {name: input_type(opened, name) or np.float32 for name in names}
+    declared = {v.name: shapes.get(v.name, v.shape) for v in opened.get_inputs()}
+    found = []
+    complaint = ""
+    for sizes in islice(_combinations({name: declared[name] for name in names}), _TRIALS):
+        probe = Probe(sizes, types, {})
+        try:
+            outputs = run(opened, {**probe.frame(np.random.default_rng(0), 1), **bound})
+        except InputError as error:
+            complaint = complaint or str(error)
+            continue
+        found.append(Probe(sizes, types, _states(probe, outputs)))
+        if len(found) == limit:
+            break
+    if not found:
+        raise InputError(f"no probe runs: {complaint}")
+    return found
+
+
+def _combinations(
+    declared: Mapping[str, Sequence[int | str | None]],
+) -> Iterator[dict[str, tuple[int, ...]]]:
+    """Yield sizes for all inputs; dimensions of one name get one size."""
+    keys = {
+        (name, axis): size if isinstance(size, str) else (name, axis)
+        for name, shape in declared.items()
+        for axis, size in enumerate(shape)
+        if not isinstance(size, int)
+    }
+    free = list(dict.fromkeys(keys.values()))
+    choices = sorted(product(range(len(_SIZES)), repeat=min(len(free), _FREE)), key=sum)
+    for choice in choices:
+        sizes = dict(zip(free, (_SIZES[i] for i in choice), strict=False))
+        shapes = {
+            name: tuple(
+                size if isinstance(size, int) else sizes.get(keys[name, axis], 1)
+                for axis, size in enumerate(shape)
+            )
+            for name, shape in declared.items()
+        }
+        if all(math.prod(shape) <= _MOST_ELEMENTS for shape in shapes.values()):
+            yield shapes
+
+
+def _states(probe: Probe, outputs: Mapping[str, Array]) -> dict[str, str]:
+    """Pair inputs with outputs of the same type and shape whose name continues theirs.
+
+    ``state`` and ``stateN``, ``past.0.key`` and ``present.0.key``, ``h_in`` and ``h_out``.
+    """
+    pairs = {}
+    for name, shape in probe.shapes.items():
+        stem = name.replace("past_key_values", "present").replace("past", "present")
+        stem = stem.removesuffix("_in").removesuffix("_input")
+        for output, value in outputs.items():
+            if (
+                output.startswith(stem)
+                and value.shape == shape
+                and value.dtype == probe.types[name]
+            ):
+                pairs[name] = output
+    return pairs
+
+
+def _numbers(
+    generator: np.random.Generator, shape: tuple[int, ...], dtype: type[np.generic], level: float
+) -> Array:
+    """Return numbers of a type: noise that wanders as audio does, small integers, coin flips."""
+    if issubclass(dtype, np.floating):
+        noise = generator.standard_normal(shape)
+        wander: NDArray[np.float64] = np.cumsum(noise, axis=-1) if shape else noise
+        peak = np.abs(wander).max(initial=1e-9)
+        return (level * (0.8 * wander / peak + 0.05 * noise)).astype(dtype)
+    if dtype is np.bool_:
+        return generator.integers(0, 2, shape).astype(np.bool_)
+    return generator.integers(0, _SMALL_INTEGER, shape).astype(dtype)
