@@ -52,6 +52,7 @@ class Mention:
     start: int  # byte range of the expression that names it, quotes included
     end: int
     computed: bool = False
+    base: int = -1  # where its import.meta.url starts, if it is relative to that
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,11 +152,11 @@ def _problem(tree: Tree) -> str:
     return f"line {line}: not understood as JavaScript or TypeScript: {seen!r}"
 
 
-def _mention(how: How, node: Node, target: str | None = None) -> Mention:
+def _mention(how: How, node: Node, target: str | None = None, *, base: int = -1) -> Mention:
     target = pattern_of(node) if target is None else target
     literal = node.type == "string" or UNKNOWN not in target
     line = node.start_point.row + 1
-    return Mention(how, target, line, node.start_byte, node.end_byte, computed=not literal)
+    return Mention(how, target, line, node.start_byte, node.end_byte, not literal, base)
 
 
 def _statements(sources: Iterable[Node], how: How) -> Iterator[Mention]:
@@ -187,7 +188,7 @@ def _addresses(news: Iterable[Node]) -> Iterator[Mention]:
         if name in _WORKERS:
             yield from _address_or(arguments[0], "worker")
         elif _is_relative_to_module(new) and not _is_first_argument_of_worker(new):
-            yield _mention("url", arguments[0])
+            yield _mention("url", arguments[0], base=arguments[1].start_byte)
 
 
 def _address_or(node: Node, how: How) -> Iterator[Mention]:
@@ -196,15 +197,15 @@ def _address_or(node: Node, how: How) -> Iterator[Mention]:
     if inner is None:
         yield _mention(how, node)
     elif how == "worker":
-        yield _mention("worker url", inner)
+        yield _mention("worker url", inner[0], base=inner[1].start_byte)
 
 
-def _inner_address(node: Node) -> Node | None:
-    """Return x of ``new URL(x, import.meta.url)``, also of ``new URL(...).href``."""
+def _inner_address(node: Node) -> list[Node] | None:
+    """Return the arguments of ``new URL(x, import.meta.url)``, also of ``new URL(...).href``."""
     if node.type == "member_expression":
         node = node.child_by_field_name("object") or node
     is_url = node.type == "new_expression" and _constructor(node) == "URL"
-    return _arguments(node)[0] if is_url and _is_relative_to_module(node) else None
+    return _arguments(node) if is_url and _is_relative_to_module(node) else None
 
 
 def _is_first_argument_of_worker(new: Node) -> bool:

@@ -1,0 +1,87 @@
+"""Keeps addresses in a module right when its code moves into a bundle in another folder.
+
+``new URL("x", import.meta.url)`` names a file beside the module; after bundling it would name one
+beside the bundle. The literal is replaced by the way from the bundle to the same file; any other
+use of ``import.meta.url`` by an expression that still gives the module's own address.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Container, Iterator, Mapping
+from dataclasses import dataclass
+from posixpath import dirname, join, normpath, relpath
+from urllib.parse import quote, unquote
+
+from toolchain.formats.javascript import Mention, read
+from toolchain.formats.javascript_text import without_query
+from toolchain.formats.node_resolution import Resolver
+
+_META = b"import.meta"
+_PLAIN = "/!$&'()*+,;=:@-._~"  # RFC 3986, section 3.3: what a path may hold as it is
+
+
+@dataclass(frozen=True)
+class Rebase:
+    """How modules are edited: ``files`` is what is shipped, ``moved`` what gets a new path."""
+
+    files: Container[object]
+    moved: Mapping[str, str]
+    outdir: str
+    resolver: Resolver
+
+    def module(self, name: str, data: bytes) -> bytes:
+        """Return the text of the module ``name`` for a bundle; ``data`` itself if nothing changes.
+
+        Surprise: code that does not parse comes back as it is; the bundler says what is wrong.
+        """
+        if _META not in data:
+            return data
+        module = read(data)
+        if module.problem:
+            return data
+        edits = {(m.start, m.end): text for m, text in self._literals(name, module.mentions)}
+        right = {m.base for m in module.mentions if (m.start, m.end) in edits}
+        here = f"new URL({self._way(name)}, import.meta.url).href"
+        edits |= {(at.start, at.end): here for at in module.locations if at.start not in right}
+        return _edited(data, edits)
+
+    def _literals(self, name: str, mentions: tuple[Mention, ...]) -> Iterator[tuple[Mention, str]]:
+        """Yield the addresses that are known to name a shipped file, with their new text."""
+        for mention in mentions:
+            if mention.base < 0 or mention.computed:
+                continue
+            path = without_query(mention.target)
+            target = self._target(name, unquote(path))
+            if target is not None:
+                rest = mention.target[len(path) :]
+                yield mention, self._way(target, rest)
+
+    def _target(self, name: str, path: str) -> str | None:
+        beside = normpath(join(dirname(name), path))
+        if beside in self.files:
+            return beside
+        if path.startswith((".", "/")):
+            return None
+        found = self.resolver.resolve(path, name)
+        return found if isinstance(found, str) and found else None
+
+    def _way(self, target: str, rest: str = "") -> str:
+        """Return the address of ``target`` seen from a bundle, as a JavaScript string."""
+        way = relpath(self.moved.get(target, target), self.outdir)
+        if not way.startswith("../"):
+            way = f"./{way}"
+        return json.dumps(quote(way, safe=_PLAIN) + rest, ensure_ascii=False)
+
+
+def needs_itself(data: bytes) -> bool:
+    """Whether a module passes its own address on, so that it may be loaded as a file too."""
+    return _META in data and any(not at.base for at in read(data).locations)
+
+
+def _edited(data: bytes, edits: Mapping[tuple[int, int], str]) -> bytes:
+    parts, at = [], 0
+    for (start, end), text in sorted(edits.items()):
+        parts += [data[at:start], text.encode()]
+        at = end
+    return b"".join([*parts, data[at:]])

@@ -1,0 +1,261 @@
+"""Proof that bundles are the modules they were made from.
+
+Four things are compared: the names that each root exports, as the source text and the bundle's
+text say; every import of the new files, which must lead to a file of the result or to something
+outside that the sources ask for, too; paths of this machine, of which there must be none; and
+what node gets when it loads the bundle, against a bundle of the same sources with nothing removed
+and nothing renamed. Code that needs a browser to load fails alike both times, and the proof says
+that it rests on the other three.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from posixpath import dirname, join, normpath
+
+from toolchain.errors import InputError
+from toolchain.formats import esbuild
+from toolchain.formats.code_folder import code_folder
+from toolchain.formats.javascript import Module, read
+from toolchain.formats.node_module import Loading, load_module
+from toolchain.formats.node_resolution import Resolver, is_builtin
+from toolchain.ir import ArtifactId, DirectoryStore, Graph, Kind, Proof, Store
+from toolchain.sources.tools import node, tool
+
+_SCRIPTS = frozenset({Kind.JS, Kind.TS})
+_CONDITIONS = frozenset({"browser", "module"})
+_LONGEST_PATH = 200
+_LOADS = frozenset({"import", "import()"})
+
+
+def prove(before: Graph, after: Graph, store: Store) -> Proof:
+    """Return whether the bundles in ``after`` stand for the roots of ``before``."""
+    case = _Case(before, after, store)
+    if not case.new:
+        return Proof("same-exports", holds=True, detail="nothing was bundled")
+    try:
+        problems = [*case.unpaired(), *case.exports(), *case.unresolved(), *case.machine_paths()]
+        if problems:
+            return Proof("same-exports", holds=False, detail=problems[0])
+        outcomes = list(case.loadings())
+    except (InputError, KeyError, RecursionError) as error:
+        return Proof("same-exports", holds=False, detail=f"cannot be compared: {error}")
+    wrong = [o.text for o in outcomes if not o.holds]
+    if wrong:
+        return Proof("same-exports", holds=False, detail=wrong[0])
+    detail = f"{len(case.new)} files, all imports resolve; " + "; ".join(o.text for o in outcomes)
+    return Proof("same-exports", holds=True, detail=detail)
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    holds: bool
+    text: str
+
+
+class _Case:
+    """Both graphs, and what is asked of them more than once."""
+
+    def __init__(self, before: Graph, after: Graph, store: Store) -> None:
+        self.before, self.after, self.store = before, after, store
+        self.new = sorted(
+            i
+            for i, a in after.artifacts.items()
+            if a.kind is Kind.JS and before.artifacts.get(i) != a
+        )
+        self.roots = sorted(
+            r
+            for r in before.roots
+            if before.artifacts[r].kind in _SCRIPTS
+            and (r not in after.roots or after.artifacts[r] != before.artifacts[r])
+        )
+        self.pairs = dict(self._pairs())
+        self._modules: dict[str, Module] = {}
+
+    def _pairs(self) -> Iterator[tuple[ArtifactId, ArtifactId]]:
+        """Find each root's bundle by its name, or by its whole path where two are alike."""
+        bundles = {PurePosixPath(i).stem: i for i in self.new if i in self.after.roots}
+        taken: set[ArtifactId] = set()
+        for root in self.roots:
+            path = PurePosixPath(root)
+            for name in (path.stem, "-".join(path.with_suffix("").parts)):
+                bundle = bundles.get(name)
+                if bundle is not None and bundle not in taken:
+                    taken.add(bundle)
+                    yield root, bundle
+                    break
+
+    def unpaired(self) -> Iterator[str]:
+        """Yield the roots without a bundle."""
+        yield from (f"there is no bundle for {r}" for r in self.roots if r not in self.pairs)
+
+    def exports(self) -> Iterator[str]:
+        """Yield the bundles that do not export what their roots do."""
+        for root, bundle in self.pairs.items():
+            if not self._module(self.before, root).is_esm:
+                continue
+            wanted, got = self.names(root), set(self._module(self.after, bundle).exports.names)
+            if wanted != got:
+                lost, added = sorted(wanted - got), sorted(got - wanted)
+                yield f"{bundle} exports not what {root} does: lost {lost}, added {added}"
+
+    def names(self, root: ArtifactId) -> set[str]:
+        """Return the names that a source module exports, those it passes on included."""
+        return self._names(root, frozenset())
+
+    def _names(self, module: ArtifactId, above: frozenset[ArtifactId]) -> set[str]:
+        exports = self._module(self.before, module).exports
+        names = set(exports.names)
+        for star in exports.stars:
+            found = Resolver(_Files(self.before, self.store), _CONDITIONS).resolve(star, module)
+            if isinstance(found, str) and found and found not in above:
+                passed_on = self._names(ArtifactId(found), above | {module})
+                names |= passed_on - {"default"}
+        return names
+
+    def unresolved(self) -> Iterator[str]:
+        """Yield the imports of the new files that lead nowhere."""
+        for script in self.new:
+            for mention in self._module(self.after, script).mentions:
+                if mention.how not in _LOADS or mention.computed:
+                    continue
+                if not self._is_there(script, mention.target):
+                    yield f"{script}: the import of {mention.target!r} leads nowhere"
+
+    def _is_there(self, script: ArtifactId, target: str) -> bool:
+        if target.startswith("."):
+            return normpath(join(dirname(script), target)) in self.after.artifacts
+        outside = ArtifactId(f"external:{target}")
+        declared = outside in self.after.targets(script) and outside in self.after.artifacts
+        return declared or self._is_asked_for(target)
+
+    def _is_asked_for(self, target: str) -> bool:
+        """Whether a source asks for a module of Node or for an address on the network."""
+        remote = is_builtin(target) or "://" in target
+        return remote and any(
+            target in {m.target for m in self._module(self.before, i).mentions}
+            for i, a in self.before.files.items()
+            if a.kind in _SCRIPTS and target.encode() in self.store.get(a.digest)
+        )
+
+    def machine_paths(self) -> Iterator[str]:
+        """Yield paths of this machine, and file: addresses, that no source holds itself."""
+        suspects = {b"file:///", os.fsencode(tempfile.gettempdir()) + b"/vtool-"}
+        suspects |= {os.fsencode(Path.cwd()) + b"/", os.fsencode(Path.home()) + b"/"}
+        if isinstance(self.store, DirectoryStore):
+            suspects.add(os.fsencode(self.store.root.resolve()) + b"/")
+        for script in self.new:
+            data = self.store.get(self.after.artifacts[script].digest)
+            for suspect in sorted(s for s in suspects if s in data):
+                at = data.index(suspect)
+                path = data[at : at + _LONGEST_PATH].split(b'"')[0].split(b"'")[0].split(b"`")[0]
+                if not self._sources_hold(path):
+                    yield f"{script} holds a path of this machine: {path.decode(errors='replace')}"
+
+    def _sources_hold(self, text: bytes) -> bool:
+        return any(
+            text in self.store.get(a.digest)
+            for a in self.before.files.values()
+            if a.kind in _SCRIPTS
+        )
+
+    def loadings(self) -> Iterator[_Outcome]:
+        """Load each bundle in node, and one of the same root with nothing removed."""
+        with tempfile.TemporaryDirectory(prefix="vtool-load-") as name:
+            folder = Path(name).resolve()
+            _write(folder, {i: self.store.get(self.after.artifacts[i].digest) for i in self.new})
+            whole = self._whole_bundles()
+            _write(folder / "whole", whole)
+            for number, (root, bundle) in enumerate(self.pairs.items()):
+                ours = load_module(node(), folder / bundle)
+                theirs = load_module(node(), folder / "whole" / f"{number}.js")
+                yield self._compared(root, bundle, ours, theirs)
+
+    def _whole_bundles(self) -> dict[str, bytes]:
+        """Bundle each root without minifying and without removing anything."""
+        outside = {
+            e.target.partition(":")[2]
+            for e in self.after.edges
+            if e.source in self.new and self.after.artifacts[e.target].kind is Kind.EXTERNAL
+        }
+        flags = ["--bundle", "--format=esm", "--platform=browser", "--tree-shaking=false"]
+        flags += ["--outdir=.", "--preserve-symlinks", "--conditions=browser,module"]
+        flags += [f"--external:{name}" for name in sorted(outside)]
+        entries = {str(number): str(root) for number, root in enumerate(self.pairs)}
+        with (
+            code_folder(self.before.files.values(), self.store) as folder,
+            esbuild.service(tool("esbuild")) as service,
+        ):
+            build = esbuild.Build(folder, entries, tuple(flags), _NodeStaysOutside())
+            result = service.build(build)
+        if result.errors:
+            first = result.errors[0]
+            raise InputError(f"the sources do not bundle: {first.where()} {first.text}")
+        return {o.path: o.data for o in result.outputs}
+
+    def _compared(
+        self, root: ArtifactId, bundle: ArtifactId, ours: Loading, theirs: Loading
+    ) -> _Outcome:
+        if ours.error or theirs.error:
+            if ours.error == theirs.error:
+                return _Outcome(
+                    holds=True,
+                    text=f"{bundle}: {_count(self.names(root))} as in {root}; not run, since "
+                    f"its whole bundle does not load in node either ({ours.error})",
+                )
+            side, error = (bundle, ours.error) if ours.error else ("the whole bundle", theirs.error)
+            return _Outcome(holds=False, text=f"only {side} fails to load in node: {error}")
+        if ours.exports != theirs.exports:
+            different = sorted({name for name, _ in set(ours.exports) ^ set(theirs.exports)})
+            return _Outcome(holds=False, text=f"{bundle} gives other values for {different}")
+        return _Outcome(
+            holds=True,
+            text=f"{bundle}: {_count(dict(ours.exports))} as in {root}, "
+            "same names and types in node as an unshaken, unminified bundle",
+        )
+
+    def _module(self, graph: Graph, name: ArtifactId) -> Module:
+        digest = graph.artifacts[name].digest
+        if digest not in self._modules:
+            self._modules[digest] = read(self.store.get(digest))
+        return self._modules[digest]
+
+
+class _NodeStaysOutside(esbuild.Plugin):
+    """What a library asks of Node, where it finds itself there, is no part of the bundle."""
+
+    resolve_filter = r"^[^./]"
+
+    def resolve(self, question: esbuild.Resolving) -> esbuild.Resolved | None:
+        guarded = question.kind != "import-statement" and is_builtin(question.path)
+        return esbuild.Resolved(question.path, external=True) if guarded else None
+
+
+class _Files:
+    """A graph's files as the resolver asks for them."""
+
+    def __init__(self, graph: Graph, store: Store) -> None:
+        self._graph, self._store = graph, store
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._graph.artifacts
+
+    def read(self, name: str, /) -> bytes:
+        return self._store.get(self._graph.artifacts[ArtifactId(name)].digest)
+
+
+def _write(folder: Path, files: Mapping[str, bytes] | Mapping[ArtifactId, bytes]) -> None:
+    for name, data in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    (folder / "package.json").write_text('{"type": "module"}')
+
+
+def _count(names: object) -> str:
+    count = len(names) if isinstance(names, set | dict) else 0
+    return f"{count} export{'' if count == 1 else 's'}"
