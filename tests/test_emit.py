@@ -72,9 +72,7 @@ def test_a_kill_in_the_middle_leaves_the_old_result_and_the_next_run_cleans_up(
     out = tmp_path / "out"
     with staging(out) as folder:
         (folder / "old").touch()
-    killed = subprocess.run(  # noqa: S603 - our own interpreter on our own words
-        [sys.executable, "-c", _KILLED, str(out)], check=False, timeout=60
-    )
+    killed = subprocess.run([sys.executable, "-c", _KILLED, str(out)], check=False, timeout=60)
     assert killed.returncode == -signal.SIGKILL
     assert [p.name for p in out.iterdir()] == ["old"]
     with staging(out) as folder:

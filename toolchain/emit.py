@@ -71,7 +71,7 @@ def staging(out: Path) -> Iterator[Path]:
         if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES}:
             raise UnavailableError(
                 f"cannot write to {out}: {error.strerror}",
-                hint="free some space or choose another folder with -o; the old result is untouched",
+                hint="free some space or choose another folder; the old result is untouched",
             ) from error
         raise
 

@@ -1,4 +1,4 @@
-"""From files to the graph: reads every file once (in parallel, cached by content) and links them."""
+"""From files to the graph: reads every file once, in parallel and cached, and links them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs passes: each result is proved before it is kept, cached by content, and booked in the ledger."""
+"""Runs passes: each result is proved before it is kept, cached, and booked in the ledger."""
 
 from __future__ import annotations
 

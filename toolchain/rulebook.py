@@ -1,4 +1,4 @@
-"""Rule packs: pipelines and budgets as TOML in ``rules/``, or in a project's own ``rules/`` folder."""
+"""Rule packs: pipelines and budgets as TOML in ``rules/`` of vtool or of a project."""
 
 from __future__ import annotations
 

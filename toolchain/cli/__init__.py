@@ -17,7 +17,10 @@ from toolchain.errors import EXIT_INTERRUPTED, ConfigError, VtoolError
 
 COMMANDS = ("analyze", "optimize", "run", "gate", "why", "explain", "report", "lock")
 
-_EPILOG = "Exit codes: 0 met, 1 budget broken, 2 request wrong, 3 input wrong, 4 vtool failed, 5 inconclusive."
+_EPILOG = (
+    "Exit codes: 0 met, 1 budget broken, 2 request wrong, 3 input wrong, 4 vtool failed, "
+    "5 inconclusive."
+)
 
 
 def _version(value: bool) -> None:  # noqa: FBT001 - typer calls it with the flag's value
@@ -28,7 +31,7 @@ def _version(value: bool) -> None:  # noqa: FBT001 - typer calls it with the fla
 
 def _root(
     context: typer.Context,
-    version: bool = typer.Option(  # noqa: FBT001 - typer declares options as defaults
+    version: bool = typer.Option(  # noqa: ARG001, FBT001 - typer's callback prints it
         False,  # noqa: FBT003 - the flag's default
         "--version",
         callback=_version,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -51,7 +51,7 @@ def explain(
                 typer.echo(f"\noption {option['name']} = {option['default']}")
 
 
-def _document(room: str, name: str) -> dict[str, object]:
+def _document(room: str, name: str) -> dict[str, Any]:
     from toolchain import plugins
     from toolchain.passes.base import pass_class
 

@@ -26,16 +26,18 @@ def gate(
 
       vtool gate report.json --budgets web-voice --json verdicts.json
     """
+    import json as jsonlib
     from dataclasses import replace
 
     from toolchain import gate as judging
     from toolchain import rulebook
-    from toolchain.render import json_report, text
+    from toolchain.render import flatten, json_report, text
 
     path = report / "report.json" if report.is_dir() else report
     saved = json_report.read(path)
     pack = rulebook.budgets(budgets) if budgets else tuple(v.budget for v in saved.verdicts)
     judged = replace(saved, verdicts=judging.judge(saved.measures, pack))
-    if not write_json(json_report.write_verdicts(judged) if json else "", json):
+    verdicts = {"verdicts": flatten.document(judged)["verdicts"]}
+    if not write_json(jsonlib.dumps(verdicts, indent=1) if json else "", json):
         text.print_verdicts(judged)
     raise typer.Exit(judging.exit_code(judged.verdicts))

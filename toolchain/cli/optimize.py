@@ -14,14 +14,12 @@ def optimize(
     project: Annotated[str, typer.Argument(help="A folder with vtool.toml.")],
     out: Annotated[
         Path,
-        typer.Option("--out", "-o", help="Folder for the result; replaced at once at the end."),
+        typer.Option("--out", "-o", help="Folder for the result, replaced at once."),
     ],
     json: JsonOption = None,
     harness: Annotated[
         bool,
-        typer.Option(
-            help="Run the voice pipeline before and after; without it, its budgets are not measured."
-        ),
+        typer.Option(help="Run the voice pipeline before and after. Without: not measured."),
     ] = True,
     repeats: Annotated[
         int | None, typer.Option(min=1, help="Repeats of every turn; default: the scenario's.")

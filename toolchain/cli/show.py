@@ -1,7 +1,8 @@
-"""How commands talk: progress on standard error, results on standard output, ``--json`` anywhere."""
+"""How commands talk: progress on standard error, results on standard output, ``--json``."""
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections.abc import Iterator
@@ -38,13 +39,13 @@ class _Plain:
     def update(self, what: str, done: int, total: int, unit: str = "") -> None:
         """Print a line if it is time for one."""
         now = time.monotonic()
-        last = self._last.get(what)
-        if (last is None or now - last >= _PLAIN_SECONDS or done >= total) and not (
-            last == float("inf")
-        ):
-            amount = f"{show_bytes(done)} of {show_bytes(total)}" if unit else f"{done} of {total}"
+        last = self._last.get(what, -_PLAIN_SECONDS)
+        if now - last < _PLAIN_SECONDS and done < total:
+            return
+        amount = f"{show_bytes(done)} of {show_bytes(total)}" if unit else f"{done} of {total}"
+        if last < math.inf:
             print(f"{what}: {amount}", file=sys.stderr, flush=True)  # noqa: T201 - the terminal
-            self._last[what] = float("inf") if done >= total else now
+        self._last[what] = math.inf if done >= total else now
 
 
 class _Bars:

@@ -31,11 +31,11 @@ def why(
     import json as jsonlib
 
     from toolchain import build
-    from toolchain.render import text
+    from toolchain.render.reason import as_text
     from toolchain.tables import dump
     from toolchain.workspace import Workspace
 
     with progress() as bars:
         reason = build.why(target, artifact, Workspace.open(jobs=jobs, progress=bars))
     if not write_json(jsonlib.dumps(dump(reason), indent=1) if json else "", json):
-        text.print_reason(reason)
+        typer.echo(as_text(reason))

@@ -18,7 +18,7 @@ from toolchain.tables import dump
 
 @dataclass(frozen=True)
 class ActionCache:
-    """A folder of JSON documents. An entry appears by atomic rename; a broken one counts as none."""
+    """A folder of JSON documents; entries appear by atomic rename, a broken one counts as none."""
 
     root: Path
 
@@ -72,7 +72,7 @@ def source_digest(module: str) -> Digest:
             continue
         text = _source(name)
         sources[name] = digest_of(text.encode())
-        if name.split(".")[0] in {"toolchain", module.split(".")[0]}:
+        if name.split(".")[0] in {"toolchain", module.split(".", maxsplit=1)[0]}:
             todo += [n for n in _imports(name, text) if n not in sources]
     return digest_of(json.dumps([sorted(sources.items()), library_versions()]).encode())
 
@@ -104,19 +104,21 @@ def _source(module: str) -> str:
 
 def _imports(module: str, text: str) -> list[str]:
     """Return the modules of the same top package that ``text`` imports."""
-    top = module.split(".")[0]
+    top = module.split(".", maxsplit=1)[0]
     found = []
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.Import):
             found += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             found.append(node.module)
-            found += [f"{node.module}.{a.name}" for a in node.names if _is_module(node.module, a.name)]
+            found += [
+                f"{node.module}.{a.name}" for a in node.names if _is_module(node.module, a.name)
+            ]
     return [n for n in found if n.split(".")[0] == top]
 
 
 def _is_module(package: str, name: str) -> bool:
-    if package.split(".")[0] != "toolchain":
+    if package.split(".", maxsplit=1)[0] != "toolchain":
         return False
     folder = Path(__file__).parent.parent.joinpath(*package.split(".")[1:])
     return (folder / f"{name}.py").exists() or (folder / name / "__init__.py").exists()

@@ -126,7 +126,11 @@ def _received(worker: _Worker, index: int) -> Outcome[Any]:
 def _died(process: BaseProcess) -> ToolError:
     process.join(_CLOSING_SECONDS)
     code = process.exitcode
-    how = f"signal {signal.Signals(-code).name}" if code is not None and code < 0 else f"exit code {code}"
+    how = (
+        f"signal {signal.Signals(-code).name}"
+        if code is not None and code < 0
+        else f"exit code {code}"
+    )
     return ToolError(
         f"the worker process died ({how})",
         hint="a native library crashed on this file or memory ran out; the file is left as it was",
@@ -151,6 +155,7 @@ def _serve(pipe: Connection, function: Callable[[Any], Any]) -> None:
     with contextlib.suppress(EOFError, OSError, BrokenPipeError):
         while True:
             item = pipe.recv()
+            answer: tuple[Any, VtoolError | None]
             try:
                 answer = (function(item), None)
             except VtoolError as error:
