@@ -1,0 +1,150 @@
+"""The pass compress: how hard it tries, what its proof sees, and that it is the same every time."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+
+import pytest
+from graph_strategies import artifact, graph_of, graphs
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from toolchain.formats.compression import SUFFIX, Codec, decode
+from toolchain.ir import Artifact, ArtifactId, Edge, Graph, Kind, MemoryStore, Relation
+from toolchain.passes.compress import BEST, FAST, GOOD, Compress, effort, encode_file
+from toolchain.units import Bytes
+from toolchain.verify import same_bytes
+
+_CODE = b"".join(b"export const value%d = compute(%d);\n" % (i, i * i) for i in range(200))
+_NOISE = random.Random(2).randbytes(5000)  # noqa: S311 - a fixed seed makes the same test every time
+
+
+def _project(**files: bytes) -> tuple[Graph, MemoryStore]:
+    store = MemoryStore()
+    artifacts = [
+        Artifact(ArtifactId(f"{n}.js"), Kind.JS, store.put(d), Bytes(len(d)))
+        for n, d in files.items()
+    ]
+    return graph_of(*artifacts, roots=" ".join(a.id for a in artifacts)), store
+
+
+def _blank(graph: Graph) -> MemoryStore:
+    """Return a store with the bytes that the drawn artifacts stand for."""
+    store = MemoryStore()
+    for a in graph.artifacts.values():
+        store.put((a.id.encode() * a.size)[: a.size])
+    return store
+
+
+@settings(max_examples=30)
+@given(graphs(), st.integers(0, 60))
+def test_any_graph_is_compressed_with_proof_and_twice_is_once(graph: Graph, least: int) -> None:
+    store = _blank(graph)
+    made = Compress(least_bytes=least)
+    after = made.apply(graph, store)
+    assert after.problems() == []
+    assert same_bytes.prove(graph, after, store).holds
+    assert after.delivered <= graph.delivered
+    assert after.size == graph.size
+    assert made.apply(after, store) == after
+
+
+def test_siblings_are_the_same_in_another_store_and_order() -> None:
+    one = Compress().apply(*_project(a=_CODE, b=_CODE[:3000]))
+    other = Compress().apply(*_project(b=_CODE[:3000], a=_CODE))
+    assert one == other
+
+
+def test_noise_gets_no_sibling_and_an_unchanged_graph_is_the_same_object() -> None:
+    graph, store = _project(noise=_NOISE)
+    assert Compress().apply(graph, store) is graph
+
+
+def test_a_saving_under_one_percent_is_not_kept() -> None:
+    nearly_noise = _NOISE + b"a" * 60  # under 1 % can be saved
+    assert encode_file(nearly_noise, list(Codec), BEST) == {}
+    assert set(encode_file(_NOISE + b"a" * 300, list(Codec), BEST)) == set(Codec)
+
+
+@pytest.mark.parametrize(
+    ("kind", "size", "levels"),
+    [
+        (Kind.JS, 4_000_000, BEST),
+        (Kind.GGUF, 4_000_000, BEST),
+        (Kind.WASM, 4_000_001, GOOD),
+        (Kind.ORT, 4_000_001, FAST),
+        (Kind.WASM, 16_000_000, GOOD),
+        (Kind.WASM, 16_000_001, FAST),
+    ],
+)
+def test_effort_ends_where_its_time_does(kind: Kind, size: int, levels: object) -> None:
+    assert effort(replace(artifact("x", kind), size=Bytes(size))) == levels
+
+
+def _compressed() -> tuple[Graph, Graph, MemoryStore]:
+    before, store = _project(a=_CODE, b=_CODE[:3000])
+    return before, Compress().apply(before, store), store
+
+
+def _with_bytes(graph: Graph, store: MemoryStore, name: str, data: bytes) -> Graph:
+    old = graph.artifacts[ArtifactId(name)]
+    new = replace(old, digest=store.put(data), size=Bytes(len(data)))
+    return graph.with_artifacts([new])
+
+
+@pytest.mark.parametrize("codec", list(Codec))
+def test_the_proof_sees_a_sibling_of_another_file(codec: Codec) -> None:
+    before, after, store = _compressed()
+    other = store.get(after.artifacts[ArtifactId("b.js" + SUFFIX[codec])].digest)
+    wrong = _with_bytes(after, store, "a.js" + SUFFIX[codec], other)
+    proof = same_bytes.prove(before, wrong, store)
+    assert not proof.holds
+    assert f"a.js{SUFFIX[codec]}" in proof.detail
+
+
+@pytest.mark.parametrize("codec", list(Codec))
+@pytest.mark.parametrize("at", [0, 7, 40, -1])
+def test_the_proof_sees_one_flipped_byte_or_the_bytes_are_the_same(codec: Codec, at: int) -> None:
+    before, after, store = _compressed()
+    name = "a.js" + SUFFIX[codec]
+    data = bytearray(store.get(after.artifacts[ArtifactId(name)].digest))
+    data[at] ^= 0x20
+    wrong = _with_bytes(after, store, name, bytes(data))
+    try:
+        same = decode(bytes(data), codec, len(_CODE)) == _CODE  # a flag that changes nothing
+    except Exception:  # noqa: BLE001 - whatever a codec says to a broken stream
+        same = False
+    assert same_bytes.prove(before, wrong, store).holds == same
+
+
+def test_the_proof_sees_a_sibling_under_the_wrong_name() -> None:
+    before, after, store = _compressed()
+    names = {ArtifactId("a.js.br"): ArtifactId("a.js.gz"), ArtifactId("a.js.gz"): ArtifactId("x")}
+    assert not same_bytes.prove(before, after.renamed(names), store).holds
+
+
+def test_the_proof_sees_a_changed_file_a_lost_file_and_another_root() -> None:
+    before, after, store = _compressed()
+    changed = _with_bytes(after, store, "a.js", _CODE + b"\n")
+    lost = after.keep(after.artifacts.keys() - {"b.js"})
+    unrooted = replace(after, roots=frozenset({ArtifactId("a.js")}))
+    for wrong in (changed, lost, unrooted):
+        assert not same_bytes.prove(before, wrong, store).holds
+
+
+def test_the_proof_sees_what_is_new_and_no_sibling() -> None:
+    before, after, store = _compressed()
+    stray = after.with_artifacts([artifact("stray")])
+    edge = Edge(ArtifactId("a.js"), ArtifactId("b.js"), Relation.IMPORT)
+    linked = after.with_edges([edge])
+    for wrong in (stray, linked):
+        assert not same_bytes.prove(before, wrong, store).holds
+
+
+def test_the_proof_sees_a_sibling_that_does_not_pay() -> None:
+    before, store = _project(noise=_NOISE)
+    sibling = Artifact(ArtifactId("noise.js.zst"), Kind.COMPRESSED, store.put(b""), Bytes(5001))
+    edge = Edge(sibling.id, ArtifactId("noise.js"), Relation.ENCODES)
+    after = before.with_artifacts([sibling]).with_edges([edge])
+    assert "not smaller" in same_bytes.prove(before, after, store).detail
