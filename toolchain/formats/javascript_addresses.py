@@ -42,7 +42,7 @@ class Rebase:
             return data
         edits = {(m.start, m.end): text for m, text in self._literals(name, module.mentions)}
         right = {m.base for m in module.mentions if (m.start, m.end) in edits}
-        here = f"new URL({self._way(name)}, import.meta.url).href"
+        here = f"new URL({self._way(name)}, import.meta.url).href"  # where it was, also if moved
         edits |= {(at.start, at.end): here for at in module.locations if at.start not in right}
         return _edited(data, edits)
 
@@ -55,7 +55,7 @@ class Rebase:
             target = self._target(name, unquote(path))
             if target is not None:
                 rest = mention.target[len(path) :]
-                yield mention, self._way(target, rest)
+                yield mention, self._way(self.moved.get(target, target), rest)
 
     def _target(self, name: str, path: str) -> str | None:
         beside = normpath(join(dirname(name), path))
@@ -68,7 +68,7 @@ class Rebase:
 
     def _way(self, target: str, rest: str = "") -> str:
         """Return the address of ``target`` seen from a bundle, as a JavaScript string."""
-        way = relpath(self.moved.get(target, target), self.outdir)
+        way = relpath(target, self.outdir)
         if not way.startswith("../"):
             way = f"./{way}"
         return json.dumps(quote(way, safe=_PLAIN) + rest, ensure_ascii=False)

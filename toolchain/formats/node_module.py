@@ -21,7 +21,8 @@ try {{
   const names = Object.keys(module).sort();
   say({{ exports: Object.fromEntries(names.map((name) => [name, typeof module[name]])) }});
 }} catch (error) {{
-  say({{ error: String(error) }});
+  // who asked for a missing package is a bundle of ours, whose name says nothing
+  say({{ error: String(error).split(" imported from ")[0] }});
 }}
 """
 

@@ -15,6 +15,7 @@ Keeps
     was relative to a module is rewritten to be relative to the bundle. Licences of all packages
     that went in, and comments marked as legal, are collected in ``app/LICENSES.txt``.
     A worker written in TypeScript is bundled like a root, since no browser runs it as it is.
+    A root that lies in ``outdir`` with everything it imports is a bundle already and stays.
 
 Source
     esbuild 0.28.2, https://esbuild.github.io/api/; the analysis of ``new URL(...)`` is ours.
@@ -22,17 +23,16 @@ Source
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from toolchain.analysis.licences import licences
 from toolchain.analysis.packages import is_notice, package_of
 from toolchain.errors import InputError
 from toolchain.formats import esbuild
 from toolchain.formats.code_folder import code_folder
-from toolchain.formats.javascript_addresses import Rebase, needs_itself
-from toolchain.formats.node_resolution import Resolver, is_builtin
+from toolchain.formats.esbuild_plugins import AddressesStayRight
+from toolchain.formats.package_json import parse
 from toolchain.ir import Artifact, ArtifactId, Edge, Graph, Kind, Relation, Store
 from toolchain.passes.base import GraphPass
 from toolchain.sources.tools import tool
@@ -78,7 +78,9 @@ class BundleJs(GraphPass):
             esbuild.service(tool("esbuild")) as service,
         ):
             moved = {str(i): f"{self.outdir}/{name}.js" for name, i in entries.items()}
-            plugin = _Plugin(folder, graph, self, moved)
+            plugin = AddressesStayRight(
+                folder, graph.files, frozenset(self.conditions), moved, self.outdir
+            )
             build = esbuild.Build(folder, dict(entries), self._flags(), plugin)
             result = service.build(build)
             if result.errors:
@@ -88,7 +90,8 @@ class BundleJs(GraphPass):
 
     def _entries(self, graph: Graph) -> dict[str, ArtifactId]:
         """Return the modules to bundle by the names of their bundles, without extension."""
-        roots = sorted(r for r in graph.roots if graph.artifacts[r].kind in _SCRIPTS)
+        scripts = sorted(r for r in graph.roots if graph.artifacts[r].kind in _SCRIPTS)
+        roots = [r for r in scripts if not self._is_bundle(r, graph)]
         workers = {
             e.target
             for e in graph.edges
@@ -100,6 +103,14 @@ class BundleJs(GraphPass):
             short, long = path.stem, "-".join(path.with_suffix("").parts)
             entries[long if short in entries else short] = module
         return entries
+
+    def _is_bundle(self, root: ArtifactId, graph: Graph) -> bool:
+        """Whether a root lies in ``outdir`` with all it imports: it was bundled before."""
+        return graph.artifacts[root].kind is Kind.JS and all(
+            PurePosixPath(i).parent == PurePosixPath(self.outdir)
+            for i in {root, *graph.targets(root, *_IMPORTS.values())}
+            if graph.artifacts[i].kind not in _ABSENT
+        )
 
     def _flags(self) -> tuple[str, ...]:
         flags = [
@@ -120,61 +131,6 @@ class BundleJs(GraphPass):
         if self.splitting:
             flags.append("--splitting")
         return tuple(flags)
-
-
-class _Plugin(esbuild.Plugin):
-    """Rewrites addresses in modules, and leaves Node's own modules to code that asks for Node."""
-
-    load_filter = r"\.[cm]?[jt]sx?$"
-    resolve_filter = r"^[^./]"
-
-    def __init__(
-        self,
-        folder: Path,
-        graph: Graph,
-        options: BundleJs,
-        moved: Mapping[str, str],
-    ) -> None:
-        self.own_address: set[str] = set()  # modules that may load themselves as a file
-        self._folder = folder
-        self._resolver = Resolver(_Names(graph, folder), frozenset(options.conditions))
-        self._rebase = Rebase(graph.files, moved, options.outdir, self._resolver)
-
-    def load(self, path: str) -> esbuild.Loaded | None:
-        module = Path(path)
-        name = module.relative_to(self._folder).as_posix()
-        data = module.read_bytes()
-        edited = self._rebase.module(name, data)
-        if edited is data:
-            return None
-        if needs_itself(data):
-            self.own_address.add(name)
-        ending = module.suffix.lstrip(".").lstrip("cm")
-        return esbuild.Loaded(edited, ending)
-
-    def resolve(self, question: esbuild.Resolving) -> esbuild.Resolved | None:
-        """Code for Node inside a library asks for Node's modules only where it runs in Node."""
-        if question.kind == "import-statement" or not is_builtin(question.path):
-            return None
-        importer = Path(question.importer).relative_to(self._folder).as_posix()
-        require = question.kind != "dynamic-import"
-        if isinstance(self._resolver.resolve(question.path, importer, require=require), str):
-            return None
-        return esbuild.Resolved(question.path, external=True)
-
-
-class _Names:
-    """The files of a graph as the resolver asks for them; package.json is read from the folder."""
-
-    def __init__(self, graph: Graph, folder: Path) -> None:
-        self._files = graph.files
-        self._folder = folder
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._files
-
-    def read(self, name: str, /) -> bytes:
-        return (self._folder / name).read_bytes()
 
 
 def _wrong(errors: tuple[esbuild.Message, ...], folder: Path) -> InputError:
@@ -259,14 +215,28 @@ class _Rewiring:
     def _notices(self, used: Iterable[ArtifactId]) -> bytes:
         """Return the licences of all packages that went in, then the legal comments."""
         packages = {package_of(i) for i in used if "node_modules/" in i}
-        texts = licences(packages, self.before, self.store)
+        files = self.before.files
+        texts = {
+            p: _label(files.get(ArtifactId(f"{p}/package.json")), self.store) for p in packages
+        }
+        for artifact in files.values():
+            if is_notice(artifact) and package_of(artifact.id) in packages:
+                texts[artifact.id] = self.store.get(artifact.digest).decode(errors="replace")
         for output in self.result.outputs:
             if output.path.endswith(_LEGAL) and output.data.strip():
-                name = output.path.removesuffix(_LEGAL)
-                texts[name] = output.data.decode("utf-8", errors="replace")
+                texts[output.path.removesuffix(_LEGAL)] = output.data.decode(errors="replace")
         return "\n".join(
-            f"---- {name}\n\n{text.strip()}\n" for name, text in texts.items()
+            f"---- {name}\n\n{texts[name].strip()}\n" for name in sorted(texts)
         ).encode()
+
+
+def _label(package: Artifact | None, store: Store) -> str:
+    """Return name, version and licence of a package as its package.json states them."""
+    fields = parse(store.get(package.digest)).fields if package else {}
+    stated = fields.get("license") or "licence not stated"
+    return (
+        " ".join(str(fields[key]) for key in ("name", "version") if key in fields) + f": {stated}"
+    )
 
 
 def _without(graph: Graph, used: set[ArtifactId], before: Graph) -> Graph:

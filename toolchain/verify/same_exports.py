@@ -20,6 +20,7 @@ from posixpath import dirname, join, normpath
 from toolchain.errors import InputError
 from toolchain.formats import esbuild
 from toolchain.formats.code_folder import code_folder
+from toolchain.formats.esbuild_plugins import NodeStaysOutside
 from toolchain.formats.javascript import Module, read
 from toolchain.formats.node_module import Loading, load_module
 from toolchain.formats.node_resolution import Resolver, is_builtin
@@ -190,8 +191,8 @@ class _Case:
             code_folder(self.before.files.values(), self.store) as folder,
             esbuild.service(tool("esbuild")) as service,
         ):
-            build = esbuild.Build(folder, entries, tuple(flags), _NodeStaysOutside())
-            result = service.build(build)
+            plugin = NodeStaysOutside(folder, self.before.files, _CONDITIONS)
+            result = service.build(esbuild.Build(folder, entries, tuple(flags), plugin))
         if result.errors:
             first = result.errors[0]
             raise InputError(f"the sources do not bundle: {first.where()} {first.text}")
@@ -223,16 +224,6 @@ class _Case:
         if digest not in self._modules:
             self._modules[digest] = read(self.store.get(digest))
         return self._modules[digest]
-
-
-class _NodeStaysOutside(esbuild.Plugin):
-    """What a library asks of Node, where it finds itself there, is no part of the bundle."""
-
-    resolve_filter = r"^[^./]"
-
-    def resolve(self, question: esbuild.Resolving) -> esbuild.Resolved | None:
-        guarded = question.kind != "import-statement" and is_builtin(question.path)
-        return esbuild.Resolved(question.path, external=True) if guarded else None
 
 
 class _Files:

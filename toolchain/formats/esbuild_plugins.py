@@ -1,0 +1,80 @@
+"""What esbuild asks Python while it bundles a folder of modules."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Mapping
+from pathlib import Path
+
+from toolchain.formats.esbuild_build import Loaded, Plugin, Resolved, Resolving
+from toolchain.formats.javascript_addresses import Rebase, needs_itself
+from toolchain.formats.node_resolution import Resolver, is_builtin
+
+_BARE = r"^[^./]"
+
+
+class NodeStaysOutside(Plugin):
+    """Leaves Node's own modules to code that asks for them where it finds itself in Node.
+
+    Libraries guard such a ``require`` or ``import()`` by a test for Node; a browser never gets
+    there. A static import is not guarded, so it stays an error of the bundler.
+    """
+
+    resolve_filter = _BARE
+
+    def __init__(self, folder: Path, files: Container[object], conditions: frozenset[str]) -> None:
+        self._folder = folder
+        self._resolver = Resolver(_Files(folder, files), conditions)
+
+    def resolve(self, question: Resolving) -> Resolved | None:
+        """Leave a module of Node outside, unless a package of its name is installed."""
+        if question.kind == "import-statement" or not is_builtin(question.path):
+            return None
+        importer = Path(question.importer).relative_to(self._folder).as_posix()
+        require = question.kind != "dynamic-import"
+        if isinstance(self._resolver.resolve(question.path, importer, require=require), str):
+            return None
+        return Resolved(question.path, external=True)
+
+
+class AddressesStayRight(NodeStaysOutside):
+    """Also rewrites addresses that are relative to a module, since its code moves to ``outdir``."""
+
+    load_filter = r"\.[cm]?[jt]sx?$"
+
+    def __init__(
+        self,
+        folder: Path,
+        files: Container[object],
+        conditions: frozenset[str],
+        moved: Mapping[str, str],
+        outdir: str,
+    ) -> None:
+        super().__init__(folder, files, conditions)
+        self.own_address: set[str] = set()  # modules that may load themselves as a file
+        self._rebase = Rebase(files, moved, outdir, self._resolver)
+
+    def load(self, path: str) -> Loaded | None:
+        """Give esbuild the edited text of a module that asks where it is."""
+        module = Path(path)
+        name = module.relative_to(self._folder).as_posix()
+        data = module.read_bytes()
+        edited = self._rebase.module(name, data)
+        if edited is data:
+            return None
+        if needs_itself(data):
+            self.own_address.add(name)
+        # .mjs and .cts say how to load a module; the language is that of .js and .ts
+        return Loaded(edited, module.suffix.lstrip(".").lstrip("cm"))
+
+
+class _Files:
+    """The files of a project, some of which lie in a folder to be read."""
+
+    def __init__(self, folder: Path, names: Container[object]) -> None:
+        self._folder, self._names = folder, names
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._names
+
+    def read(self, name: str, /) -> bytes:
+        return (self._folder / name).read_bytes()
