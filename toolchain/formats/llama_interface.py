@@ -55,11 +55,10 @@ def rms_norm(graph: GraphBuilder, states: str, weight: str, epsilon: float) -> s
 def finished(graph: GraphBuilder, llama: Llama, logits: str) -> ModelProto:
     """Return the model whose logits are at (k, vocabulary) ``logits``."""
     graph.add("Unsqueeze", logits, graph.integers(0), outputs=["logits"])
-    sides = [
-        (f"{layer}.{side}", (1, llama.kv_heads, length, llama.head_size))
+    sides: list[tuple[str, tuple[int | str, ...]]] = [
+        (f"{layer}.{side}", (1, llama.kv_heads, "past", llama.head_size))
         for layer in range(llama.layers)
         for side in ("key", "value")
-        for length in ("past",)
     ]
     inputs = [
         value("input_ids", np.int64, (1, "n")),

@@ -38,6 +38,16 @@ def packed_graph(llama: Llama, *, accuracy_level: int) -> ModelProto:
     return _Packer(llama, accuracy_level, GraphBuilder()).model()
 
 
+def with_accuracy_level(model: ModelProto, level: int) -> int:
+    """Set the accuracy level of every MatMulNBits in ``model``; return how many there are."""
+    products = [node for node in model.graph.node if node.op_type == "MatMulNBits"]
+    for node in products:
+        for attribute in node.attribute:
+            if attribute.name == "accuracy_level":
+                attribute.i = level
+    return len(products)
+
+
 @dataclass(frozen=True)
 class _Packer:
     llama: Llama

@@ -156,7 +156,8 @@ def _numbers(
         noise = generator.standard_normal(shape)
         wander: NDArray[np.float64] = np.cumsum(noise, axis=-1) if shape else noise
         peak = np.abs(wander).max(initial=1e-9)
-        return (level * (0.8 * wander / peak + 0.05 * noise)).astype(dtype)
+        audio: NDArray[np.float64] = level * (0.8 * wander / peak + 0.05 * noise)
+        return audio.astype(dtype)
     if dtype is np.bool_:
         return generator.integers(0, 2, shape).astype(np.bool_)
     return generator.integers(0, _SMALL_INTEGER, shape).astype(dtype)
