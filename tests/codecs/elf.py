@@ -151,6 +151,8 @@ def _content(file: _File, section: _Section, names: bytes) -> bytes:
             made = bytes.fromhex("".join(words))
         case "zeros":
             made = bytes(int(words[0], 0))
+        case "counting":
+            made = _counting(int(words[0], 0))
         case "names":
             made = names
         case "strings":
@@ -162,6 +164,11 @@ def _content(file: _File, section: _Section, names: bytes) -> bytes:
         case _:
             made = b""
     return made
+
+
+def _counting(size: int) -> bytes:
+    """Return bytes of which no two neighbours and no two lengths look the same."""
+    return bytes((i * 7 + size) % 251 for i in range(size))
 
 
 def _string_at(file: _File, section: _Section, text: str) -> int:
@@ -400,11 +407,15 @@ def _described(data: bytes, i: int, sections: list[_Raw], names: list[str], plac
         words += ["strings", *raw[1:-1].decode().split("\0")]
     elif kind == "dynamic":
         words += ["dynamic", *_entries(data, section, sections[section["link"]]["offset"])]
-    elif raw.strip(b"\0"):
-        words += ["bytes", raw.hex(" ")]
     else:
-        words += ["zeros", str(len(raw))]
+        words += _bytes(raw)
     return " ".join(words)
+
+
+def _bytes(raw: bytes) -> list[str]:
+    if len(raw) > 40 and raw == _counting(len(raw)):
+        return ["counting", str(len(raw))]
+    return ["bytes", raw.hex(" ")] if raw.strip(b"\0") else ["zeros", str(len(raw))]
 
 
 def _symbols(data: bytes, table: _Raw, sections: list[_Raw], names: list[str]) -> Iterator[str]:

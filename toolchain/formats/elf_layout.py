@@ -1,6 +1,6 @@
 """Where ranges of an old file go in a new one when some of it is left out.
 
-Blocks in memory keep their order and their offset modulo their alignment; all others fill gaps.
+Every block keeps its offset modulo its alignment.
 """
 
 from __future__ import annotations
@@ -53,11 +53,23 @@ def inside(offset: int, blocks: Iterable[Block]) -> bool:
 
 
 def laid_out(blocks: Sequence[Block], tables: Sequence[Block], fixed: int) -> list[Block]:
-    """Give each block its new offset, ``tables`` last; what is in memory keeps its order."""
+    """Give each block its new offset, ``tables`` last; all before ``fixed`` stays.
+
+    What is in memory keeps its order. What is not goes into gaps or to the end, or keeps its
+    order as well, whichever makes the smaller file.
+    """
+    memory_first = _laid_out(blocks, tables, fixed, {b for b in blocks if b.in_memory})
+    in_order = _laid_out(blocks, tables, fixed, set(blocks))
+    return min(in_order, memory_first, key=lambda placed: max(b.new_end for b in placed))
+
+
+def _laid_out(
+    blocks: Sequence[Block], tables: Sequence[Block], fixed: int, ordered: set[Block]
+) -> list[Block]:
     placed: dict[int, Block] = {}
     cursor = fixed
     for i, block in enumerate(blocks):
-        if block.start < fixed or block.in_memory:
+        if block.start < fixed or block in ordered:
             placed[i] = block.placed(block.start if block.start < fixed else cursor)
             cursor = max(cursor, placed[i].new_end)
     taken = sorted((b for b in placed.values() if b.new_end > fixed), key=lambda b: b.new)
