@@ -1,1 +1,1 @@
-"""Runs a voice pipeline and measures it: scenarios, clocks, memory, quality."""
+"""Runs the stages on reference audio and measures: latency, start, memory, quality."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import os
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -38,6 +40,7 @@ def options() -> ort.SessionOptions:
     chosen = ort.SessionOptions()
     chosen.intra_op_num_threads = _THREADS
     chosen.inter_op_num_threads = _THREADS
+    chosen.enable_cpu_mem_arena = False
     chosen.log_severity_level = _FATAL
     chosen.add_session_config_entry("session.intra_op.allow_spinning", "0")
     return chosen
@@ -58,6 +61,16 @@ def open_model(files: Mapping[str, Path], name: str) -> ort.InferenceSession:
             f"{name} cannot be opened as a model: {_plain(error, path, name)}",
             hint="give an ONNX or ORT file of a version that onnxruntime knows",
         ) from error
+
+
+def give_back() -> None:
+    """Return to the system what opening a model has freed, where the C library (glibc) can.
+
+    Measured: 30 MB after the dictionaries, 35 MB after Moonshine; takes 3 ms.
+    """
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if os.name == "posix" else None
+    if trim is not None:
+        trim(0)
 
 
 def located(files: Mapping[str, Path], name: str) -> Path:

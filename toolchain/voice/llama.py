@@ -34,14 +34,6 @@ class Options:
 
 
 @dataclass(frozen=True)
-class Piece:
-    """One token of the answer."""
-
-    id: int
-    text: str
-
-
-@dataclass(frozen=True)
 class Llama:
     """Each chunk is a question, answered on its own; ``system`` is computed once, when loading."""
 
@@ -55,13 +47,11 @@ class Llama:
         for question in chunks:
             numbers, spelled = itertools.tee(self._answer(question))
             for number, text in zip(numbers, self.vocabulary.decode(spelled), strict=True):
-                yield Piece(number, text)
+                yield Token(number, text)
 
     def _answer(self, question: str) -> Iterator[int]:
-        vocabulary = self.vocabulary
-        end = vocabulary.control_id(_END)
-        prompt = [*message(vocabulary, "user", question), *opening(vocabulary, "assistant")]
-        cache = self.system
+        end = self.vocabulary.control_id(_END)
+        prompt, cache = self._prompt(question), self.system
         for _ in range(self.max_tokens):
             logits, cache = advance(self.session, prompt, cache)
             token = int(logits.argmax())
@@ -69,6 +59,19 @@ class Llama:
                 return
             yield token
             prompt = [token]
+
+    def choices(self, question: str, answer: Sequence[int]) -> list[int]:
+        """Return the token chosen at each place of an ``answer`` that somebody else gave."""
+        prompt, cache, chosen = self._prompt(question), self.system, []
+        for token in answer:
+            logits, cache = advance(self.session, prompt, cache)
+            chosen.append(int(logits.argmax()))
+            prompt = [token]
+        return chosen
+
+    def _prompt(self, question: str) -> list[int]:
+        said = message(self.vocabulary, "user", question)
+        return [*said, *opening(self.vocabulary, "assistant")]
 
 
 def opening(vocabulary: bpe.Bpe, role: str) -> list[int]:

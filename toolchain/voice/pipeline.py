@@ -5,16 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from types import ModuleType
 from typing import Any
 
 from toolchain.errors import ConfigError
 from toolchain.tables import check, table
+from toolchain.voice.engine import give_back
 from toolchain.voice.stage import Llm, Stt, Tts, Vad
 
 STAGES = ("vad", "stt", "llm", "tts")
-"""In the order in which a turn goes through them, and in which they are opened."""
+"""In the order in which a turn goes through them."""
+
+OPENING = ("tts", "vad", "stt", "llm")
+"""The order in which they are opened: dictionaries leave the most garbage behind, and while few
+models are open that does not raise the peak (measured: 37 MB less than in the order of a turn)."""
 
 ADAPTERS: Mapping[str, tuple[str, ...]] = {
     "vad": ("silero",),
@@ -72,6 +77,12 @@ def audio_table(voice: Mapping[str, Any], where: str = "vtool.toml") -> AudioTab
         ConfigError: nothing is said, or clips and transcripts differ in number.
     """
     audio = check(voice.get("audio", {}), AudioTable, where=f"{where}: voice.audio")
+    stems = [PurePosixPath(clip).stem for clip in audio.clips]
+    if twice := sorted({s for s in stems if stems.count(s) > 1}):
+        raise ConfigError(
+            f"{where}: voice.audio has two clips called {twice[0]}",
+            hint="answers are written under the clips' names: give each its own",
+        )
     if len(audio.clips) != len(audio.transcripts):
         raise ConfigError(
             f"{where}: voice.audio has {len(audio.clips)} clips and "
@@ -93,23 +104,25 @@ def load_stage(voice: Mapping[str, Any], stage: str, files: Mapping[str, Path]) 
         ConfigError, InputError: see the adapters.
     """
     module, options = _adapter(voice, stage, "vtool.toml")
-    return module.load(module.Options(**options), files)
+    opened = module.load(module.Options(**options), files)
+    give_back()
+    return opened
 
 
 def load(
     voice: Mapping[str, Any],
     files: Mapping[str, Path],
-    loaded: Callable[[str], None] = lambda _stage: None,
+    opening: Callable[[str], None] = lambda _stage: None,
 ) -> Pipeline:
-    """Open the four stages one after another; ``loaded`` is told the name of each when it is done.
+    """Open the four stages one after another; ``opening`` is told the name of each before.
 
     Errors:
         ConfigError, InputError: see the adapters.
     """
     stages = {}
-    for stage in STAGES:
+    for stage in OPENING:
+        opening(stage)
         stages[stage] = load_stage(voice, stage, files)
-        loaded(stage)
     return Pipeline(**stages)
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from toolchain.formats.audio import Audio, Samples
@@ -12,6 +13,17 @@ Out = TypeVar("Out", covariant=True)  # noqa: PLC0105 - the word reads better th
 
 LISTENING_HZ = 16_000
 """Sample rate of what the stages hear: Silero's and Moonshine's models are trained at 16 kHz."""
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """One step of a language model: its number, and what it adds to the answer.
+
+    The text is empty while a character is not yet complete.
+    """
+
+    id: int
+    text: str
 
 
 class Stage(Protocol[In, Out]):
@@ -36,25 +48,21 @@ Vad = Stage[Samples, float]
 Stt = Stage[Samples, str]
 """Utterances, (n,) at 16 kHz, to their text."""
 
-Llm = Stage[str, "Token"]
-"""What the user said to the pieces of the answer, one a token."""
-
 Tts = Stage[str, Audio]
 """Clauses of text to their sound."""
 
+
+class Llm(Stage[str, Token], Protocol):
+    """What the user said to the tokens of the answer."""
+
+    def choices(self, question: str, answer: Sequence[int]) -> list[int]:
+        """Return the token chosen at each place of an ``answer`` that somebody else gave.
+
+        At each place the model knows the question and the answer before it, not its own choices:
+        so two models are compared at every token, also after the first on which they differ.
+        """
+        ...
+
+
 FRAME_SAMPLES = 512
 """A VAD frame: 32 ms at 16 kHz, the only length Silero's models take at that rate."""
-
-
-class Token(Protocol):
-    """One step of a language model."""
-
-    @property
-    def id(self) -> int:
-        """Number in the vocabulary."""
-        ...
-
-    @property
-    def text(self) -> str:
-        """What it adds to the answer; empty while a character is not yet complete."""
-        ...

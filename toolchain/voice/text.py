@@ -8,8 +8,8 @@ LEAST_CHARS = 10
 """A clause has at least as many characters: "Yes," alone would be spoken as a whole sentence and be
 over before the next is ready. Ours."""
 
-MOST_CHARS = 80
-"""Without punctuation, a clause ends at a space before this many characters (about 6 s of speech):
+MOST_CHARS = 60
+"""Without punctuation, a clause ends at a space before this many characters (about 4 s of speech):
 first audio does not wait for the end of a long sentence. Ours."""
 
 _STOPS = frozenset(".!?,;:…—。！？，；：")  # noqa: RUF001 - full-width punctuation is meant
@@ -28,12 +28,23 @@ def clauses(pieces: Iterable[str]) -> Iterator[str]:
     """
     held = ""
     for piece in pieces:
-        held = (held + piece).lstrip()
-        while cut := _cut(held):
-            yield held[:cut].rstrip()
-            held = held[cut:].lstrip()
+        ready, held = split(held + piece)
+        yield from ready
     if held := held.strip():
         yield held
+
+
+def split(text: str) -> tuple[list[str], str]:
+    """Return the clauses of ``text`` that are certain, and the rest, which may still grow.
+
+    >>> split("Paris is the capital, I th")
+    (['Paris is the capital,'], 'I th')
+    """
+    ready, rest = [], text.lstrip()
+    while cut := _cut(rest):
+        ready.append(rest[:cut].rstrip())
+        rest = rest[cut:].lstrip()
+    return ready, rest
 
 
 def _cut(text: str) -> int:

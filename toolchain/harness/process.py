@@ -1,0 +1,107 @@
+"""Runs one request in a fresh process: start-up and memory are then of one application alone."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import queue
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from typing import IO, Any
+
+from toolchain.errors import ConfigError, InputError, ToolError, VtoolError
+from toolchain.progress import Progress
+
+_COMMAND = (sys.executable, "-m", "toolchain.harness.child")
+_GRACE_S = 10  # to a killed process, until the system has buried it
+_KINDS: Mapping[int, type[VtoolError]] = {2: ConfigError, 3: InputError}
+_MOST_OF_LOG = 500  # characters of what the process said on its error output
+
+
+def ask(request: Mapping[str, Any], *, timeout_s: float, progress: Progress) -> Any:  # noqa: ANN401 - JSON
+    """Return the result of ``request`` (see ``child``).
+
+    Errors:
+        ConfigError, InputError, ToolError: what the process reported.
+        ToolError: it died, or took longer than ``timeout_s``; names what it was doing.
+    """
+    doing = "starting"
+    deadline = time.monotonic() + timeout_s
+    with tempfile.TemporaryFile() as log, _running(request, log) as process:
+        lines = _lines(process)
+        while True:
+            try:
+                line = lines.get(timeout=max(0.0, deadline - time.monotonic()))
+            except queue.Empty:
+                raise ToolError(
+                    f"the voice application took longer than {timeout_s:.0f} s, it was {doing}",
+                    hint="raise timeout_s in the scenario, or find what hangs with `vtool run`",
+                ) from None
+            if line is None:
+                raise ToolError(
+                    f"the voice application {_death(process)} while {doing}: {_last_words(log)}",
+                    hint="is there memory left? run its models one at a time",
+                )
+            message = json.loads(line)
+            if "result" in message:
+                return message["result"]
+            if "error" in message:
+                raise _revived(message["error"])
+            doing = message["doing"]
+            progress.update(doing, message.get("done", 0), message.get("total", 0))
+
+
+@contextlib.contextmanager
+def _running(request: Mapping[str, Any], log: IO[bytes]) -> Iterator[subprocess.Popen[bytes]]:
+    """Start the process, send it ``request``; it is gone when the block ends."""
+    created = time.monotonic()  # one clock for all processes of a machine
+    process = subprocess.Popen(_COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log)
+    try:
+        with contextlib.suppress(BrokenPipeError):  # it died at once: seen when its lines end
+            assert process.stdin  # noqa: S101 - a pipe was asked for
+            process.stdin.write(json.dumps({**request, "created": created}).encode())
+            process.stdin.close()
+        yield process
+    finally:
+        process.kill()
+        process.wait(timeout=_GRACE_S)
+        if process.stdout:
+            process.stdout.close()
+
+
+def _lines(process: subprocess.Popen[bytes]) -> queue.Queue[bytes | None]:
+    """Return a queue that receives the process's lines, and None when there are no more."""
+    lines: queue.Queue[bytes | None] = queue.Queue()
+
+    def read() -> None:
+        with contextlib.suppress(ValueError):  # closed while we read: nobody waits for more
+            for line in process.stdout or ():
+                lines.put(line)
+        lines.put(None)
+
+    threading.Thread(target=read, daemon=True).start()
+    return lines
+
+
+def _death(process: subprocess.Popen[bytes]) -> str:
+    try:
+        code = process.wait(timeout=_GRACE_S)
+    except subprocess.TimeoutExpired:
+        return "stopped talking"
+    return f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
+
+
+def _last_words(log: IO[bytes]) -> str:
+    log.seek(0)
+    lines = log.read().decode("utf-8", errors="replace").split("\n")
+    said = [line for line in lines if line.strip() and not line.startswith(" ")]
+    return said[-1].strip()[:_MOST_OF_LOG] if said else "it said nothing"
+
+
+def _revived(error: Mapping[str, Any]) -> VtoolError:
+    kind = _KINDS.get(error["exit_code"], ToolError)
+    return kind(error["message"], hint=error["hint"])

@@ -1,0 +1,294 @@
+"""Measures an application: cold and warm starts, turns, memory, quality; and compares two."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from toolchain.errors import ConfigError
+from toolchain.harness.child import Result
+from toolchain.harness.machine import machine as this_machine
+from toolchain.harness.memory import drop_from_page_cache
+from toolchain.harness.process import ask
+from toolchain.harness.quality import (
+    frame_agreement,
+    share_equal,
+    token_agreement,
+    word_error_rate,
+)
+from toolchain.harness.scenario import Scenario
+from toolchain.harness.turn import Clip, Turn
+from toolchain.ir import Machine, Measure, digest_of
+from toolchain.ir.measure import Unit
+from toolchain.progress import SILENT, Progress
+from toolchain.tables import check
+from toolchain.voice.engine import located
+from toolchain.voice.pipeline import STAGES, check_table
+from toolchain.voice.runnable import data_files, runnable
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What was measured of one application."""
+
+    measures: tuple[Measure, ...]
+    turns: tuple[Turn, ...]
+    clips: tuple[Clip, ...]  # what was said
+    choices: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    """By clip: the tokens chosen at each place of the reference's answer."""
+    notes: tuple[str, ...] = field(default=())
+
+
+@dataclass(frozen=True)
+class _Labelled:
+    """Progress of one of several applications."""
+
+    progress: Progress
+    label: str
+
+    def update(self, what: str, done: int, total: int, unit: str = "") -> None:
+        """Say whose progress it is."""
+        self.progress.update(f"{self.label}: {what}", done, total, unit)
+
+
+@dataclass(frozen=True)
+class _Subject:
+    """An application and how to run it in a process of its own."""
+
+    files: Mapping[str, Path]
+    voice: Mapping[str, Any]
+    scenario: Scenario
+    progress: Progress
+
+    def result(
+        self,
+        clips: Sequence[Clip] = (),
+        audio_out: Path | None = None,
+        answers: Mapping[str, tuple[str, tuple[int, ...]]] | None = None,
+    ) -> Result:
+        request = {
+            "job": "run",
+            "scenario": asdict(self.scenario),
+            "clips": [asdict(clip) for clip in clips],
+            "audio_out": str(audio_out) if audio_out else None,
+            "answers": answers or {},
+        }
+        return check(self.ask(request), Result, where="the voice application")
+
+    def ask(self, request: Mapping[str, Any]) -> Any:  # noqa: ANN401 - JSON
+        files = {name: str(self.files[name]) for name in self.names()}
+        return ask(
+            {**request, "files": files, "voice": self.voice},
+            timeout_s=self.scenario.timeout_s,
+            progress=self.progress,
+        )
+
+    def names(self) -> list[str]:
+        """Return the project's files that the stages open, sorted."""
+        options = (option for stage in STAGES for option in self.voice[stage].values())
+        return sorted({o for o in options if isinstance(o, str) and o in self.files})
+
+
+def reference_clips(
+    files: Mapping[str, Path],
+    voice: Mapping[str, Any],
+    scenario: Scenario,
+    folder: Path,
+    progress: Progress = SILENT,
+) -> tuple[Clip, ...]:
+    """Return what is said: the project's recordings, and its questions spoken by its own TTS.
+
+    Speak the questions with the unoptimized application and play them to both: then both hear the
+    same. Wav files of the questions are written to ``folder``.
+
+    Errors:
+        ConfigError: the table is wrong, or names files that are not there.
+        ToolError: the TTS failed.
+    """
+    audio = check_table(voice)
+    recorded = tuple(
+        _clip(located(files, clip), located(files, text).read_text("utf-8").strip(), recorded=True)
+        for clip, text in zip(audio.clips, audio.transcripts, strict=True)
+    )
+    if not audio.questions:
+        return recorded
+    folder.mkdir(parents=True, exist_ok=True)
+    subject = _Subject(files, voice, scenario, progress)
+    paths = subject.ask({"job": "speak", "texts": audio.questions, "folder": str(folder)})
+    spoken = (
+        _clip(Path(path), text, recorded=False)
+        for path, text in zip(paths, audio.questions, strict=True)
+    )
+    return (*recorded, *spoken)
+
+
+def _clip(path: Path, text: str, *, recorded: bool) -> Clip:
+    return Clip(path.stem, str(path), text, recorded, digest_of(path.read_bytes()))
+
+
+def measure(  # noqa: PLR0913 - keyword arguments, each a thing of its own
+    files: Mapping[str, Path],
+    voice: Mapping[str, Any],
+    scenario: Scenario,
+    *,
+    cache: Path,
+    machine: Machine | None = None,
+    progress: Progress = SILENT,
+    audio_out: Path | None = None,
+    reference: Run | None = None,
+    label: str = "",
+) -> Run:
+    """Start the application several times, play it ``clips``, and return every figure.
+
+    ``files`` maps the project's ids to paths; ``voice`` is its ``[voice]`` table. ``cache`` is a
+    folder for what is written once (a GGUF model as float32 ONNX, spoken questions). The clips
+    are ``reference_clips``, or those of ``reference``: the run of another application, to be
+    compared with this one. The answers of the first repeat are written to the folder
+    ``audio_out``, which must exist. ``label`` says in progress reports which application it is.
+
+    Measures, one sample a turn unless said otherwise:
+        init.cold, init.warm (s, one a process): from before the process is created until all
+            stages are ready: interpreter, libraries, models, dictionaries, system prompt. Cold:
+            after the model files were dropped from the page cache; libraries and dictionaries stay
+            in it. Where the system does not drop them, init.cold is not measured and a note says so
+        turn.endpoint, turn.first_token, turn.first_audio (ms): see ``session``
+        turn.cut_off (count): 1 where the answer began before the clip had ended
+        vad.frame, stt.time, llm.first_token, llm.token, tts.first_chunk (ms): work alone; llm.token
+            is the mean of the tokens after the first
+        llm.rate (count): tokens a second of the language model's work
+        stt.rtf, tts.rtf (ratio): work over the length of the sound
+        memory.start, memory.vad, memory.stt, memory.llm, memory.tts (byte, one a process):
+            resident before the first model; added by opening each stage
+        memory.peak, memory.after_gc (byte, the process with the turns): see ``memory``; the peak
+            includes starting
+        quality.wer (ratio, one a recorded clip), quality.wer_questions (one a spoken question): of
+            the transcript; the worst repeat counts
+        quality.tts_wer (ratio, one a clip): what the STT hears in the spoken answer, against the
+            answer's text
+
+    Errors:
+        ConfigError: the table or the scenario is wrong.
+        InputError: a model or a clip cannot be read.
+        ToolError: a stage failed, or the process died or hung.
+    """
+    check_table(voice)
+    shown = _Labelled(progress, label) if label else progress
+    subject = _Subject(runnable(files, voice, cache), voice, scenario, shown)
+    if reference:
+        clips = reference.clips
+        first = _first_repeat(reference)
+        answers = {clip: (turn.transcript, turn.tokens) for clip, turn in first.items()}
+    else:
+        clips = reference_clips(subject.files, voice, scenario, cache / "questions", shown)
+        answers = {}
+    models = [file for name in subject.names() for file in data_files(subject.files[name])]
+    cold, notes = [], []
+    for _ in range(scenario.cold_starts):
+        if drop_from_page_cache(models):
+            cold.append(subject.result())
+        else:
+            notes = ["init.cold: this system keeps the models' files in its page cache"]
+    warm = [subject.result() for _ in range(scenario.warm_starts - 1)]
+    last = subject.result(clips, audio_out, answers)
+    found: list[_Figure] = [
+        ("init.cold", "s", [r.init_s for r in cold]),
+        ("init.warm", "s", [r.init_s for r in (*warm, last)]),
+        *_turn_figures(last.turns),
+        *_memory_figures([*cold, *warm, last]),
+        *_quality_figures(last.turns),
+    ]
+    measures = _measures(found, machine or this_machine())
+    return Run(measures, last.turns, clips, last.choices, tuple(notes))
+
+
+def compare(before: Run, after: Run) -> tuple[Measure, ...]:
+    """Return how far ``after`` decides as ``before`` did, one sample a clip.
+
+    ``after`` must have been measured with ``reference=before``.
+
+    quality.vad_agreement: the share of VAD frames on the same side of the threshold.
+    quality.llm_agreement: the share of the reference's answer that the model would have chosen too,
+        asked at each token with the question and the answer before it (top-1 agreement).
+    quality.llm_same_answer: the share of the two spoken answers that is the same, in order; one
+        near tie decided otherwise makes another answer, which need not be a worse one.
+
+    Errors:
+        ConfigError: they were not played the same clips, or ``before`` was not the reference.
+    """
+    old, new = _first_repeat(before), _first_repeat(after)
+    if not after.choices or [(c.name, c.digest) for c in before.clips] != [
+        (c.name, c.digest) for c in after.clips
+    ]:
+        raise ConfigError(
+            "two runs with different clips cannot be compared",
+            hint="measure the second with `reference=` the first",
+        )
+    pairs = [(old[clip], new[clip]) for clip in old]
+    frames = [frame_agreement(a.probabilities, b.probabilities) for a, b in pairs]
+    answers = [token_agreement(a.tokens, b.tokens) for a, b in pairs]
+    tokens = [share_equal(turn.tokens, after.choices[clip]) for clip, turn in old.items()]
+    machine = after.measures[0].machine if after.measures else None
+    return _measures(
+        [
+            ("quality.vad_agreement", "ratio", frames),
+            ("quality.llm_agreement", "ratio", tokens),
+            ("quality.llm_same_answer", "ratio", answers),
+        ],
+        machine,
+    )
+
+
+def _first_repeat(run: Run) -> dict[str, Turn]:
+    return {turn.clip: turn for turn in run.turns if turn.repeat == 0}
+
+
+_Figure = tuple[str, Unit, Sequence[float]]
+
+
+def _measures(figures: Sequence[_Figure], machine: Machine | None) -> tuple[Measure, ...]:
+    """Return the figures that have samples."""
+    return tuple(
+        Measure(name, unit, tuple(float(s) for s in samples), machine)
+        for name, unit, samples in figures
+        if samples
+    )
+
+
+def _turn_figures(turns: Sequence[Turn]) -> Iterator[_Figure]:
+    times = [turn.times for turn in turns]
+    yield "turn.first_audio", "ms", [t.first_audio for t in times]
+    yield "turn.first_token", "ms", [t.first_token for t in times]
+    yield "turn.endpoint", "ms", [t.endpoint for t in times]
+    yield "turn.cut_off", "count", [turn.cut_off for turn in turns]
+    yield "vad.frame", "ms", [t.vad for t in times]
+    yield "stt.time", "ms", [t.stt for t in times]
+    yield "stt.rtf", "ratio", [t.stt / t.utterance for t in times]
+    yield "llm.first_token", "ms", [t.llm_first for t in times]
+    later = [(turn.times, len(turn.tokens) - 1) for turn in turns if len(turn.tokens) > 1]
+    yield "llm.token", "ms", [(t.llm - t.llm_first) / count for t, count in later]
+    yield "llm.rate", "count", [1000 * len(turn.tokens) / turn.times.llm for turn in turns]
+    yield "tts.first_chunk", "ms", [t.tts_first for t in times]
+    yield "tts.rtf", "ratio", [t.tts / t.spoken for t in times]
+
+
+def _memory_figures(results: Sequence[Result]) -> Iterator[_Figure]:
+    yield "memory.start", "byte", [r.memory.start for r in results]
+    for stage in STAGES:
+        yield f"memory.{stage}", "byte", [r.memory.stages[stage] for r in results]
+    last = results[-1].memory
+    yield "memory.peak", "byte", [] if last.peak is None else [last.peak]
+    yield "memory.after_gc", "byte", [last.after_gc]
+
+
+def _quality_figures(turns: Sequence[Turn]) -> Iterator[_Figure]:
+    for name, recorded in (("quality.wer", True), ("quality.wer_questions", False)):
+        rates: dict[str, float] = {}
+        for turn in turns:
+            if turn.recorded is recorded:
+                rate = word_error_rate(turn.expected, turn.transcript)
+                rates[turn.clip] = max(rate, rates.get(turn.clip, 0.0))
+        yield name, "ratio", list(rates.values())
+    first = [turn for turn in turns if turn.repeat == 0]
+    yield "quality.tts_wer", "ratio", [word_error_rate(t.answer, t.heard) for t in first]
