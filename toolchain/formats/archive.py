@@ -23,6 +23,7 @@ _BLOCK_BYTES = 512  # of a tar: POSIX.1-1988
 _DAMAGE = (
     EOFError,
     LookupError,
+    OSError,
     OverflowError,
     RuntimeError,
     ValueError,
@@ -81,7 +82,7 @@ def _zip(view: memoryview) -> Iterator[ArchiveEntry]:
     infos = sorted(archive.infolist(), key=lambda info: info.header_offset)
     if len(infos) > MAX_ENTRIES:
         raise FormatError(f"zip file has more than {MAX_ENTRIES:,} members", archive.start_dir)
-    ends = [info.header_offset for info in infos[1:]] + [archive.start_dir]
+    ends = [*(info.header_offset for info in infos), archive.start_dir][1:]
     for info, limit in zip(infos, ends, strict=True):
         end = _end_of_data(view, info)
         if end > limit:
@@ -151,7 +152,7 @@ class _Window(io.RawIOBase):
         start = (0, self._at, len(self._view))[whence]
         self._at = start + offset
         if self._at < 0:
-            raise ValueError("negative seek")
+            raise OSError("negative seek")  # as files do; zipfile counts on it
         return self._at
 
     def tell(self) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import lzma
 import stat
@@ -107,11 +108,20 @@ def _damage(raw: IO[bytes], room: Room) -> Iterator[None]:
         zipfile.BadZipFile,
         zlib.error,
     ) as error:
-        raise FormatError(
-            f"{room.archive.name} is truncated or damaged: {str(error) or 'it ends too early'}",
-            raw.tell(),
-            hint="fetch or create the archive again",
-        ) from error
+        raise _damaged(raw, room, error) from error
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # a seek to before the start
+            raise
+        raise _damaged(raw, room, error) from error
+
+
+def _damaged(raw: IO[bytes], room: Room, error: Exception) -> FormatError:
+    what = str(error) or "it ends too early"
+    return FormatError(
+        f"{room.archive.name} is truncated or damaged: {what}",
+        raw.tell(),
+        hint="fetch or create the archive again",
+    )
 
 
 class _Forward:

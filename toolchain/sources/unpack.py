@@ -66,7 +66,7 @@ class _Unpacking:
 
     def follow_links(self) -> None:
         """Copy what links point at, now that everything else is there."""
-        for name in self.files:
+        for name in (*self.files, *self.links):
             self.folders.update(_parents(name))
         for name, member in sorted(self.links.items()):
             target = self._target(name, member)
