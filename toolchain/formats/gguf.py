@@ -24,7 +24,7 @@ from toolchain.errors import FormatError
 Value = int | float | bool | str | tuple[str, ...] | NDArray[np.generic]
 
 MAGIC = b"GGUF"
-_HEADER_BYTES = 24
+HEADER_BYTES = 24
 _VERSIONS = (2, 3)
 _DEFAULT_ALIGNMENT = 32
 _MAX_DIMENSIONS = 4
