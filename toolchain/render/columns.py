@@ -1,0 +1,58 @@
+"""A table as columns instead of rows, so that a page with 20,000 owners stays small.
+
+Only the page uses this; ``report.json`` keeps plain rows. The page reads both forms, see
+``expand`` in ``reports/report.html``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+_WORDS = 0.5  # a column with fewer different strings than half its rows is worth a dictionary
+_LAST_UTF16_UNIT = "\uffff"  # beyond it, Python and JavaScript count characters differently
+
+
+def columns(rows: Sequence[Mapping[str, object]]) -> dict[str, object]:
+    """Return ``rows``, which all have the same keys, as one encoded list a key.
+
+    A column is a list of values; or ``words`` and, for each row, the number of its word; or, for
+    strings that begin alike (sorted paths), ``shared`` and ``rest``: how many characters of the
+    row above to keep, and what follows them.
+    """
+    names = list(rows[0]) if rows else []
+    return {
+        "rows": len(rows),
+        "columns": {name: _column([row[name] for row in rows]) for name in names},
+    }
+
+
+def _column(values: list[object]) -> object:
+    strings = [value for value in values if isinstance(value, str)]
+    if len(strings) < len(values):
+        return values
+    words = list(dict.fromkeys(strings))
+    if len(words) < _WORDS * len(strings):
+        number = {word: n for n, word in enumerate(words)}
+        return {"words": _shared(words), "at": [number[s] for s in strings]}
+    return _shared(strings)
+
+
+def _shared(strings: list[str]) -> dict[str, object]:
+    shared, rest = [], []
+    above = ""
+    for string in strings:
+        keep = _common(above, string)
+        shared.append(keep)
+        rest.append(string[keep:])
+        above = string
+    return {"shared": shared, "rest": rest}
+
+
+def _common(above: str, below: str) -> int:
+    """Return how many leading characters are equal and are one UTF-16 unit each."""
+    count = 0
+    for a, b in zip(above, below, strict=False):
+        if a != b or a > _LAST_UTF16_UNIT:
+            break
+        count += 1
+    return count
