@@ -106,7 +106,7 @@ def unpacked(integrity: Integrity, archive: Callable[[], Path]) -> Unpacked:
                 shutil.rmtree(path)
         staging.mkdir(parents=True)
         try:
-            _fill(staging, _checked(archive(), integrity))
+            _fill(staging, _checked(archive, integrity))
             if home.exists():
                 home.rename(old)
             staging.rename(home)
@@ -174,15 +174,14 @@ def _fill(staging: Path, archive: Path) -> None:
     (staging / "index.json").write_text(text, "utf-8")
 
 
-def _checked(archive: Path, integrity: Integrity) -> Path:
-    if integrity.holds_for(archive):
-        return archive
-    if archive.parent == folder() / "downloads":
-        archive.unlink()
-    raise IntegrityError(
-        f"the cached file {archive.name} was changed after it was downloaded",
-        hint="it was removed; run the command again with a network",
-    )
+def _checked(archive: Callable[[], Path], integrity: Integrity) -> Path:
+    path = archive()
+    if integrity.holds_for(path):
+        return path
+    if path.parent != folder() / "downloads":
+        raise IntegrityError(f"{path.name} changed while it was read", hint="run the command again")
+    path.unlink()  # somebody changed it after it was checked: a fresh one is checked, too
+    return archive()
 
 
 def _lock(name: str) -> Path:
