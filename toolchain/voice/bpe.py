@@ -70,17 +70,12 @@ class Bpe:
     def encode(self, text: str) -> list[int]:
         """Return the token numbers of ``text``.
 
-        Errors:
-            InputError: a byte of it is not in the vocabulary.
+        A byte that the vocabulary does not have is left out, as llama.cpp does. (SmolLM2 has no
+        bytes of the planes of Unicode that nobody has assigned.)
         """
         spelled = ("".join(_LETTERS[b] for b in w.encode("utf-8")) for w in words(text))
-        try:
-            return [self._ids[part] for word in spelled for part in self._merged(word)]
-        except KeyError as error:
-            raise InputError(
-                f"the language model's vocabulary cannot write {error.args[0]!r}",
-                hint="its vocabulary is not a byte-level one",
-            ) from error
+        parts = (part for word in spelled for part in self._merged(word))
+        return [self._ids[part] for part in parts if part in self._ids]
 
     def _merged(self, word: str) -> list[str]:
         """Join the neighbours that were merged first in training, until none is left."""
