@@ -82,13 +82,31 @@ class Build:
 
 
 @dataclass(frozen=True, slots=True)
+class Import:
+    """One import of a module or output: what it leads to, and as what it was written."""
+
+    path: str
+    kind: str
+    external: bool
+    original: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """One module that was read."""
+
+    size_bytes: int
+    imports: tuple[Import, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Output:
     """One written file: ``inputs`` maps modules to the bytes they take up in it."""
 
     path: str  # relative to the folder of the build
     data: bytes
     inputs: Mapping[str, int] = field(default_factory=dict)
-    imports: tuple[tuple[str, str, bool], ...] = ()  # path, kind, external
+    imports: tuple[Import, ...] = ()
     exports: tuple[str, ...] = ()
     entry: str = ""
 
@@ -98,7 +116,7 @@ class Result:
     """What a build or transform gave; outputs are sorted by path, and none if there are errors."""
 
     outputs: tuple[Output, ...]
-    inputs: Mapping[str, int]  # every module that was read, and its size in bytes
+    inputs: Mapping[str, Input]
     errors: tuple[Message, ...]
     warnings: tuple[Message, ...]
 
@@ -129,17 +147,20 @@ def result(answer: Mapping[str, Any], folder: Path) -> Result:
                 path,
                 raw["contents"],
                 {i: use["bytesInOutput"] for i, use in about.get("inputs", {}).items()},
-                tuple(
-                    (i["path"], i["kind"], bool(i.get("external")))
-                    for i in about.get("imports", [])
-                ),
+                _imports(about.get("imports", [])),
                 tuple(about.get("exports", ())),
                 about.get("entryPoint", ""),
             )
         )
     return Result(
         tuple(sorted(outputs, key=lambda o: o.path)),
-        {path: module["bytes"] for path, module in meta["inputs"].items()},
+        {path: Input(i["bytes"], _imports(i["imports"])) for path, i in meta["inputs"].items()},
         messages(answer["errors"]),
         messages(answer["warnings"]),
+    )
+
+
+def _imports(raw: list[Mapping[str, Any]]) -> tuple[Import, ...]:
+    return tuple(
+        Import(i["path"], i["kind"], bool(i.get("external")), i.get("original", "")) for i in raw
     )

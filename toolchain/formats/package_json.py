@@ -113,6 +113,8 @@ class _Request:
 def _match(table: Mapping[str, Any], subpath: str, request: _Request) -> str | Problem | None:
     if subpath in table and _STAR not in subpath:
         return _target(table[subpath], None, request)
+    if subpath.endswith("/") and request.inner:
+        return None  # Node refuses folders here; in exports it only warns
     for key in sorted((k for k in table if k.count(_STAR) == 1), key=_most_specific_first):
         start, end = key.split(_STAR)
         fits = subpath.startswith(start) and subpath.endswith(end)
@@ -137,9 +139,9 @@ def _target(target: object, match: str | None, request: _Request) -> str | Probl
                 if found is not None:
                     return found
         return None
-    if isinstance(target, list):
+    if isinstance(target, list) and target:
         return _first(target, match, request)
-    # null closes a subpath; nothing else is allowed here
+    # null and an empty list close a subpath; nothing else is allowed here
     return Problem(f"{request.subpath} leads to {json.dumps(target)}, which is no file")
 
 
@@ -217,10 +219,9 @@ def has_side_effects(package: Package, path: str) -> bool:
 
 
 def _glob(path: str, pattern: str) -> bool:
-    pattern = pattern.removeprefix("./")
     if "/" not in pattern:
         pattern = f"**/{pattern}"  # a name alone means a file of that name in any folder
-    return _steps(path.split("/"), pattern.split("/"))
+    return _steps(path.split("/"), pattern.removeprefix("./").split("/"))
 
 
 def _steps(path: Sequence[str], pattern: Sequence[str]) -> bool:

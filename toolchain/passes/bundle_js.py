@@ -187,10 +187,10 @@ class _Rewiring:
         source = ArtifactId(output.path)
         outputs = {o.path for o in self.result.outputs}
         bundles = {o.entry: ArtifactId(o.path) for o in self.result.outputs if o.entry in entries}
-        for path, kind, external in output.imports:
-            if kind in _IMPORTS and (external or path in outputs):
-                target = f"external:{path}" if external else path
-                yield Edge(source, ArtifactId(target), _IMPORTS[kind])
+        for one in output.imports:
+            if one.kind in _IMPORTS and (one.external or one.path in outputs):
+                target = f"external:{one.path}" if one.external else one.path
+                yield Edge(source, ArtifactId(target), _IMPORTS[one.kind])
         modules = {m for m, size in output.inputs.items() if size}
         for module in modules & self.own_address:
             yield Edge(source, ArtifactId(module), Relation.FETCH)
