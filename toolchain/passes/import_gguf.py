@@ -15,16 +15,26 @@ Options
     times slower; 4 rounds activations to 8 bits, block by block. The weights are the same.
 
 Inputs and outputs of the graph
-    See ``toolchain/formats/llama_interface.py``: ``input_ids``, ``past.N.key/value``, optional
-    ``logits_from``; ``logits``, ``present.N.key/value``.
+    ``input_ids`` (1, n) int64, ``past.L.key`` and ``past.L.value`` for each layer L, the optional
+    ``logits_from``; ``logits``, ``present.L.key`` and ``present.L.value``. Shapes and meaning:
+    ``toolchain/formats/llama_interface.py``.
+
+Keeps
+    Every code, scale and minimum of the file, and every metadata key. A model of another
+    architecture, or with a tensor that would be ignored, is left alone.
 
 Proof
     ``same-tokens``: the float32 graph of the same file chooses the same tokens.
+
+Source
+    ggml, ``docs/gguf.md`` and ``ggml-common.h``; onnxruntime, ``ContribOperators.md``
+    (MatMulNBits, GroupQueryAttention); Touvron et al., LLaMA, 2023, section 2.2.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from toolchain.errors import ConfigError
 from toolchain.formats import gguf
@@ -41,10 +51,12 @@ _LEVELS = range(5)  # com.microsoft MatMulNBits, attribute accuracy_level
 class ImportGguf(ArtifactPass):
     """Write GGUF as ONNX; the result is another format, so it may be larger."""
 
-    kinds = frozenset({Kind.GGUF})
-    produces = Kind.ONNX
-    pays_in_bytes = True
-    proof = "same-tokens"
+    kinds: ClassVar[frozenset[Kind]] = frozenset({Kind.GGUF})
+    produces: ClassVar[Kind | None] = Kind.ONNX
+    pays_in_bytes: ClassVar[bool] = True
+    lossy: ClassVar[bool] = True  # level 4 rounds activations
+    proof: ClassVar[str] = "same-tokens"
+
     accuracy_level: int = 4
 
     def __post_init__(self) -> None:

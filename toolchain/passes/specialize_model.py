@@ -16,6 +16,10 @@ Options
     ``shapes``: sizes of other inputs that never change, such as ``{input = [1, 576]}``; branches
     that depend on them are decided too, and the model then accepts these sizes only.
 
+Keeps
+    The names, types and meaning of all outputs and of the other inputs that are still read, and
+    every number: nothing is rounded, nothing is fused.
+
 Proof
     ``same-numbers``: both models give the same outputs, run over sequences with their state.
 
