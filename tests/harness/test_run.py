@@ -1,0 +1,126 @@
+"""A whole measurement in processes of their own: every figure, and two runs compared."""
+
+import wave
+from dataclasses import replace
+from pathlib import Path
+
+import application
+import pytest
+
+from toolchain.errors import ConfigError, InputError, ToolError
+from toolchain.harness.run import Run, compare, measure
+from toolchain.harness.scenario import Scenario
+
+CLIPS = ("counting", "hello_world", "quick_brown_fox", "question-1")
+
+
+def table() -> dict[str, object]:
+    short = application.voice()
+    short["llm"]["max_tokens"] = 10
+    short["audio"]["questions"] = ["What is the capital of France?"]
+    return short
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("run")
+    (folder / "answers").mkdir()
+    return folder
+
+
+@pytest.fixture(scope="module")
+def run(files: dict[str, Path], quick: Scenario, place: Path) -> Run:
+    cold = replace(quick, cold_starts=1)
+    return measure(files, table(), cold, cache=place, audio_out=place / "answers")
+
+
+def samples(run: Run, name: str) -> tuple[float, ...]:
+    return next(m.samples for m in run.measures if m.name == name)
+
+
+def test_every_figure_is_measured_once_a_turn(run: Run) -> None:
+    names = {m.name for m in run.measures}
+    a_turn = {n for n in names if n.startswith(("turn.", "vad.", "stt.", "llm.", "tts."))}
+    assert len(a_turn) == 12
+    assert {n: len(samples(run, n)) for n in a_turn} == dict.fromkeys(a_turn, len(CLIPS))
+    assert {
+        f"memory.{n}" for n in ("start", "vad", "stt", "llm", "tts", "peak", "after_gc")
+    } < names
+    assert {"init.warm", "quality.wer", "quality.wer_questions", "quality.tts_wer"} < names
+    assert ("init.cold" in names) != bool(run.notes), "cold was measured, or a note says why not"
+
+
+def test_all_figures_are_possible_and_of_this_machine(run: Run) -> None:
+    for one in run.measures:
+        assert all(s >= 0 for s in one.samples), one.name
+        assert one.machine is not None
+    assert min(samples(run, "memory.peak")) >= max(samples(run, "memory.after_gc")) * 0.9
+    assert max(samples(run, "turn.first_audio")) < 10_000
+
+
+def test_the_reference_clips_are_understood_word_for_word(run: Run) -> None:
+    assert samples(run, "quality.wer") == (0.0, 0.0, 0.0)
+    assert samples(run, "quality.wer_questions") == (0.0,)
+
+
+def test_answers_are_written_as_they_sound(run: Run, place: Path) -> None:
+    assert sorted(p.stem for p in (place / "answers").iterdir()) == sorted(CLIPS)
+    for turn in run.turns:
+        with wave.open(str(place / "answers" / turn.audio)) as audio:
+            seconds = audio.getnframes() / audio.getframerate()
+        assert 1000 * seconds == pytest.approx(turn.times.spoken)
+        assert turn.heard
+        assert dict(turn.facts())["answered"] == turn.answer
+
+
+def test_an_application_agrees_with_itself(
+    run: Run, files: dict[str, Path], quick: Scenario, place: Path
+) -> None:
+    again = measure(files, table(), quick, cache=place, reference=run)
+    agreement = {m.name: m.samples for m in compare(run, again)}
+    whole = (1.0,) * len(CLIPS)
+    assert agreement == {
+        "quality.vad_agreement": whole,
+        "quality.llm_agreement": whole,
+        "quality.llm_same_answer": whole,
+    }
+
+
+def test_runs_that_were_not_made_to_be_compared_are_not(run: Run) -> None:
+    with pytest.raises(ConfigError, match="different clips"):
+        compare(run, run)
+
+
+def test_a_damaged_model_is_the_users_error_also_across_the_process(
+    files: dict[str, Path], quick: Scenario, tmp_path: Path
+) -> None:
+    bad = tmp_path / "garbage.ort"
+    bad.write_bytes(b"ORTM" * 1_000)
+    broken = {**files, "models/moonshine/encoder_model.ort": bad}
+    only_clips = table() | {"audio": application.voice()["audio"] | {"questions": []}}
+    with pytest.raises(InputError, match=r"models/moonshine/encoder_model\.ort cannot be opened"):
+        measure(broken, only_clips, quick, cache=tmp_path)
+
+
+def test_a_wav_that_is_none_is_the_users_error(
+    files: dict[str, Path], quick: Scenario, tmp_path: Path
+) -> None:
+    bad = tmp_path / "x.wav"
+    bad.write_bytes(b"MP3")
+    only_clips = table() | {"audio": application.voice()["audio"] | {"questions": []}}
+    with pytest.raises(InputError, match="no RIFF/WAVE header"):
+        measure({**files, "audio/counting.wav": bad}, only_clips, quick, cache=tmp_path)
+
+
+def test_a_stage_that_raises_is_named_also_across_the_process(
+    files: dict[str, Path], quick: Scenario, tmp_path: Path
+) -> None:
+    only_clips = table() | {"audio": application.voice()["audio"] | {"questions": []}}
+    wrong = {**files, "audio/counting.wav": files["audio/counting.wav"]}
+    silent = tmp_path / "silent.wav"
+    with wave.open(str(silent), "wb") as out:
+        out.setparams((1, 2, 16_000, 0, "NONE", ""))
+        out.writeframes(b"\0\0" * 16_000)
+    wrong["audio/counting.wav"] = silent
+    with pytest.raises(ToolError, match="stage vad heard no speech in silent"):
+        measure(wrong, only_clips, quick, cache=tmp_path)

@@ -1,0 +1,61 @@
+"""A scenario gives every number with its reason, and refuses what cannot be played."""
+
+from dataclasses import fields, replace
+from pathlib import Path
+
+import pytest
+
+from toolchain import resources, tables
+from toolchain.errors import ConfigError
+from toolchain.harness import scenario
+from toolchain.harness.scenario import Scenario, ScenarioFile
+
+ROOM = resources.folder("rules") / "scenarios"
+
+
+@pytest.mark.parametrize("path", sorted(ROOM.glob("*.toml")), ids=lambda p: p.stem)
+def test_every_number_of_every_scenario_has_a_reason(path: Path) -> None:
+    numbers = tables.load(path, ScenarioFile).number
+    assert {n.name for n in numbers} == {f.name for f in fields(Scenario)}
+    assert all(len(n.why.split()) >= 5 for n in numbers)
+
+
+def test_silences_are_whole_frames() -> None:
+    single = scenario.load("single-turn")
+    assert (single.silence_frames, single.answer_frames) == (8, 2)
+
+
+def test_the_projects_own_scenario_comes_first(tmp_path: Path) -> None:
+    text = (ROOM / "single-turn.toml").read_text("utf-8")
+    (tmp_path / "rules" / "scenarios").mkdir(parents=True)
+    own = tmp_path / "rules" / "scenarios" / "single-turn.toml"
+    own.write_text(text.replace("value = 5", "value = 7"), "utf-8")
+    assert scenario.load("single-turn", tmp_path).repeats == 7
+    assert scenario.load("single-turn").repeats == 5
+    own.write_text(text.replace('name = "repeats"', 'name = "repeat"'), "utf-8")
+    with pytest.raises(ConfigError, match="repeat"):
+        scenario.load("single-turn", tmp_path)
+
+
+def test_a_scenario_nobody_wrote_is_an_error_with_those_there_are() -> None:
+    with pytest.raises(ConfigError, match="no scenario 'nope'") as caught:
+        scenario.load("nope")
+    assert "single-turn" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"repeats": 0},
+        {"warm_up": -1},
+        {"warm_starts": 0},
+        {"timeout_s": 0},
+        {"silence_ms": 15},
+        {"answer_after_ms": 10},
+        {"answer_after_ms": 300},
+    ],
+)
+def test_what_cannot_be_played_is_refused(wrong: dict[str, int], quick: Scenario) -> None:
+    assert scenario.checked(quick) is quick
+    with pytest.raises(ConfigError):
+        scenario.checked(replace(quick, **wrong))  # type: ignore[arg-type]  # all are ints
