@@ -15,6 +15,8 @@ from toolchain.sources.npm import Document, Manifest
 
 _OPERATORS = frozenset({"<", "<=", ">", ">=", "=", "~", "~>", "^"})
 _LATEST = "latest"
+_REPEATS_MAX = 1  # of a version inside itself: once happens, twice never comes to an end
+_PACKAGES_MAX = 20_000  # ours: ten times a large web application
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,20 +50,25 @@ def layout(
         UnavailableError: the registry does not answer.
     """
     placed: dict[str, Installed] = {}
-    todo = deque(Need("", name, wanted) for name, wanted in sorted(packages.items()))
-    while todo:
-        need = todo.popleft()
+    direct = deque(Need("", name, wanted) for name, wanted in sorted(packages.items()))
+    peers: deque[Need] = deque()  # before the rest: they cannot be nested
+    rest: deque[Need] = deque()
+    while queue := direct or peers or rest:
+        need = queue.popleft()
         folder, found = _visible(need, placed)
         if found is not None and _fits(need, found):
             continue
         one = _choose(need, document)
         if need.is_spare and one.manifest.is_bound:
             continue
-        place = _place(need, folder)
+        place = _place(need, one, folder, placed)
+        if _repeats(place, one, placed) > _REPEATS_MAX or len(placed) >= _PACKAGES_MAX:
+            raise _nothing(need, "contradicts what is around it in a circle without end")
         placed[place] = one
-        todo.extend(_needs(place, one.manifest))
-        # a package that saw another copy until now may see this one: ask everybody again
-        todo.extend(_needs_below(place, placed))
+        peers.extend(_peers(place, one.manifest))
+        rest.extend(_needs(place, one.manifest))
+        if outer := _outer(place):  # who saw another copy from in there sees this one now
+            rest.extend(_needs_below(outer, placed))
     return dict(sorted(placed.items()))
 
 
@@ -74,16 +81,27 @@ def purl(one: Installed) -> PackageURL:
 def _needs(folder: str, manifest: Manifest) -> Iterator[Need]:
     for name, wanted in sorted(manifest.needs.items()):
         yield Need(folder, name, wanted, name in manifest.spare)
+
+
+def _peers(folder: str, manifest: Manifest) -> Iterator[Need]:
     outside = _outer(folder)  # a peer is the copy that whoever needs us sees, too
     for name, wanted in sorted(manifest.peers.items()):
         yield Need(outside, name, wanted)
 
 
-def _needs_below(place: str, placed: Mapping[str, Installed]) -> Iterator[Need]:
-    outside = f"{_outer(place)}/" if _outer(place) else ""
+def _needs_below(outer: str, placed: Mapping[str, Installed]) -> Iterator[Need]:
     for folder, one in sorted(placed.items()):
-        if folder.startswith(outside) and folder != place:
+        if folder.startswith(f"{outer}/"):
             yield from _needs(folder, one.manifest)
+            yield from _peers(folder, one.manifest)
+
+
+def _repeats(place: str, one: Installed, placed: Mapping[str, Installed]) -> int:
+    """Return how often the same version of the package is around this place already."""
+    count = 0
+    while place := _outer(place):
+        count += placed[place] == one
+    return count
 
 
 def _outer(folder: str) -> str:
@@ -110,20 +128,35 @@ def _visible(need: Need, placed: Mapping[str, Installed]) -> tuple[str | None, I
         folder = _outer(folder)
 
 
-def _place(need: Need, taken: str | None) -> str:
-    """Return the outermost place that the need sees; ``taken`` has a copy that does not fit."""
-    if taken is None:
-        return _join("", need.name)
-    folder, inner = need.folder, None
-    while folder != taken:
-        folder, inner = _outer(folder), folder
-    if inner is None:
+def _place(need: Need, one: Installed, taken: str | None, placed: Mapping[str, Installed]) -> str:
+    """Return the outermost place that the need sees and that contradicts nobody else's need.
+
+    ``taken`` is the folder whose copy the need sees now, and which does not fit.
+    """
+    levels = [need.folder]
+    while levels[-1]:
+        levels.append(_outer(levels[-1]))
+    free = levels if taken is None else levels[: levels.index(taken)]
+    if not free:
         raise ConfigError(
             f"{need.folder or 'the project'} needs {need.name} {need.wanted}, "
             "which another package in the same place contradicts",
             hint="choose versions in vtool.toml that agree on their peers",
         )
-    return _join(inner, need.name)
+    for level in reversed(free[1:]):
+        asked = (other for other in _asked(level, placed) if other.name == need.name)
+        if all(_fits(other, one) for other in asked):
+            return _join(level, need.name)
+    return _join(need.folder, need.name)
+
+
+def _asked(folder: str, placed: Mapping[str, Installed]) -> Iterator[Need]:
+    """Yield what must be seen from ``folder``: its package's needs, and peers of those in it."""
+    if folder:
+        yield from _needs(folder, placed[folder].manifest)
+    for inner, one in placed.items():
+        if _outer(inner) == folder:
+            yield from _peers(inner, one.manifest)
 
 
 def _fits(need: Need, found: Installed) -> bool:
