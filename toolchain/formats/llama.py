@@ -157,7 +157,7 @@ def _shapes(sizes: Llama) -> dict[str, tuple[int, ...]]:
     }
     shapes: dict[str, tuple[int, ...]] = {
         f"blk.{layer}.{name}.weight": shape
-        for layer in range(sizes.layers)
+        for layer in range(min(sizes.layers, len(sizes.tensors)))  # an absurd count is not believed
         for name, shape in by_layer.items()
     }
     ends: dict[str, tuple[int, ...]] = {

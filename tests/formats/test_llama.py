@@ -1,0 +1,239 @@
+"""The two llama graphs against a third, written in numpy from the papers and nothing else."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import tiny_gguf
+from gguf import GGUFReader
+from gguf.quants import dequantize
+from numpy.typing import NDArray
+from tiny_gguf import Tensor, Value
+
+from toolchain.errors import InputError
+from toolchain.formats import gguf
+from toolchain.formats.llama import llama
+from toolchain.formats.llama_float import write_float, write_fp32
+from toolchain.formats.llama_packed import packed_graph, with_accuracy_level
+from toolchain.formats.onnx_model import serialized
+from toolchain.formats.onnx_session import run, session
+
+IDS = np.array([5, 1, 33, 8, 8, 60, 2, 17, 40, 3], np.int64)
+Rows = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class NumpyLlama:
+    """Float64, no cache, no batching, rotary embedding in complex numbers."""
+
+    weights: dict[str, Rows]
+    layers: int
+    heads: int
+    kv_heads: int
+
+    def logits(self, ids: NDArray[np.int64]) -> Rows:
+        """Return (tokens, vocabulary)."""
+        states = self.weights["token_embd"][ids]
+        for layer in range(self.layers):
+            states = states + self.attention(layer, self.norm(states, f"blk.{layer}.attn_norm"))
+            states = states + self.feed(layer, self.norm(states, f"blk.{layer}.ffn_norm"))
+        head = self.weights.get("output", self.weights["token_embd"])
+        return self.norm(states, "output_norm") @ head.T
+
+    def norm(self, states: Rows, name: str) -> Rows:
+        """Return the states over their root mean square."""
+        mean_square = (states**2).mean(-1, keepdims=True)
+        return states / np.sqrt(mean_square + 1e-5) * self.weights[name]
+
+    def attention(self, layer: int, states: Rows) -> Rows:
+        """Return what each token takes from those before it."""
+        query, key, value = (states @ self.weights[f"blk.{layer}.attn_{n}"].T for n in "qkv")
+        size = query.shape[1] // self.heads
+        mixed = []
+        for head in range(self.heads):
+            shared = head * self.kv_heads // self.heads
+            q = rotate(query[:, head * size : (head + 1) * size])
+            k = rotate(key[:, shared * size : (shared + 1) * size])
+            scores = q @ k.T / np.sqrt(size)
+            scores[np.triu_indices(len(scores), 1)] = -np.inf
+            shares = np.exp(scores - scores.max(-1, keepdims=True))
+            shares /= shares.sum(-1, keepdims=True)
+            mixed.append(shares @ value[:, shared * size : (shared + 1) * size])
+        return np.concatenate(mixed, -1) @ self.weights[f"blk.{layer}.attn_output"].T
+
+    def feed(self, layer: int, states: Rows) -> Rows:
+        """Return SwiGLU of each token."""
+        gate, up = (states @ self.weights[f"blk.{layer}.ffn_{n}"].T for n in ("gate", "up"))
+        return (gate / (1 + np.exp(-gate)) * up) @ self.weights[f"blk.{layer}.ffn_down"].T
+
+
+def rotate(rows: Rows) -> Rows:
+    """Turn neighbouring pairs as complex numbers: GGUF's order of rotary rows."""
+    pairs = rows[:, 0::2] + 1j * rows[:, 1::2]
+    steps = np.arange(len(rows))[:, None] * 10_000.0 ** (
+        -np.arange(pairs.shape[1]) / pairs.shape[1]
+    )
+    turned = pairs * np.exp(1j * steps)
+    return np.stack([turned.real, turned.imag], -1).reshape(rows.shape)
+
+
+def numpy_llama(data: bytes, folder: Path, *, layers: int, heads: int, kv_heads: int) -> NumpyLlama:
+    path = folder / "reference.gguf"
+    path.write_bytes(data)
+    weights = {
+        t.name.removesuffix(".weight"): dequantize(t.data, t.tensor_type).astype(np.float64)
+        for t in GGUFReader(path).tensors
+    }
+    return NumpyLlama(weights, layers, heads, kv_heads)
+
+
+def logits(model: bytes | Path, ids: NDArray[np.int64], *, steps: int = 0) -> NDArray[np.generic]:
+    """Return logits at all positions; the last ``steps`` tokens go in one by one."""
+    opened = session(model)
+    states: dict[str, NDArray[np.generic]] = {
+        value.name: np.zeros((1, value.shape[1], 0, value.shape[3]), np.float32)
+        for value in opened.get_inputs()
+        if value.name.startswith("past.")
+    }
+    found = []
+    chunks = [ids[: len(ids) - steps], *(ids[i : i + 1] for i in range(len(ids) - steps, len(ids)))]
+    for chunk in chunks:
+        feeds = {"input_ids": chunk[None], "logits_from": np.array([0], np.int64), **states}
+        outputs = run(opened, feeds)
+        found.append(outputs.pop("logits")[0])
+        states = {name.replace("present", "past"): value for name, value in outputs.items()}
+    return np.concatenate(found)
+
+
+SHAPES = {
+    "grouped heads, tied": {},
+    "as many key heads as heads": {"kv_heads": 4},
+    "one key head, untied": {"kv_heads": 1, "tied": False},
+    "one layer of other formats": {
+        "layers": 1,
+        "kinds": {"attn_v": "Q8_0", "attn_output": "Q4_0", "ffn_up": "Q4_0", "ffn_down": "Q8_0"},
+    },
+}
+
+
+@pytest.mark.parametrize("sizes", SHAPES.values(), ids=SHAPES)
+def test_both_graphs_compute_what_the_papers_say(sizes: dict[str, int], tmp_path: Path) -> None:
+    data = tiny_gguf.written(*tiny_gguf.llama(**sizes))  # type: ignore[arg-type]  # a table of keywords
+    reference = numpy_llama(
+        data,
+        tmp_path,
+        layers=sizes.get("layers", 2),
+        heads=4,
+        kv_heads=sizes.get("kv_heads", 2),
+    )
+    expected = reference.logits(IDS)
+    sizes_read = llama(gguf.read(data))
+    packed = serialized(packed_graph(sizes_read, accuracy_level=0))
+    plain = write_float(sizes_read, tmp_path / "plain.onnx")
+    for steps in (0, 4, len(IDS) - 1):
+        np.testing.assert_allclose(logits(packed, IDS, steps=steps), expected, atol=2e-5)
+        np.testing.assert_allclose(logits(plain, IDS, steps=steps), expected, atol=2e-5)
+
+
+TINY = tiny_gguf.written(*tiny_gguf.llama())
+
+
+def test_level_4_rounds_and_level_0_does_not() -> None:
+    model = packed_graph(llama(gguf.read(TINY)), accuracy_level=4)
+    rough = logits(serialized(model), IDS)
+    assert with_accuracy_level(model, 0) == 2 * 4 + 1
+    exact = logits(serialized(model), IDS)
+    error = np.abs(rough - exact).max()
+    assert 1e-3 < error < 0.3
+
+
+def test_only_the_last_position_is_computed_unless_asked() -> None:
+    opened = session(serialized(packed_graph(llama(gguf.read(TINY)), accuracy_level=0)))
+    states = {
+        f"past.{n}.{s}": np.zeros((1, 2, 0, 16), np.float32)
+        for n in (0, 1)
+        for s in ("key", "value")
+    }
+    last = run(opened, {"input_ids": IDS[None], **states})
+    assert last["logits"].shape == (1, 1, 64)
+    assert last["present.1.value"].shape == (1, 2, len(IDS), 16)
+    every = run(opened, {"input_ids": IDS[None], "logits_from": np.array([0]), **states})
+    np.testing.assert_allclose(every["logits"][:, -1:], last["logits"], atol=1e-5)
+
+
+def test_all_metadata_travels_along() -> None:
+    model = packed_graph(llama(gguf.read(TINY)), accuracy_level=4)
+    kept = session(serialized(model)).get_modelmeta().custom_metadata_map
+    assert json.loads(kept["tokenizer.ggml.tokens"])[3] == "\u01203"
+    assert json.loads(kept["tokenizer.ggml.eos_token_id"]) == 2
+    assert set(kept) == set(gguf.read(TINY).metadata)
+
+
+def test_the_graphs_are_valid_onnx_and_always_the_same(tmp_path: Path) -> None:
+    sizes = llama(gguf.read(TINY))
+    model = packed_graph(sizes, accuracy_level=4)
+    onnx.checker.check_model(model)
+    assert serialized(model) == serialized(packed_graph(sizes, accuracy_level=4))
+    source = tmp_path / "m.gguf"
+    source.write_bytes(TINY)
+    folders = [tmp_path / "a", tmp_path / "b"]
+    for folder in folders:
+        folder.mkdir()
+        onnx.checker.check_model(str(write_fp32(source, folder)))
+    files = [{p.name: p.read_bytes() for p in folder.iterdir()} for folder in folders]
+    assert files[0] == files[1]
+    assert set(files[0]) == {"m.onnx", "m.onnx.data"}
+
+
+def test_the_tied_embedding_is_stored_once() -> None:
+    model = packed_graph(llama(gguf.read(TINY)), accuracy_level=4)
+    names = [t.name for t in model.graph.initializer if "token_embd" in t.name]
+    assert sorted(names) == ["token_embd.weight.codes", "token_embd.weight.scales"]
+
+
+def without(name: str) -> tuple[dict[str, Value], list[Tensor]]:
+    metadata, tensors = tiny_gguf.llama()
+    return metadata, [t for t in tensors if t.name != name]
+
+
+def changed(**values: Value) -> tuple[dict[str, Value], list[Tensor]]:
+    metadata, tensors = tiny_gguf.llama()
+    return {**metadata, **{k.replace("__", "."): v for k, v in values.items()}}, tensors
+
+
+def added(name: str, kind: str, *sizes: int) -> tuple[dict[str, Value], list[Tensor]]:
+    metadata, tensors = tiny_gguf.llama()
+    return metadata, [*tensors, tiny_gguf.tensor(name, kind, *sizes)]
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        (changed(general__architecture="qwen2"), "architecture 'qwen2'"),
+        (changed(llama__block_count=0), "'llama.block_count' is 0"),
+        (changed(llama__block_count=3), "'blk.2.attn_norm.weight' is missing"),
+        (changed(llama__block_count=2**32 - 1), "'blk.2.attn_norm.weight' is missing"),
+        (changed(llama__block_count=1), "'blk.1.attn_k.weight' is not part"),
+        (changed(llama__attention__head_count=7), "do not divide 64"),
+        (changed(llama__rope__dimension_count=8), "part of each head"),
+        (changed(llama__rope__scaling__type="yarn"), "scaled rotary"),
+        (changed(llama__rope__freq_base=-1.0), "'llama.rope.freq_base' is -1.0"),
+        (without("blk.0.ffn_up.weight"), "'blk.0.ffn_up.weight' is missing"),
+        (without("token_embd.weight"), "'token_embd.weight' is"),
+        (added("blk.0.attn_q.bias", "F32", 64), "'blk.0.attn_q.bias' is not part"),
+        (added("rope_freqs.weight", "F32", 8), "'rope_freqs.weight' is not part"),
+        (added("output.weight", "F16", 32, 64), r"'output.weight' is \(32, 64\)"),
+        (tiny_gguf.llama(kinds={"ffn_gate": "F16"}), "'blk.0.ffn_gate.weight', F16"),
+        (tiny_gguf.llama(kinds={"token_embd": "Q4_1"}), "embedding is Q4_1"),
+    ],
+)
+def test_what_would_be_ignored_or_guessed_is_refused(
+    model: tuple[dict[str, Value], list[Tensor]], message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        packed_graph(llama(gguf.read(tiny_gguf.written(*model))), accuracy_level=4)
