@@ -114,6 +114,10 @@ def read_lock(project: Project) -> Lock:
             f"{path} does not match vtool.toml: {', '.join(changed)}"[:500], hint=hint
         )
     for one in found.package:
+        try:
+            _ = one.pinned
+        except ConfigError as error:
+            raise ConfigError(f"{path}: {error}", hint=hint) from error
         for name in one.install:
             inside(path, "install", name)
     return found

@@ -64,7 +64,10 @@ def load_project(folder: Path) -> Project:
     path = folder / MANIFEST
     settings = load(path, Settings)
     for one in settings.input:
-        address.exact(one.source)
+        try:
+            address.exact(one.source)
+        except ConfigError as error:
+            raise ConfigError(f"{path}: input.from: {error}", hint=error.hint) from error
         inside(path, "input.member", one.member)
     inputs = [one.path for one in settings.input]
     for key, names in (("input.path", inputs), ("entries", settings.entries)):
