@@ -97,9 +97,20 @@ def read(data: bytes) -> Module:
     mentions.update((m.start, m) for m in _calls(captures.get("call", ())))
     mentions.update((m.start, m) for m in _statements(captures.get("import", ()), "import"))
     mentions.update((m.start, m) for m in _statements(captures.get("require", ()), "require"))
-    found = tuple(mentions[at] for at in sorted(mentions))
+    found = tuple(_without_pieces(mentions[at] for at in sorted(mentions)))
     locations = tuple(_locations(captures.get("location", ())))
     return Module(dialect, found, read_exports(tree.root_node), locations, _problem(tree))
+
+
+def _without_pieces(mentions: Iterable[Mention]) -> Iterator[Mention]:
+    """Leave out strings that are a piece of a name that is mentioned as a whole."""
+    covered = 0
+    for mention in mentions:
+        if mention.how == "string" and mention.end <= covered:
+            continue
+        if mention.target != UNKNOWN:
+            covered = max(covered, mention.end)
+        yield mention
 
 
 def _readable(data: bytes) -> bytes:

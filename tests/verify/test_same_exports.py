@@ -1,0 +1,153 @@
+"""The proof of bundles refuses every way in which a bundle can be wrong."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from pathlib import Path
+
+import golden
+import pytest
+
+from toolchain.errors import ToolError
+from toolchain.formats.node_module import load_module
+from toolchain.ir import Artifact, ArtifactId, Edge, Graph, Kind, Proof, Relation, Store
+from toolchain.passes.bundle_js import BundleJs
+from toolchain.sources.tools import node
+from toolchain.units import Bytes
+from toolchain.verify.same_exports import prove
+
+SOURCES = """\
+js *src/main.js -> src/tones.js ~> src/speech.js
+    export * from "./tones.js";
+    export const start = () => import("./speech.js");
+js src/tones.js -> src/main.js
+    export * from "./main.js";
+    export const low = 55, high = "880";
+    export default 1;
+js src/speech.js
+    export const say = () => "said";
+"""
+MAIN = ArtifactId("app/main.js")
+
+
+def _bundled(text: str = SOURCES) -> tuple[Graph, Graph, Store]:
+    graph, store = golden.parse(text)
+    return graph, BundleJs(minify=False).apply(graph, store), store
+
+
+def _with(text: str, *edges: Edge, of: str = SOURCES) -> Proof:
+    """Prove the bundle with ``text`` in place of what bundle-js wrote."""
+    before, after, store = _bundled(of)
+    data = text.encode()
+    forged = Artifact(MAIN, Kind.JS, store.put(data), Bytes(len(data)))
+    return prove(before, after.with_artifacts([forged]).with_edges(edges), store)
+
+
+def _text() -> str:
+    _, after, store = _bundled()
+    return store.get(after.artifacts[MAIN].digest).decode()
+
+
+def test_a_true_bundle_is_proved_by_name_by_import_and_in_node() -> None:
+    proof = prove(*_bundled())
+    assert proof.holds
+    assert proof.detail == (
+        "2 files, all imports resolve; app/main.js: 3 exports as in src/main.js, "
+        "same names and types in node as an unshaken, unminified bundle"
+    )
+    assert _with(_text()).holds
+
+
+@pytest.mark.parametrize(
+    ("change", "by", "detail"),
+    [
+        ("  low,\n", "", "app/main.js exports not what src/main.js does: lost ['low'], added []"),
+        ("  low,\n", "  low, low as mid,\n", "lost [], added ['mid']"),
+        ('import("./speech-', 'import("./speach-', "leads nowhere"),
+        ("var low", 'import "left-pad";\nvar low', "the import of 'left-pad' leads nowhere"),
+        ("var low", 'import "node:fs";\nvar low', "the import of 'node:fs' leads nowhere"),
+        ("var low", 'console.log("file:///home/me/x.js");\nvar low', "path of this machine: file:"),
+        ('"880"', "880", "app/main.js gives other values for ['high']"),
+        (
+            "var low",
+            "throw new TypeError('odd');\nvar low",
+            "only app/main.js fails to load in node",
+        ),
+        ("var low", "let x = y; let y = 1;\nvar low", "before initialization"),
+        ("var low", "syntax error;\nvar low", "only app/main.js fails to load in node"),
+    ],
+)
+def test_a_bundle_is_refused_that(change: str, by: str, detail: str) -> None:
+    text = _text()
+    assert change in text
+    proof = _with(text.replace(change, by, 1))
+    assert not proof.holds
+    assert detail in proof.detail
+
+
+def test_temporary_and_working_folders_are_found_but_not_what_a_source_says_itself() -> None:
+    for place in (f"{tempfile.gettempdir()}/vtool-code-x/a.js", f"{Path.cwd()}/src/a.js"):
+        assert not _with(f'{_text()}\nconsole.log("{place}");').holds
+    said = 'js *src/main.js\n    export const isFile = (u) => u.startsWith("file:///");\n'
+    assert prove(*_bundled(said)).holds
+
+
+def test_a_root_without_a_bundle_is_refused() -> None:
+    before, after, store = _bundled("js *a.js\n    export {};\njs *b.js\n    export {};\n")
+    assert prove(before, after, store).holds
+    proof = prove(before, after.keep(after.artifacts.keys() - {"app/b.js"}), store)
+    assert (proof.holds, proof.detail) == (False, "there is no bundle for b.js")
+
+
+def test_nothing_bundled_is_nothing_to_prove() -> None:
+    graph, store = golden.parse("onnx *a.onnx\n")
+    assert prove(graph, graph, store).detail == "nothing was bundled"
+
+
+def test_an_import_left_to_the_page_must_be_declared() -> None:
+    text = f'import "peer";\n{_text()}'
+    assert not _with(text).holds
+    declared = 'js *main.js -> external:p\n    import "p";\nexternal external:p\n'
+    graph, memory = golden.parse(declared)
+    after = BundleJs(external=("p",)).apply(graph, memory)
+    proof = prove(graph, after, memory)
+    assert proof.holds, proof.detail
+    hidden = after.keep(after.artifacts.keys() - {"external:p"})
+    assert "the import of 'p' leads nowhere" in prove(graph, hidden, memory).detail
+
+
+def test_code_that_needs_a_browser_to_load_rests_on_the_text() -> None:
+    proof = prove(*_bundled("js *main.js\n    export const title = document.title;\n"))
+    assert proof.holds
+    assert proof.detail.endswith(
+        "app/main.js: 1 export as in main.js; not run, since its whole bundle does not load in "
+        "node either (ReferenceError: document is not defined)"
+    )
+
+
+def test_sources_that_are_damaged_are_no_proof() -> None:
+    before, after, store = _bundled()
+    broken = Artifact(ArtifactId("src/speech.js"), Kind.JS, store.put(b"let ="), Bytes(5))
+    proof = prove(before.with_artifacts([broken]), after, store)
+    assert not proof.holds
+    assert "the sources do not bundle: src/speech.js:1" in proof.detail
+
+
+def test_a_module_that_never_finishes_loading_is_given_up(tmp_path: Path) -> None:
+    module = tmp_path / "a.mjs"
+    module.write_text("for (;;);")
+    start = time.monotonic()
+    assert "did not load within 1 s" in load_module(node(), module, timeout_seconds=1).error
+    assert time.monotonic() - start < 10
+    module.write_text("process.exit(7)")
+    assert load_module(node(), module).error == "node ended with exit code 7 while loading it"
+    module.write_text("setInterval(() => {}, 1e6); console.log('noise'); export const a = 1n;")
+    assert load_module(node(), module).exports == (("a", "bigint"),)
+    with pytest.raises(ToolError, match="node cannot be started"):
+        load_module(tmp_path / "gone", module)
+
+
+def test_lazy_edges_are_part_of_what_bundle_js_says() -> None:
+    _, after, _ = _bundled()
+    assert [i.partition("-")[0] for i in after.targets(MAIN, Relation.LAZY)] == ["app/speech"]
