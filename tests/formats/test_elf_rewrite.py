@@ -151,6 +151,13 @@ def test_blocks_in_memory_never_move_back_or_change_their_order(
         assert (old.start - new.new) % old.align == 0
         assert new.new == old.start or new.new >= cut
     assert all(a.new_end <= b.new for a, b in pairwise(placed))
+    filled = [r for r in ranges if r[1]]
+    for start, size, align in filled:  # what was united moves by a multiple of every alignment
+        (home,) = [b for b in placed if b.start <= start and start + size <= b.end]
+        assert (home.new - home.start) % align == 0
+
+
+_SMALL = "elf 64 le dyn\nload r-x at 0x0 align 0x1000\n  .text progbits ax bytes c3\nloose\n"
 
 
 def _encoded(text: str) -> tuple[bytes, elf.Elf]:
@@ -206,6 +213,89 @@ def test_a_section_with_a_dynamic_symbol_stays() -> None:
     )
     assert elf_rewrite.removable(data, file, {3, 4}) == {4}
     assert elf_symbols.dynamic_symbols(data, file)
+
+
+def test_ranges_that_only_touch_move_on_their_own() -> None:
+    blocks = merged([Block(0, 10, 1), Block(10, 20, 1), Block(20, 20, 8), Block(15, 30, 4)])
+    assert [(b.start, b.end, b.align) for b in blocks] == [(0, 10, 1), (10, 30, 8)]
+
+
+def test_the_table_of_names_is_never_dropped() -> None:
+    data, file = _encoded(f"{_SMALL}  .debug_x progbits - zeros 10\n  .shstrtab strtab - names")
+    assert elf_rewrite.removable(data, file, {0, 2, 3}) == {2}
+
+
+def test_relocations_follow_their_section_to_its_new_number() -> None:
+    data, file = _encoded(
+        "elf 64 le dyn\nload rw- at 0x0 align 0x1000\n"
+        "  .rela.plt rela ai info=.got bytes 01\n  .versions verneed a info=6 bytes 01\nloose\n"
+        "  .debug_x progbits - zeros 10\n  .shstrtab strtab - names\n"
+        "load rw- at 0x2000 align 0x1000\n  .got progbits wa bytes 01"
+    )
+    fresh = elf.read(elf_rewrite.without(data, file, {3}))
+    assert [s.name for s in fresh.sections][fresh.sections[1].info] == ".got"
+    assert fresh.sections[1].info == file.sections[1].info - 1
+    assert fresh.sections[2].info == 6  # a count, not a link
+
+
+def test_bytes_no_table_describes_stay_if_they_lie_before_what_goes() -> None:
+    data, file = _encoded(
+        "elf 64 le dyn\nload r-x at 0x0 align 0x1000\n  .text progbits ax bytes c3\nloose\n"
+        "  .debug_x progbits - align=256 zeros 10\n  .shstrtab strtab - names"
+    )
+    gap = file.sections[1].end
+    changed = data[:gap] + b"!" * (file.sections[2].offset - gap) + data[file.sections[2].offset :]
+    assert changed[gap : gap + 4] == b"!!!!"
+    after = elf_rewrite.without(changed, file, {2})
+    assert after[: file.sections[2].offset] == changed[: file.sections[2].offset].replace(
+        changed[40:64], after[40:64]
+    )
+
+
+def test_names_that_are_no_text_are_kept_as_they_are() -> None:
+    data, _ = _encoded(f"{_SMALL}  .debug_x progbits - zeros 10\n  .odd strtab - bytes 01\n"
+                       "  .shstrtab strtab - names")  # fmt: skip
+    odd = data.replace(b".odd\0", b".o\xff\xfe\0")
+    after = elf_rewrite.without(odd, elf.read(odd), {2})
+    assert b"\0.o\xff\xfe\0" in after
+    assert b"\xef\xbf\xbd" not in after  # the replacement character
+
+
+def test_program_headers_that_no_segment_covers_stay_in_one_piece() -> None:
+    data, file = _encoded(f"{_SMALL}  .debug_x progbits - zeros 3000\n  .shstrtab strtab - names")
+    size = len(file.segments) * file.codec.segment.size
+    table = data[64 : 64 + size]
+    moved = bytearray(data + table)  # behind everything, as some tools put them
+    file.codec.header.pack_into(moved, 16, *file.header._replace(phoff=len(data)))
+    before = bytes(moved)
+    after = elf_rewrite.without(before, elf.read(before), {2})
+    fresh = elf.read(after)
+    assert fresh.segments == file.segments
+    assert fresh.header.phoff + size <= len(after) < len(before) - 2000
+    ends = [fresh.header.phoff, fresh.header.shoff]
+    assert abs(ends[0] - ends[1]) >= min(size, len(fresh.sections) * 64)
+
+
+def test_more_headers_than_placing_can_afford_are_refused() -> None:
+    sections = "".join(f"  .s{i} progbits - bytes 01\n" for i in range(2100))
+    data, file = _encoded(f"{_SMALL}{sections}  .shstrtab strtab - names")
+    with pytest.raises(FormatError, match="2103 sections, 1 segments"):
+        elf_rewrite.without(data, file, {2})
+    with pytest.raises(FormatError, match="2103 sections"):
+        elf_rewrite.removable(data, file, {2})
+
+
+def test_symbols_with_long_section_numbers_are_refused() -> None:
+    data, file = _encoded(
+        "elf 64 le dyn\nload r-- at 0x0 align 0x1000\n  .dynstr strtab a strings f\n"
+        "  .dynsym dynsym a align=8 link=.dynstr symbols f:global:abs:0x0:1\nloose\n"
+        "  .debug_x progbits - zeros 10\n  .shstrtab strtab - names"
+    )
+    extended = bytearray(data)
+    at = file.sections[2].offset + 24 + 6
+    extended[at : at + 2] = b"\xff\xff"
+    with pytest.raises(FormatError, match="extended section numbers in symbols"):
+        elf_rewrite.removable(bytes(extended), file, {3})
 
 
 @pytest.mark.parametrize(
