@@ -1,6 +1,7 @@
 """Memory is read from the system, and a dropped file is really gone from the page cache."""
 
 import os
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,14 @@ def test_what_is_taken_is_seen_and_the_peak_remembers_it() -> None:
     peak = memory.peak()
     assert peak is not None
     assert peak >= taken
+
+
+@pytest.mark.skipif(not Path("/dev/shm").is_dir(), reason="no memory file system here")  # noqa: S108 - a place on purpose
+def test_a_memory_file_system_cannot_forget_and_that_is_said() -> None:
+    with tempfile.NamedTemporaryFile(dir="/dev/shm") as file:
+        file.write(os.urandom(1 << 20))
+        file.flush()
+        assert not memory.drop_from_page_cache([Path(file.name)])
 
 
 @pytest.mark.skipif(not hasattr(os, "RWF_NOWAIT"), reason="this system cannot say what is cached")

@@ -84,6 +84,9 @@ def test_latency_contains_the_silence_that_decides(
     longer = replace(quick, silence_ms=512)
     late = told(play(opened, samples, longer, "hello"), samples)[0].times
     assert late.endpoint - times.endpoint == pytest.approx(256, abs=40)
+    ready = replace(quick, silence_ms=1_600)  # the answer is ready long before the end is decided
+    kept = told(play(opened, samples, ready, "hello"), samples)[0].times
+    assert kept.first_audio == kept.endpoint, "nothing is heard before the end of speech is decided"
 
 
 def test_an_answer_prepared_in_the_silence_is_sooner_by_what_fitted_in(

@@ -16,8 +16,10 @@ from toolchain.voice.stage import Stt
 
 
 def test_fast_counting_is_not_cut_off_before_ten(stt: Stt, counting: Samples) -> None:
-    heard = list(stt.stream([counting]))
-    assert heard == ["One, two, three, four, five, six, seven, eight, nine, ten."]
+    until_he_stops = counting[: 2_700 * 16]
+    for utterance in (counting, until_he_stops):
+        heard = list(stt.stream([utterance]))
+        assert heard == ["One, two, three, four, five, six, seven, eight, nine, ten."]
 
 
 def test_each_utterance_is_transcribed_by_itself(stt: Stt, files: dict[str, Path]) -> None:

@@ -4,47 +4,18 @@ import os
 from pathlib import Path
 
 import application
-import numpy as np
 import onnxruntime as ort
 import pytest
-from gguf import GGUFWriter
+import tiny_gguf
 
 from toolchain.errors import InputError, UnavailableError
 from toolchain.voice.runnable import data_files, runnable
 
-HIDDEN, INNER, WORDS = 32, 64, 40
-SHAPES = {
-    "token_embd": (WORDS, HIDDEN),
-    "output_norm": (HIDDEN,),
-    "blk.0.attn_norm": (HIDDEN,),
-    "blk.0.attn_q": (HIDDEN, HIDDEN),
-    "blk.0.attn_k": (HIDDEN, HIDDEN),
-    "blk.0.attn_v": (HIDDEN, HIDDEN),
-    "blk.0.attn_output": (HIDDEN, HIDDEN),
-    "blk.0.ffn_norm": (HIDDEN,),
-    "blk.0.ffn_gate": (INNER, HIDDEN),
-    "blk.0.ffn_up": (INNER, HIDDEN),
-    "blk.0.ffn_down": (HIDDEN, INNER),
-}
-
 
 @pytest.fixture
 def small(tmp_path: Path) -> Path:
-    """Write a llama of one layer with 2 heads."""
     path = tmp_path / "small.gguf"
-    writer = GGUFWriter(path, "llama")
-    writer.add_block_count(1)
-    writer.add_embedding_length(HIDDEN)
-    writer.add_feed_forward_length(INNER)
-    writer.add_head_count(2)
-    writer.add_layer_norm_rms_eps(1e-5)
-    rng = np.random.default_rng(1)
-    for name, shape in SHAPES.items():
-        writer.add_tensor(f"{name}.weight", rng.standard_normal(shape, np.float32))
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
+    path.write_bytes(tiny_gguf.written(*tiny_gguf.llama()))
     return path
 
 
@@ -58,7 +29,7 @@ def test_it_becomes_a_model_that_runs(small: Path, tmp_path: Path) -> None:
     path = converted(small, tmp_path / "cache")
     session = ort.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     assert "past.0.key" in {i.name for i in session.get_inputs()}
-    assert sum(p.stat().st_size for p in data_files(path)) > 4 * WORDS * HIDDEN
+    assert sum(p.stat().st_size for p in data_files(path)) > 4 * 64 * 64
 
 
 def test_it_is_written_once(small: Path, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 import application
 import numpy as np
 import onnx
+import onnxruntime as ort
 import pytest
 
 from toolchain.errors import ConfigError, InputError
@@ -28,10 +29,18 @@ def test_a_new_stream_remembers_nothing_of_the_last(vad: Vad, counting: Samples)
     assert list(vad.stream(frames(counting))) == first
 
 
-def test_it_depends_on_what_was_heard_before(vad: Vad, counting: Samples) -> None:
-    whole = list(vad.stream(frames(counting)))
-    late = list(vad.stream(frames(counting)[20:]))
-    assert late != whole[20:], "neither state nor context is passed on"
+def test_frames_are_joined_as_the_vendor_joins_them(
+    vad: Vad, counting: Samples, files: dict[str, Path]
+) -> None:
+    """The loop of silero-vad's OnnxWrapper: 64 samples before each 512, and the state handed on."""
+    session = ort.InferenceSession(str(files["models/silero_vad.onnx"]))
+    whole = np.concatenate([np.zeros(64, np.float32), counting])
+    state, expected = np.zeros((2, 1, 128), np.float32), []
+    for at in range(0, len(counting) - 511, 512):
+        feeds = {"input": whole[None, at : at + 576], "state": state, "sr": np.array(16_000)}
+        probability, state = session.run(None, feeds)
+        expected.append(probability.item())
+    assert list(vad.stream(frames(counting))) == pytest.approx(expected, abs=1e-6)
 
 
 def test_a_model_without_the_rate_input_gives_the_same(

@@ -16,7 +16,8 @@ from typing import IO, Any
 from toolchain.errors import ConfigError, InputError, ToolError, VtoolError
 from toolchain.progress import Progress
 
-_COMMAND = (sys.executable, "-m", "toolchain.harness.child")
+_COMMAND = (sys.executable, "-P", "-m", "toolchain.harness.child")
+"""-P: a folder called toolchain where the user happens to be is not ours."""
 _GRACE_S = 10  # to a killed process, until the system has buried it
 _KINDS: Mapping[int, type[VtoolError]] = {2: ConfigError, 3: InputError}
 _MOST_OF_LOG = 500  # characters of what the process said on its error output
