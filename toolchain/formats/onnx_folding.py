@@ -72,9 +72,9 @@ def folded(
     for node in graph.node:
         if node.domain or outputs & set(node.output):
             continue
-        if node.op_type in {"Shape", "Size"} and node.input[0] in shapes:
-            array = _measured(node, shapes[node.input[0]])
-            found.append(numpy_helper.from_array(array, node.output[0]))
+        shape = shapes.get(node.input[0]) if node.op_type in {"Shape", "Size"} else None
+        if shape is not None:
+            found.append(numpy_helper.from_array(_measured(node, shape), node.output[0]))
         elif _is_ready(node, known):
             ready.append(node)
     return found + _computed(ready, known, model)

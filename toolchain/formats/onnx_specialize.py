@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -55,10 +55,11 @@ class _Round:
         """Fold and inline, here and in the graphs inside; return whether anything changed."""
         _store_constants(graph)
         known = {**outer_known, **_own_constants(graph)}
-        shapes = {**outer_shapes, **static_shapes(graph)}
+        shapes = {**outer_shapes, **static_shapes(graph), **_sizes(known.values())}
         changed = False
         while values := folded(graph, known, shapes, self.model):
             known.update((value.name, value) for value in values)
+            shapes.update(_sizes(values))
             _replace(graph, values)
             changed = True
         nodes: list[NodeProto] = []
@@ -91,6 +92,10 @@ def _own_constants(graph: GraphProto) -> dict[str, TensorProto]:
     """Return the initializers; one that a caller may override is no constant."""
     inputs = {value.name for value in graph.input}
     return {t.name: t for t in graph.initializer if t.name not in inputs}
+
+
+def _sizes(constants: Iterable[TensorProto]) -> dict[str, Shape]:
+    return {t.name: tuple(t.dims) for t in constants}
 
 
 def _replace(graph: GraphProto, values: Sequence[TensorProto]) -> None:
