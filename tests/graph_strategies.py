@@ -61,9 +61,8 @@ def graphs(draw: st.DrawFn) -> Graph:
             sibling = artifact(f"{name}.gz", Kind.COMPRESSED, size - 1)
             artifacts.append(sibling)
             edges.add(Edge(sibling.id, file.id, Relation.ENCODES))
-    ids = [a.id for a in artifacts]
-    ends = st.sampled_from(ids)
-    edges |= draw(st.sets(st.builds(Edge, ends, ends, st.sampled_from(_NEEDS)), max_size=12))
     files = [a.id for a in artifacts if a.kind in {Kind.JS, Kind.WASM, Kind.ONNX}]
+    ends = st.sampled_from([*(a.id for a in artifacts), *files, *files])  # mostly files: long ways
+    edges |= draw(st.sets(st.builds(Edge, ends, ends, st.sampled_from(_NEEDS)), max_size=16))
     roots = draw(st.sets(st.sampled_from(files), max_size=2)) if files else set()
     return Graph({a.id: a for a in artifacts}, frozenset(edges), frozenset(roots))

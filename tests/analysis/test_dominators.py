@@ -12,7 +12,7 @@ from hypothesis import given
 from toolchain.analysis.dominators import retained
 from toolchain.analysis.packages import file_of
 from toolchain.analysis.reachability import reachable
-from toolchain.ir import PART_KINDS, ArtifactId, Edge, Graph, Relation
+from toolchain.ir import PART_KINDS, ArtifactId, Edge, Graph, Kind, Relation
 from toolchain.ir.artifact import OWNERSHIP
 
 
@@ -48,6 +48,26 @@ def test_a_shared_file_is_kept_alive_by_neither_of_its_users_but_by_what_leads_t
         roots="app",
     )
     assert retained(graph) == {"app": 1111, "a": 10, "b": 100, "shared": 1000}
+
+
+def test_a_chain_adds_up_at_every_step() -> None:
+    graph = graph_of(
+        *(artifact(name, size=size) for name, size in (("app", 1), ("a", 10), ("b", 100))),
+        edges="app->a a->b",
+        roots="app",
+    )
+    assert retained(graph) == {"app": 111, "a": 110, "b": 100}
+
+
+def test_what_a_sibling_encodes_keeps_alive_what_it_needs() -> None:
+    graph = graph_of(
+        artifact("a", size=9),
+        artifact("a.gz", Kind.COMPRESSED, 5),
+        artifact("model", size=70),
+        edges="a->model",
+        roots="a",
+    ).with_edges([Edge(ArtifactId("a.gz"), ArtifactId("a"), Relation.ENCODES)])
+    assert retained(graph) == {"a": 79, "a.gz": 0, "model": 70}
 
 
 def test_what_a_part_needs_its_file_keeps_alive() -> None:

@@ -110,6 +110,20 @@ def test_the_proof_sees_other_bytes_and_other_roots(graph: Graph, data: st.DataO
     assert not same_reach.prove(graph, moved, MemoryStore()).holds
 
 
+def test_the_proof_sees_that_a_file_which_may_be_meant_is_gone() -> None:
+    graph = graph_of(
+        artifact("node_modules/a/load.js"),
+        artifact("node_modules/a/x.wasm", Kind.WASM),
+        artifact("unknown:1", Kind.UNKNOWN, 0),
+        edges="node_modules/a/load.js->unknown:1",
+        roots="node_modules/a/load.js",
+    )
+    after = graph.keep(graph.artifacts.keys() - {"node_modules/a/x.wasm"})
+    proof = same_reach.prove(graph, after, MemoryStore())
+    assert proof.detail == "node_modules/a/load.js may load node_modules/a/x.wasm, which is gone"
+    assert not proof.holds
+
+
 def test_an_unknown_name_in_a_package_means_no_file_of_another() -> None:
     graph = graph_of(
         artifact("node_modules/a/load.js"),

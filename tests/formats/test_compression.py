@@ -82,9 +82,17 @@ def test_sizes_are_those_of_the_documented_levels() -> None:
 
 
 def test_dense_data_is_measured_at_the_fast_levels() -> None:
-    found = sizes(_NOISE)
-    assert found.gzip == len(encode(_NOISE, Codec.GZIP, DENSE_ANALYSIS.gzip))
-    assert found.brotli == len(brotli.compress(_NOISE, quality=DENSE_ANALYSIS.brotli))
+    dense = _NOISE + _TEXT[:40_000]  # so that the levels differ
+    found = sizes(dense)
+    assert found.gzip == len(encode(dense, Codec.GZIP, DENSE_ANALYSIS.gzip))
+    assert found.gzip > len(encode(dense, Codec.GZIP, ANALYSIS.gzip))
+    assert found.brotli == len(brotli.compress(dense, quality=DENSE_ANALYSIS.brotli))
+    assert found.brotli > len(brotli.compress(dense, quality=ANALYSIS.brotli))
+
+
+def test_brotli_sees_repetition_six_megabytes_back() -> None:
+    far = _NOISE + bytes(6_000_000) + _NOISE
+    assert len(encode(far, Codec.BROTLI, 5)) < 1.1 * len(_NOISE)
 
 
 def test_measuring_one_thing_does_not_change_the_next() -> None:

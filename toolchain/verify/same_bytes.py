@@ -54,8 +54,8 @@ def _odd_siblings(before: Graph, after: Graph) -> Iterator[str]:
         sibling = after.artifacts[edge.source]
         if edge.relation is not Relation.ENCODES or sibling.kind is not Kind.COMPRESSED:
             yield f"{edge.source} is no compressed sibling ({edge.relation})"
-        if edge.source not in added or edge.target not in files:
-            yield f"the edge {edge.source} -> {edge.target} is not from a new sibling to a file"
+        if edge.target not in files:
+            yield f"{edge.source} encodes {edge.target}, which is no file of its own"
 
 
 def _difference(edge: Edge, graph: Graph, store: Store) -> str:
