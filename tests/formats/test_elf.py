@@ -246,3 +246,11 @@ def test_more_sections_than_sixteen_bits_count_are_read_from_section_0() -> None
     data = _with(data, file.header.shoff + 0x20, "<Q", 10)  # sh_size of section 0
     data = _with(data, file.header.shoff + 0x28, "<I", 9)  # sh_link of section 0
     assert [s.name for s in elf.read(data).sections] == [s.name for s in file.sections]
+
+
+def test_more_segments_than_sixteen_bits_count_are_read_from_section_0() -> None:
+    data = sample()
+    file = elf.read(data)
+    data = _with(data, 0x38, "<H", 0xFFFF)  # e_phnum
+    data = _with(data, file.header.shoff + 0x2C, "<I", len(file.segments))  # sh_info of section 0
+    assert elf.read(data).segments == file.segments

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from toolchain.errors import FormatError
 from toolchain.formats.leb128 import Reader, signed, unsigned
 
-# both sides of every length of the encoding, where mistakes live
-EDGES = st.sampled_from([n + d for k in range(10) for n in (1 << 7 * k,) for d in (-1, 0, 1)])
+# both sides of every length of the encoding and of every width, where mistakes live
+_POWERS = [*(7 * k for k in range(10)), *(bits + d for bits in (32, 33, 64) for d in (-1, 0))]
+EDGES = st.sampled_from([(1 << k) + d for k in _POWERS for d in (-1, 0, 1)])
 
 
 def _unsigned(value: int, padding: int) -> bytes:
