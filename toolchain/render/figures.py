@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -123,4 +124,5 @@ def change(before: Measure | None, after: Measure | None) -> float | None:
     except ConfigError:
         return None
     start = before.percentile(50)
-    return (after.percentile(50) - start) / start if start else None
+    share = (after.percentile(50) - start) / start if start else math.inf
+    return share if math.isfinite(share) else None
