@@ -228,7 +228,8 @@ def test_branches_in_loop_bodies_are_taken(kind: str) -> None:
     loop = f"""times = Constant <value = int64 {{3}}> ()
         yes = Constant <value = bool {{1}}> ()
         y = Loop (times, yes, x) <
-            body = step (int64 i, bool go, float[1, k] v) => (bool c, float[1, k] w) {{ c = Identity (go) {inner} }}>"""
+            body = step (int64 i, bool go, float[1, k] v) => (bool c, float[1, k] w) {{
+                c = Identity (go) {inner} }}>"""
     scan = f"""items = Constant <value = float[3] {{1, 2, 3}}> ()
         y, sums = Scan <num_scan_inputs = 1, body = step (float[1, k] v, float item) =>
             (float[1, k] w, float s) {{ s = Neg (item) {inner} }}> (x, items)"""

@@ -86,7 +86,7 @@ def probes(
     """
     names = [value.name for value in opened.get_inputs() if value.name not in bound]
     types = {name: input_type(opened, name) or np.float32 for name in names}
-    declared = {v.name: shapes.get(v.name, v.shape) for v in opened.get_inputs()}
+    declared = _declared(opened, shapes)
     found = []
     complaint = ""
     for sizes in islice(_combinations({name: declared[name] for name in names}), _TRIALS):
@@ -102,6 +102,24 @@ def probes(
     if not found:
         raise InputError(f"no probe runs: {complaint}")
     return found
+
+
+def _declared(
+    opened: onnxruntime.InferenceSession, shapes: Mapping[str, Sequence[int]]
+) -> dict[str, list[int | str | None]]:
+    """Return the sizes of all inputs; a name that ``shapes`` gives a number has it everywhere."""
+    named = {
+        size: number
+        for value in opened.get_inputs()
+        for size, number in zip(value.shape, shapes.get(value.name, ()), strict=False)
+        if isinstance(size, str)
+    }
+    return {
+        value.name: [*shapes[value.name]]
+        if value.name in shapes
+        else [named.get(size, size) for size in value.shape]
+        for value in opened.get_inputs()
+    }
 
 
 def _combinations(

@@ -55,12 +55,12 @@ def run(
     """Return the outputs by name.
 
     Errors:
-        InputError: onnxruntime stops: a shape or a value does not fit.
+        InputError: onnxruntime stops: an input is missing, a shape or a value does not fit.
     """
     names = [output.name for output in opened.get_outputs()]
     try:
         return dict(zip(names, opened.run(names, feeds), strict=True))
-    except RUNTIME_ERRORS as error:
+    except (*RUNTIME_ERRORS, ValueError) as error:  # ValueError: an input is missing
         raise InputError(f"onnxruntime cannot run the model: {reason(error)}") from error
 
 

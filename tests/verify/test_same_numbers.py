@@ -1,0 +1,116 @@
+"""The proof of specialize-model: what it accepts and what it must not."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from onnx import parser
+
+from toolchain.formats.onnx_probes import probes
+from toolchain.formats.onnx_session import session
+from toolchain.verify import same_numbers
+
+HEAD = '<ir_version: 8, opset_import: ["" : 17]>'
+STATEFUL = """main (float[1, n] x, float[1, 1] state) => (float[1, n] y, float[1, 1] stateN) {{
+    mean = ReduceMean <axes = [1]> (x)
+    moved = Add (state, mean)
+    stateN = Mul (moved, {keep})
+    y = Add (x, stateN)
+}}"""
+
+
+def model(text: str) -> bytes:
+    data: bytes = parser.parse_model(f"{HEAD} {text}").SerializeToString()
+    return data
+
+
+def stateful(keep: float) -> bytes:
+    text = STATEFUL.format(keep="keep").replace("{\n", f"<float keep = {{{keep!r}}}> {{\n", 1)
+    return model(text)
+
+
+def test_a_model_computes_its_own_numbers() -> None:
+    proof = same_numbers.prove(stateful(0.9), stateful(0.9), {})
+    assert proof.holds
+    assert "0.0e+00" in proof.detail
+    assert "1 states carried over" in proof.detail
+
+
+def test_an_error_that_grows_with_the_state_is_found() -> None:
+    assert not same_numbers.prove(stateful(0.9), stateful(0.9001), {}).holds
+    assert same_numbers.prove(stateful(0.9), stateful(0.90000001), {}).holds
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("main (float[1, n] x) => (float[1, n] z) { z = Neg (x) }", "other names"),
+        (
+            """main (float[1, n] x) => (float[n] y) {
+               a = Neg (x) s = Shape <start = 1> (x) y = Reshape (a, s) }""",
+            "inf",
+        ),
+        ("main (float[1, n] x) => (double[1, n] y) { a = Neg (x) y = Cast <to = 11> (a) }", "inf"),
+        ("main (float[1, n] x) => (float[1, n] y) { a = Neg (x) y = Log (a) }", "inf"),
+        ("main (float[1, n] x) => (float[1, n] y) { y = Relu (x) }", "difference"),
+        ("main (float[1, 3] x) => (float[1, 3] y) { y = Neg (x) }", "cannot run"),
+        (
+            "main (float[1, n] x, float[1] more) => (float[1, n] y) { y = Add (x, more) }",
+            "cannot run",
+        ),
+    ],
+)
+def test_a_model_that_answers_otherwise_is_refused(text: str, why: str) -> None:
+    before = model("main (float[1, n] x) => (float[1, n] y) { y = Neg (x) }")
+    proof = same_numbers.prove(before, model(text), {})
+    assert not proof.holds
+    assert why in proof.detail
+
+
+def test_not_a_number_equals_itself() -> None:
+    nan = model(
+        """main (float[1, n] x) => (float[1, n] y) {
+           a = Neg (x) b = Abs (x) c = Sub (a, b) y = Log (c) }"""
+    )
+    assert same_numbers.prove(nan, nan, {}).holds
+
+
+def test_the_bound_value_is_given_to_the_original() -> None:
+    before = model("main (float[n] x, float[1] gain) => (float[n] y) { y = Mul (x, gain) }")
+    after = model("main (float[n] x) => (float[n] y) <float[1] gain = {3}> { y = Mul (x, gain) }")
+    assert same_numbers.prove(before, after, {"input": "gain", "value": 3.0}).holds
+    assert not same_numbers.prove(before, after, {"input": "gain", "value": 2.0}).holds
+
+
+def test_what_cannot_be_read_or_probed_does_not_hold() -> None:
+    good = stateful(0.9)
+    assert not same_numbers.prove(good, b"broken", {}).holds
+    assert not same_numbers.prove(b"", good, {}).holds
+    words = model("main (string[n] x) => (string[n] y) { y = Identity (x) }")
+    proof = same_numbers.prove(words, words, {})
+    assert not proof.holds
+    assert "cannot be made up" in proof.detail
+
+
+def test_sizes_are_found_that_the_model_accepts() -> None:
+    square = model(
+        """main (float[n, m] x, float[m, k] w, float[7, k] b) => (float[p, q] y) {
+           a = MatMul (x, w) t = Transpose (b) y = MatMul (a, t) }"""
+    )
+    found = probes(session(square), {}, {}, limit=3)
+    assert len(found) == 3
+    for probe in found:
+        assert probe.shapes["x"][1] == probe.shapes["w"][0]
+    fixed = probes(session(square), {}, {"x": (5, 6)}, limit=1)
+    assert fixed[0].shapes == {"x": (5, 6), "w": (6, 1), "b": (7, 1)}
+
+
+def test_probes_run_from_silence_to_full_scale() -> None:
+    (probe,) = probes(session(stateful(0.5)), {}, {"x": (1, 512)}, limit=1)
+    generator = np.random.default_rng(0)
+    peaks = [
+        float(np.abs(probe.frame(generator, n)["x"].astype(np.float64)).max()) for n in range(5)
+    ]
+    assert peaks[0] == 0
+    assert peaks == sorted(peaks)
+    assert 0.7 < peaks[-1] < 1.2
