@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from toolchain.errors import FormatError
@@ -31,6 +31,9 @@ def _signed(value: int) -> bytes:
             return bytes([*(g | 0x80 for g in groups[:-1]), groups[-1]])
 
 
+@example(2**32 - 1, 0, 32)
+@example(2**32, 0, 32)  # five bytes, as many as a number of 32 bits may have
+@example(2**64, 0, 64)
 @given(EDGES | st.integers(0, 2**32), st.integers(0, 4), st.sampled_from([32, 64]))
 def test_a_number_is_read_if_and_only_if_it_fits(value: int, padding: int, bits: int) -> None:
     raw = _unsigned(value, padding)
