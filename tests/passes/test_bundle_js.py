@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from posixpath import normpath
 
 import golden
 import pytest
 import real
 
 from toolchain.errors import InputError
+from toolchain.formats.javascript import read
 from toolchain.formats.kinds import HEAD_BYTES, kind_of
 from toolchain.ingest import javascript
 from toolchain.ir import (
@@ -35,7 +37,7 @@ PACKAGES = {
     "onnxruntime-web": "npm:onnxruntime-web@1.30.0",
 }
 _ENDINGS = {".js", ".mjs", ".ts", ".json", ".wasm", ".onnx"}
-_TOO_LARGE = 1_500_000  # ours: larger files are models, wasm and builds that nothing here imports
+_TOO_LARGE = 300_000  # ours: larger files are models, wasm and builds that nothing here imports
 
 
 class _Disk:
@@ -148,6 +150,22 @@ def test_the_application_exports_what_it_did_and_node_agrees(
     proof = same_exports.prove(*application)
     assert proof.holds, proof.detail
     assert "5 exports as in src/main.ts, same names and types in node" in proof.detail
+
+
+def test_every_address_in_the_bundles_leads_to_a_file_that_is_shipped(
+    application: tuple[Graph, Graph, MemoryStore],
+) -> None:
+    _, after, store = application
+    found = set()
+    for artifact in after.files.values():
+        if artifact.id.startswith("app/") and artifact.kind is Kind.JS:
+            for mention in read(store.get(artifact.digest)).mentions:
+                if mention.how == "url" and not mention.computed:
+                    found.add(normpath(f"app/{mention.target}"))
+    # where a module was, so that names computed from that stay right; nothing is loaded from there
+    base = "node_modules/@runanywhere/web-onnx/dist/Foundation/SherpaHelperLoader.js"
+    assert found - after.artifacts.keys() == {base}
+    assert len(found) == 6  # onnxruntime's wasm and glue, the detector's model and worklet, sherpa
 
 
 def test_licences_of_what_went_in_come_out(
