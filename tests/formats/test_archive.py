@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from toolchain.errors import FormatError
+from toolchain.formats import archive
 from toolchain.formats.archive import ArchiveEntry, members
 
 
@@ -48,19 +49,19 @@ class Pipe:
 
 def zipped(content: dict[str, bytes], *, is_stream: bool = False, method: int = 8) -> bytes:
     out = Pipe() if is_stream else io.BytesIO()
-    with zipfile.ZipFile(out, "w", method) as archive:
+    with zipfile.ZipFile(out, "w", method) as packed:
         for name, data in content.items():
-            archive.writestr(name, data)
+            packed.writestr(name, data)
     return out.getvalue()
 
 
 def tarred(content: dict[str, bytes], kind: int = tarfile.PAX_FORMAT) -> bytes:
     out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w", format=kind) as archive:
+    with tarfile.open(fileobj=out, mode="w", format=kind) as packed:
         for name, data in content.items():
             info = tarfile.TarInfo(name)
             info.size = len(data)
-            archive.addfile(info, io.BytesIO(data))
+            packed.addfile(info, io.BytesIO(data))
     return out.getvalue()
 
 
@@ -114,11 +115,11 @@ def test_a_compressed_tar_is_one_entry() -> None:
 
 def test_links_and_folders_own_only_their_header() -> None:
     out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w") as archive:
+    with tarfile.open(fileobj=out, mode="w") as packed:
         for name, kind in (("d", tarfile.DIRTYPE), ("l", tarfile.SYMTYPE)):
             info = tarfile.TarInfo(name)
             info.type, info.linkname = kind, "d"
-            archive.addfile(info)
+            packed.addfile(info)
     assert [(e.name, e.offset, e.packed_bytes) for e in members(out.getvalue())] == [
         ("d", 0, 512),
         ("l", 512, 512),
@@ -183,3 +184,21 @@ def test_what_is_no_archive_is_refused_or_empty(data: bytes) -> None:
         return
     with pytest.raises(FormatError):
         members(data)
+
+
+def test_a_tar_that_goes_backwards_comes_to_an_end() -> None:
+    header = bytearray(WHOLE["tar"][:512])
+    header[124:136] = b"\xff" * 10 + b"\xfc\x00"  # a size of -1024, in base 256
+    header[148:156] = b" " * 8
+    header[148:156] = b"%06o\0 " % sum(header)
+    with pytest.raises(FormatError):
+        members(WHOLE["tar"][:1536] + bytes(header) + bytes(1024))
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar"])
+def test_more_members_than_anybody_needs_are_refused(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(archive, "MAX_ENTRIES", 1)
+    with pytest.raises(FormatError, match=r"more than 1 members|or too many"):
+        members(WHOLE[kind])

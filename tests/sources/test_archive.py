@@ -79,6 +79,7 @@ HOSTILE: dict[str, tuple[Rows, str]] = {
     "device": ([entry("null", type=tarfile.CHRTYPE)], "'null' that is a device"),
     "block-device": ([entry("disk", type=tarfile.BLKTYPE)], "is a device"),
     "pipe": ([entry("pipe", type=tarfile.FIFOTYPE)], "is a device, a pipe"),
+    "sparse": ([entry("hole", type=tarfile.GNUTYPE_SPARSE)], "a sparse file"),
     "twice": ([entry("a", b"1"), entry("a", b"2")], "'a' that is there twice"),
     "file-as-folder": ([entry("a", b"1"), entry("a/b", b"2")], "cannot be a file"),
     "folder-as-file": ([entry("a/b", b"2"), entry("a", b"1")], "cannot be a file"),

@@ -42,7 +42,7 @@ def leftovers(cache: Path) -> list[str]:
     return [p.name for p in cache.rglob(".*")]
 
 
-@pytest.mark.parametrize("damage", ["longer", "same size", "gone"])
+@pytest.mark.parametrize("damage", ["longer", "longer, old time", "same size", "gone"])
 def test_a_changed_file_is_noticed_and_mended_without_a_network(
     registry: Registry, monkeypatch: pytest.MonkeyPatch, damage: str
 ) -> None:
@@ -53,7 +53,10 @@ def test_a_changed_file_is_noticed_and_mended_without_a_network(
     if damage == "gone":
         path.unlink()
     else:
+        times = path.stat()
         path.write_bytes(b"evil" if damage == "same size" else b"longer")
+        if damage == "longer, old time":
+            os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
     assert contents(TARGET) == before
     assert path.read_bytes() == b"good"
 

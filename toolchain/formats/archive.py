@@ -8,7 +8,6 @@ import tarfile
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import pairwise
 
 from toolchain.errors import FormatError
 from toolchain.units import Bytes
@@ -56,15 +55,10 @@ def members(data: bytes | memoryview) -> tuple[ArchiveEntry, ...]:
     view = memoryview(data)
     head = bytes(view[:2])
     if head == b"PK":
-        found = list(_zip(view))
-    elif head == b"\x1f\x8b":
-        found = [_gzip(view)]
-    else:
-        found = list(_tar(view))
-    for one, after in pairwise(found):
-        if one.offset + one.packed_bytes > after.offset:
-            raise FormatError(f"member {after.name!r} overlaps another", after.offset)
-    return tuple(found)
+        return tuple(_zip(view))
+    if head == b"\x1f\x8b":
+        return (_gzip(view),)
+    return tuple(_tar(view))
 
 
 def _gzip(view: memoryview) -> ArchiveEntry:
