@@ -197,7 +197,7 @@ def _with_harness(
         scenario,
         cache=workspace.root,
         progress=workspace.progress,
-        clips=before.clips,
+        reference=before,
         label="after",
         audio_out=audio,
     )

@@ -170,9 +170,9 @@ class Loader:
         works = list(todo.items())
         for outcome in self.executor.run(read_file, [w for _, w in works]):
             key, work = works[outcome.index]
-            reading = outcome.value or _unreadable(work, str(outcome.error))
-            found[key] = _pack(reading)
-            self.cache.put(key, found[key])
+            found[key] = _pack(outcome.value or _unreadable(work, str(outcome.error)))
+            if outcome.error is None:  # a crash or a time limit may not happen again
+                self.cache.put(key, found[key])
             done += Path(work.path).stat().st_size
             self.progress.update("reading and measuring", done, total, "byte")
         unpacked = {key: _unpack_reading(document) for key, document in found.items()}

@@ -42,9 +42,9 @@ class _Plain:
         last = self._last.get(what, -_PLAIN_SECONDS)
         if now - last < _PLAIN_SECONDS and done < total:
             return
-        amount = f"{show_bytes(done)} of {show_bytes(total)}" if unit else f"{done} of {total}"
+        amount = _amount(done, total, unit)
         if last < math.inf:
-            print(f"{what}: {amount}", file=sys.stderr, flush=True)  # noqa: T201 - the terminal
+            print(what + (f": {amount}" if amount else ""), file=sys.stderr, flush=True)  # noqa: T201 - the terminal
         self._last[what] = math.inf if done >= total else now
 
 
@@ -59,8 +59,15 @@ class _Bars:
         """Move the bar of ``what``."""
         if what not in self._tasks:
             self._tasks[what] = self._bars.add_task(what, total=total, amount="")
-        amount = f"{show_bytes(done)} of {show_bytes(total)}" if unit else f"{done}/{total}"
-        self._bars.update(self._tasks[what], completed=done, total=total, amount=amount)
+        amount = _amount(done, total, unit)
+        self._bars.update(self._tasks[what], completed=done, total=total or None, amount=amount)
+
+
+def _amount(done: int, total: int, unit: str) -> str:
+    """Write how far a job is; nothing where its length is not known."""
+    if not total:
+        return ""
+    return f"{show_bytes(done)} of {show_bytes(total)}" if unit else f"{done} of {total}"
 
 
 @contextmanager
