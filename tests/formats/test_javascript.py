@@ -49,6 +49,8 @@ def _mentions(code: str) -> list[tuple[str, str]]:
         ('new Worker(new URL("w.js", import.meta.url).href)', [("worker url", "w.js")]),
         ('new SharedWorker("w.js")', [("worker", "w.js")]),
         ("new Worker(blob)", [("worker", "*")]),
+        ('new Worker(b + "a.js")', [("worker", "*a.js")]),
+        ('new Worker(x ? "a.js" : y)', [("worker", "*"), ("string", "a.js")]),
         ('context.audioWorklet.addModule("vad.worklet.js")', [("worker", "vad.worklet.js")]),
         ('a.audioWorklet.addModule(new URL("v.js", import.meta.url))', [("worker url", "v.js")]),
         ('importScripts("a.js")', [("worker", "a.js")]),
