@@ -53,14 +53,20 @@ def test_core_stops_at_lazy_imports_and_starts_at_pages() -> None:
     assert reachable(graph) == graph.artifacts.keys()
 
 
-def test_core_does_not_count_candidates_of_a_name_that_is_partly_known() -> None:
-    names = [artifact(n) for n in ("app", "a", "b", "c")]
-    relations = {"a": Relation.DYNAMIC, "b": Relation.WORKER, "c": Relation.FETCH}
+def test_core_counts_whatever_an_eager_name_may_mean() -> None:
+    names = [artifact(n) for n in ("app", "a", "b", "c", "d", "e")]
+    relations = {
+        "a": Relation.DYNAMIC,
+        "b": Relation.WORKER,
+        "c": Relation.FETCH,
+        "d": Relation.LAZY,
+        "e": Relation.LINK,
+    }
     graph = graph_of(*names, roots="app").with_edges(
         Edge(ArtifactId("app"), ArtifactId(target), relation)
         for target, relation in relations.items()
     )
-    assert core(graph) == {"app", "b", "c"}
+    assert core(graph) == {"app", "a", "b", "c"}
 
 
 @given(graphs(), st.sets(st.sampled_from(["*", "src/*", "*f1"])), st.booleans())

@@ -8,8 +8,8 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from toolchain.analysis.packages import package_of
 from toolchain.ir import FILE_KINDS, Artifact, ArtifactId, Graph, Kind, Relation
 
-_EAGER = frozenset({Relation.IMPORT, Relation.WORKER, Relation.FETCH})
-_NEEDS = _EAGER | {Relation.LAZY, Relation.LINK, Relation.DYNAMIC}
+_EAGER = frozenset({Relation.IMPORT, Relation.WORKER, Relation.FETCH, Relation.DYNAMIC})
+_NEEDS = _EAGER | {Relation.LAZY, Relation.LINK}
 _PAGE_KINDS = frozenset({Kind.JS, Kind.TS, Kind.HTML})
 
 NEVER_LOADED = frozenset({Kind.SOURCEMAP, Kind.TS, Kind.TEXT, Kind.HTML, Kind.CSS})
@@ -31,8 +31,9 @@ def reachable(graph: Graph) -> frozenset[ArtifactId]:
 def core(graph: Graph) -> frozenset[ArtifactId]:
     """Return what is downloaded before the application can listen.
 
-    That is what its page roots (JavaScript, TypeScript, HTML) need eagerly: imports, workers and
-    fetched files, but nothing behind ``import()`` and nothing whose name is unknown.
+    That is what its page roots (JavaScript, TypeScript, HTML) need eagerly: imports, workers,
+    fetched files and every file that a name known only in part may mean, but nothing behind
+    ``import()``. So it may be too much, and is too little only where a name is wholly unknown.
     """
     pages = [r for r in graph.roots if graph.artifacts[r].kind in _PAGE_KINDS]
     return _closure(pages, _followed(graph, _EAGER))
