@@ -165,6 +165,51 @@ def test_equal_weights_of_two_branches_are_kept_once() -> None:
         np.testing.assert_array_equal(outputs["y"], expected)
 
 
+def test_weights_of_one_name_and_other_numbers_stay_apart() -> None:
+    model = model_of(
+        """zero = Constant <value = float {0}> ()
+           total = ReduceSum <keepdims = 0> (x)
+           open = Greater (total, zero)
+           y = If (open) <
+             then_branch = a () => (float[1, k] p) <float[3] w = {1, 2, 3}> { p = Add (x, w) },
+             else_branch = b () => (float[1, k] q) <float[3] w = {4, 5, 6}> { q = Add (x, w) }
+           >"""
+    )
+    after = session(onnx_model.serialized(bound(model, rate=1)))
+    np.testing.assert_array_equal(run(after, {"x": X})["y"], X + np.float32([1, 2, 3]))
+    np.testing.assert_array_equal(run(after, {"x": -X})["y"], -X + np.float32([4, 5, 6]))
+
+
+def test_branches_may_end_in_constants_that_a_node_gives() -> None:
+    model = model_of(
+        """zero = Constant <value = float {0}> ()
+           total = ReduceSum <keepdims = 0> (x)
+           open = Greater (total, zero)
+           y = If (open) <
+             then_branch = a () => (float[1, k] p) { p = Add (w, w) },
+             else_branch = b () => (float[1, k] q) { q = Constant <value = float[1, 1] {7}> () }
+           >""",
+        stored="<float[1, 2] w = {1, 2}>",
+    )
+    made = bound(model, rate=1)
+    assert all(graph.node for graph in onnx_model.graphs(made.graph))
+    after = session(onnx_model.serialized(made))
+    np.testing.assert_array_equal(run(after, {"x": X})["y"], [[2, 4]])
+    np.testing.assert_array_equal(run(after, {"x": -X})["y"], [[7]])
+
+
+def test_an_output_and_its_copy_stay_two_outputs() -> None:
+    model = parser.parse_model(
+        """<ir_version: 8, opset_import: ["" : 17]>
+        main (float[1, n] x, int64 rate) => (float[1, n] y, float[1, n] z, float[1, n] same) {
+           y = Neg (x)  z = Identity (y)  same = Identity (z) }"""
+    )
+    outputs = run(session(onnx_model.serialized(bound(model, rate=9))), {"x": X})
+    assert {name: value.tolist() for name, value in outputs.items()} == dict.fromkeys(
+        ("y", "z", "same"), (-X).tolist()
+    )
+
+
 def test_a_value_that_a_caller_may_override_is_no_constant() -> None:
     model = model_of(
         "on = Equal (rate, wanted)  y = If (on) <"

@@ -41,6 +41,14 @@ def test_an_error_that_grows_with_the_state_is_found() -> None:
     assert same_numbers.prove(stateful(0.9), stateful(0.90000001), {}).holds
 
 
+def test_each_model_keeps_its_own_state() -> None:
+    """A fifth of what is allowed, added in every frame, is too much after 24 frames."""
+    text = """main (float[1, n] x, float[1, 1] state) => (float[1, 1] stateN)
+        <float more = {%s}> { stateN = Add (state, more) }"""
+    before, after = model(text % "0.25"), model(text % "0.2500002")
+    assert not same_numbers.prove(before, after, {}).holds
+
+
 @pytest.mark.parametrize(
     ("text", "why"),
     [
