@@ -25,6 +25,7 @@ RUNTIME_ERRORS: tuple[type[Exception], ...] = (
     runtime.NotImplemented,
     runtime.RuntimeException,
     RuntimeError,
+    ValueError,  # from onnxruntime's Python side: an input is missing
 )
 
 
@@ -60,7 +61,7 @@ def run(
     names = [output.name for output in opened.get_outputs()]
     try:
         return dict(zip(names, opened.run(names, feeds), strict=True))
-    except (*RUNTIME_ERRORS, ValueError) as error:  # ValueError: an input is missing
+    except RUNTIME_ERRORS as error:
         raise InputError(f"onnxruntime cannot run the model: {reason(error)}") from error
 
 
