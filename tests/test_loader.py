@@ -66,6 +66,13 @@ def test_a_computed_target_is_unknown_until_the_project_declares_it(load: Load) 
     assert _edges(declared) == ["main.js dynamic late.js"]
 
 
+def test_a_declaration_says_which_of_the_names_in_strings_are_used(load: Load) -> None:
+    files = {"main.js": b"fetch(['v5.onnx', 'v6.onnx'][n])", "v5.onnx": b"5", "v6.onnx": b"6"}
+    assert _edges(load(files, "main.js")) == ["main.js fetch v5.onnx", "main.js fetch v6.onnx"]
+    declared = load(files, "main.js", dynamic={"main.js": ["v6.onnx"]})
+    assert _edges(declared) == ["main.js dynamic v6.onnx"]
+
+
 def test_every_byte_of_a_module_with_sections_has_one_owner(load: Load) -> None:
     graph = load({"m.wasm": WASM}).graph
     parts = [graph.artifacts[t] for t in graph.targets(ArtifactId("m.wasm"), Relation.CONTAINS)]

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping
 
+from toolchain import __version__
 from toolchain.analysis.packages import file_of, package_of
 from toolchain.analysis.reachability import core, reachable
+from toolchain.formats import compression
+from toolchain.harness.machine import machine
 from toolchain.ir import (
     Artifact,
     ArtifactId,
@@ -17,6 +20,7 @@ from toolchain.ir import (
     Kind,
     Measure,
     Relation,
+    Report,
     Severity,
     Sizes,
     Stage,
@@ -27,6 +31,20 @@ from toolchain.units import Bytes
 
 CODE_KINDS = frozenset({Kind.JS, Kind.WASM})
 """What "core bundle" and "compression" speak of: what a page must download to run at all."""
+
+
+def empty_report(target: str) -> Report:
+    """Return a report about ``target`` that says nothing yet but where it was made."""
+    return Report(
+        target=target,
+        version=__version__,
+        machine=machine(),
+        codecs=compression.level_names(),
+        files=(),
+        artifacts=(),
+        totals=(),
+        relations=(),
+    )
 
 
 def file_rows(stage: Stage, graph: Graph, readings: Mapping[ArtifactId, Reading]) -> list[FileRow]:

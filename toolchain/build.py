@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-from toolchain import __version__, accounts, gate, plugins, rulebook
-from toolchain.analysis.why import Why
-from toolchain.analysis.why import why as explain
-from toolchain.emit import MANIFEST, check_output, staging, write
+from toolchain import accounts, gate, plugins, rulebook
+from toolchain.emit import check_output, staging, write
 from toolchain.entries import entries
 from toolchain.errors import ConfigError, InputError
 from toolchain.execution.cache import action_key, source_digest
-from toolchain.formats import compression
-from toolchain.harness import machine as machines
-from toolchain.harness import run as harness
-from toolchain.harness import scenario as scenarios
-from toolchain.harness.run import Run
 from toolchain.ir import ArtifactId, Finding, Graph, Report, Sizes, Stage
 from toolchain.loader import Loaded, Loader, Reading
 from toolchain.pipeline import Pipeline
@@ -27,6 +19,9 @@ from toolchain.sources.project import Assembly, open_target
 from toolchain.sources.tree import SourceFile
 from toolchain.tables import check, dump
 from toolchain.workspace import Workspace
+
+if TYPE_CHECKING:
+    from toolchain.analysis.why import Why
 
 
 @dataclass(frozen=True)
@@ -97,9 +92,12 @@ def optimize(
     with staging(request.out) as folder:
         paths = write(result.graph, workspace.store, folder, result.renames)
         if request.harness and project.voice:
-            report = _with_harness(
-                report, request, assembly, _Output(folder, paths, result.renames), workspace
-            )
+            # numpy, onnxruntime and the audio code: only where something is played
+            from toolchain import trial  # noqa: PLC0415 - 0.2 s
+
+            scenario = trial.scenario_of(request.scenario, request.repeats, request.project)
+            output = trial.Output(folder, paths, result.renames)
+            report = trial.before_and_after(report, assembly, output, scenario, workspace)
         report = replace(report, verdicts=gate.judge(report.measures, budgets))
         finish(report, folder)
     return report
@@ -107,6 +105,8 @@ def optimize(
 
 def why(target: str, artifact: str, workspace: Workspace) -> Why:
     """Return why ``artifact`` (an id, or the unambiguous end of one) is in ``target``."""
+    from toolchain.analysis.why import why as explain  # noqa: PLC0415 - networkx: 0.3 s
+
     _, loaded = load(target, workspace)
     ends = [i for i in loaded.graph.artifacts if i.endswith(f"/{artifact}")]
     exact = ArtifactId(artifact) in loaded.graph.artifacts
@@ -114,142 +114,11 @@ def why(target: str, artifact: str, workspace: Workspace) -> Why:
     return explain(loaded.graph, name)
 
 
-@dataclass(frozen=True)
-class RunRequest:
-    """What the user asked ``vtool run`` for."""
-
-    project: str
-    result: Path | None = None
-    scenario: str = "single-turn"
-    repeats: int | None = None
-    audio: Path | None = None
-
-
-def run(request: RunRequest, workspace: Workspace) -> Report:
-    """Play the reference clips through the models of a project, or of a result of it."""
-    assembly = open_target(request.project, workspace.progress)
-    project = assembly.project
-    if project is None or not project.voice:
-        raise ConfigError(
-            f"{request.project} has no [voice] table in vtool.toml",
-            hint="the harness needs to know which models listen, understand, answer and speak",
-        )
-    files = _paths({**assembly.tree.files, **assembly.reference.files})
-    voice: Mapping[str, Any] = project.voice
-    if request.result is not None:
-        manifest = _manifest(request.result)
-        files |= {row["id"]: request.result / row["id"] for row in manifest["files"]}
-        voice = _renamed(voice, manifest["renamed"])
-    done = harness.measure(
-        files,
-        voice,
-        _scenario(request.scenario, request.repeats, request.project),
-        cache=workspace.root,
-        progress=workspace.progress,
-        audio_out=request.audio,
-    )
-    budgets = rulebook.budgets(project.budgets, Path(request.project))
-    measured = {m.name for m in done.measures}
-    asked = [b for b in budgets if b.measure in measured]  # bytes are not this command's business
-    return replace(
-        _empty(project.name),
-        measures=done.measures,
-        verdicts=gate.judge(done.measures, asked),
-        turns=_turns({"": done}),
-        notes=done.notes,
-    )
-
-
-@dataclass(frozen=True)
-class _Output:
-    """The result as it lies in the staging folder."""
-
-    folder: Path
-    paths: Mapping[ArtifactId, Path]
-    renames: Mapping[ArtifactId, ArtifactId]
-
-
-def _with_harness(
-    report: Report,
-    request: Request,
-    assembly: Assembly,
-    output: _Output,
-    workspace: Workspace,
-) -> Report:
-    """Run the unoptimized and the optimized application, and add what was measured."""
-    project = assembly.project
-    assert project is not None  # noqa: S101 - for the type checker; optimize() refused it
-    scenario = _scenario(request.scenario, request.repeats, request.project)
-    reference = _paths(assembly.reference.files)
-    audio = output.folder / "answers"
-    audio.mkdir()
-    before = harness.measure(
-        {**_paths(assembly.tree.files), **reference},
-        project.voice,
-        scenario,
-        cache=workspace.root,
-        progress=workspace.progress,
-        label="before",
-    )
-    after = harness.measure(
-        {**{str(i): p for i, p in output.paths.items()}, **reference},
-        _renamed(project.voice, output.renames),
-        scenario,
-        cache=workspace.root,
-        progress=workspace.progress,
-        reference=before,
-        label="after",
-        audio_out=audio,
-    )
-    return replace(
-        report,
-        measures=(*report.measures, *after.measures, *harness.compare(before, after)),
-        baseline=(*report.baseline, *before.measures),
-        turns=_turns({"before": before, "after": after}),
-        notes=(*report.notes, *dict.fromkeys((*before.notes, *after.notes))),
-    )
-
-
-def _turns(runs: Mapping[str, Run]) -> tuple[tuple[str, tuple[tuple[str, str], ...]], ...]:
-    """Return what was said and answered in the first repeat of every clip, run beside run."""
-    shown: dict[str, list[tuple[str, str]]] = {}
-    for label, run_ in runs.items():
-        for turn in (t for t in run_.turns if t.repeat == 0):
-            facts = [(f"{name} {label}".strip(), text) for name, text in turn.facts() if text]
-            shown.setdefault(turn.clip, []).extend(facts)
-    return tuple((clip, _ordered(facts)) for clip, facts in shown.items())
-
-
-def _ordered(facts: list[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
-    """Return ``facts`` with the same fact of all runs beside each other, each said once."""
-    kinds = [name.removesuffix(" before").removesuffix(" after") for name, _ in facts]
-    order = sorted(range(len(facts)), key=lambda n: (kinds.index(kinds[n]), n))
-    merged: dict[tuple[str, str], str] = {}
-    for n in order:
-        name, text = facts[n]
-        same = kinds[n] == "said"
-        merged[(kinds[n] if same else name), text] = text
-    return tuple((name, text) for name, text in merged)
-
-
-def _empty(target: str) -> Report:
-    return Report(
-        target=target,
-        version=__version__,
-        machine=machines.machine(),
-        codecs=compression.level_names(),
-        files=(),
-        artifacts=(),
-        totals=(),
-        relations=(),
-    )
-
-
 def _report(target: str, loaded: Loaded, findings: tuple[Finding, ...]) -> Report:
     """Return the report of a graph as it came in."""
     files = accounts.file_rows(Stage.INPUT, loaded.graph, loaded.readings)
     return replace(
-        _empty(target),
+        accounts.empty_report(target),
         files=tuple(files),
         artifacts=tuple(accounts.artifact_rows(Stage.INPUT, loaded.graph, loaded.readings)),
         totals=((Stage.INPUT, accounts.total(files)),),
@@ -302,30 +171,3 @@ def _sizes(readings: Mapping[ArtifactId, Reading]) -> dict[ArtifactId, Sizes]:
 
 def _loader(workspace: Workspace) -> Loader:
     return Loader(workspace.store, workspace.cache, workspace.executor, workspace.progress)
-
-
-def _scenario(name: str, repeats: int | None, project: str) -> scenarios.Scenario:
-    scenario = scenarios.load(name, Path(project))
-    return scenario if repeats is None else replace(scenario, repeats=repeats)
-
-
-def _paths(files: Mapping[str, SourceFile]) -> dict[str, Path]:
-    return {name: file.path for name, file in files.items()}
-
-
-def _renamed(table: Any, names: Mapping[ArtifactId, ArtifactId]) -> Any:  # noqa: ANN401 - a TOML table
-    """Return ``table`` with every string that is an id of the input as the id it has now."""
-    if isinstance(table, Mapping):
-        return {key: _renamed(value, names) for key, value in table.items()}
-    if isinstance(table, list | tuple):
-        return [_renamed(value, names) for value in table]
-    return names.get(table, table) if isinstance(table, str) else table  # type: ignore[call-overload]  # an id is a str
-
-
-def _manifest(folder: Path) -> Any:  # noqa: ANN401 - JSON
-    try:
-        return json.loads((folder / MANIFEST).read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(
-            f"{folder} is not a result of `vtool optimize`", hint=f"it has no readable {MANIFEST}"
-        ) from error

@@ -120,14 +120,13 @@ class Loader:
     ) -> Loaded:
         """Read ``files`` and link them into a graph.
 
-        ``dynamic`` maps globs of source files to globs of the files that their computed targets
-        are; without an entry such a target is ``unknown:``.
+        ``dynamic`` maps globs of source files to globs of the files that they load by names that
+        are computed or lie in strings; without an entry a computed name is ``unknown:``.
 
         Errors:
             InputError: a root, or a file given alone, is not what its name or signature says.
         """
-        everything, unpacked = self._unpack(files)
-        kinds = {name: kind_of(name, _head(file.path)) for name, file in everything.items()}
+        everything, kinds, unpacked = self._unpack(files)
         for file in everything.values():
             self.store.adopt(file.path, file.digest)
         readings = self._read(everything, kinds)
@@ -137,20 +136,24 @@ class Loader:
         linked = _link(graph, readings, Files.of(everything), conditions, dynamic or {})
         return Loaded(graph.with_artifacts(linked[0]).with_edges({*linked[1], *unpacked}), readings)
 
-    def _unpack(self, files: Mapping[str, SourceFile]) -> tuple[dict[str, SourceFile], list[Edge]]:
-        """Return ``files`` with the members of archives as ``archive!/member``, and their edges."""
+    def _unpack(
+        self, files: Mapping[str, SourceFile]
+    ) -> tuple[dict[str, SourceFile], dict[str, Kind], list[Edge]]:
+        """Return ``files`` with members of archives as ``archive!/member``, kinds, and edges."""
         everything, edges = dict(files), []
+        kinds: dict[str, Kind] = {}
         todo = [(name, file, 1) for name, file in files.items()]
         while todo:
             name, file, depth = todo.pop()
-            if depth > _ARCHIVE_DEPTH or kind_of(name, _head(file.path)) is not Kind.ARCHIVE:
+            kinds[name] = kind_of(name, _head(file.path))
+            if depth > _ARCHIVE_DEPTH or kinds[name] is not Kind.ARCHIVE:
                 continue
             for member, inner in archive.open_tree(file.path).files.items():
                 inner_name = f"{name}!/{member}"
                 everything[inner_name] = inner
                 edges.append(Edge(ArtifactId(name), ArtifactId(inner_name), Relation.UNPACKS))
                 todo.append((inner_name, inner, depth + 1))
-        return everything, edges
+        return everything, kinds, edges
 
     def _read(
         self, files: Mapping[str, SourceFile], kinds: Mapping[str, Kind]
@@ -288,10 +291,12 @@ def _link(
         ingester = _ingester(graph.artifacts[source].kind)
         if ingester is None:
             continue
+        declared = _declared(source, dynamic, files)
         for reference in readings[source].contents.references:
+            if declared and (reference.relation is Relation.DYNAMIC or reference.form == "path"):
+                edges |= {Edge(source, t, Relation.DYNAMIC) for t in declared if t != source}
+                continue
             targets = ingester.resolve(reference, source, files, conditions)
-            if not targets and reference.relation is Relation.DYNAMIC:
-                targets = _declared(source, dynamic, files)
             if not targets:
                 targets = list(_absent(reference, source, absent))
             edges |= {Edge(source, t, reference.relation) for t in targets if t != source}
@@ -305,6 +310,8 @@ def _declared(
     globs = [
         g for pattern, targets in dynamic.items() if fnmatchcase(source, pattern) for g in targets
     ]
+    if not globs:
+        return []
     return [ArtifactId(n) for n in sorted(files.files) if any(fnmatchcase(n, g) for g in globs)]
 
 

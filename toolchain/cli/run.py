@@ -36,12 +36,12 @@ def run(
 
       vtool run fixtures/voice-app --result build/vtool/voice-app --audio answers/
     """
-    from toolchain import build
+    from toolchain import trial
     from toolchain.render import json_report, text
     from toolchain.workspace import Workspace
 
-    request = build.RunRequest(project, result, scenario, repeats, audio)
+    request = trial.RunRequest(project, result, scenario, repeats, audio)
     with progress() as bars:
-        report = build.run(request, Workspace.open(jobs=jobs, progress=bars))
+        report = trial.run(request, Workspace.open(jobs=jobs, progress=bars))
     if not write_json(json_report.write(report) if json else "", json):
         text.print_run(report)

@@ -70,10 +70,8 @@ def source_digest(module: str) -> Digest:
         name = todo.pop()
         if name in sources:
             continue
-        text = _source(name)
-        sources[name] = digest_of(text.encode())
-        if name.split(".")[0] in {"toolchain", module.split(".", maxsplit=1)[0]}:
-            todo += [n for n in _imports(name, text) if n not in sources]
+        sources[name] = digest_of(_source(name).encode())
+        todo += [n for n in _imports(name) if n not in sources]
     return digest_of(json.dumps([sorted(sources.items()), library_versions()]).encode())
 
 
@@ -102,23 +100,27 @@ def _source(module: str) -> str:
     return Path(spec.origin).read_text("utf-8")
 
 
-def _imports(module: str, text: str) -> list[str]:
-    """Return the modules of the same top package that ``text`` imports."""
-    top = module.split(".", maxsplit=1)[0]
+@cache
+def _imports(module: str) -> tuple[str, ...]:
+    """Return what ``module`` imports at its top level, of vtool and of its own top package.
+
+    An import inside a function is not looked for (walking whole trees takes five times as long);
+    the linter keeps those out of everything but commands, which nothing caches.
+    """
+    ours = {"toolchain", module.partition(".")[0]}
     found = []
-    for node in ast.walk(ast.parse(text)):
+    for node in ast.parse(_source(module)).body:
         if isinstance(node, ast.Import):
             found += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            found.append(node.module)
-            found += [
-                f"{node.module}.{a.name}" for a in node.names if _is_module(node.module, a.name)
-            ]
-    return [n for n in found if n.split(".")[0] == top]
+            inner = [f"{node.module}.{a.name}" for a in node.names]
+            found += [node.module, *(n for n in inner if _is_module(n))]
+    return tuple(n for n in found if n.partition(".")[0] in ours)
 
 
-def _is_module(package: str, name: str) -> bool:
-    if package.split(".", maxsplit=1)[0] != "toolchain":
+def _is_module(name: str) -> bool:
+    top, _, rest = name.partition(".")
+    if top != "toolchain":
         return False
-    folder = Path(__file__).parent.parent.joinpath(*package.split(".")[1:])
-    return (folder / f"{name}.py").exists() or (folder / name / "__init__.py").exists()
+    path = Path(__file__).parent.parent.joinpath(*rest.split("."))
+    return path.with_suffix(".py").exists() or (path / "__init__.py").exists()

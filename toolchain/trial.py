@@ -1,0 +1,183 @@
+"""Runs a project's voice application, as it came or before and after, for a report."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from toolchain import accounts, gate, rulebook
+from toolchain.emit import MANIFEST
+from toolchain.errors import ConfigError, InputError
+from toolchain.harness import run as harness
+from toolchain.harness import scenario as scenarios
+from toolchain.harness.run import Run
+from toolchain.harness.scenario import Scenario
+from toolchain.ir import ArtifactId, Report
+from toolchain.sources.project import Assembly, open_target
+from toolchain.sources.tree import SourceFile
+from toolchain.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class RunRequest:
+    """What the user asked ``vtool run`` for."""
+
+    project: str
+    result: Path | None = None
+    scenario: str = "single-turn"
+    repeats: int | None = None
+    audio: Path | None = None
+
+
+def run(request: RunRequest, workspace: Workspace) -> Report:
+    """Play the reference clips through the models of a project, or of a result of it.
+
+    Errors:
+        ConfigError: no project, no ``[voice]`` table, no such scenario.
+        InputError: ``request.result`` is not a result of ``vtool optimize``, or a file is wrong.
+        ToolError: a stage failed.
+    """
+    assembly = open_target(request.project, workspace.progress)
+    project = assembly.project
+    if project is None or not project.voice:
+        raise ConfigError(
+            f"{request.project} has no [voice] table in vtool.toml",
+            hint="the harness needs to know which models listen, understand, answer and speak",
+        )
+    files = _paths({**assembly.tree.files, **assembly.reference.files})
+    voice: Mapping[str, Any] = project.voice
+    if request.result is not None:
+        manifest = _manifest(request.result)
+        files |= {row["id"]: request.result / row["id"] for row in manifest["files"]}
+        voice = _renamed(voice, manifest["renamed"])
+    done = harness.measure(
+        files,
+        voice,
+        scenario_of(request.scenario, request.repeats, request.project),
+        cache=workspace.root,
+        progress=workspace.progress,
+        audio_out=_new_folder(request.audio),
+    )
+    budgets = rulebook.budgets(project.budgets, Path(request.project))
+    measured = {m.name for m in done.measures}
+    asked = [b for b in budgets if b.measure in measured]  # bytes are not this command's business
+    return replace(
+        accounts.empty_report(project.name),
+        measures=done.measures,
+        verdicts=gate.judge(done.measures, asked),
+        turns=_turns({"": done}),
+        notes=done.notes,
+    )
+
+
+@dataclass(frozen=True)
+class Output:
+    """A result as it lies on disk, perhaps not yet in its place."""
+
+    folder: Path
+    paths: Mapping[ArtifactId, Path]
+    renames: Mapping[ArtifactId, ArtifactId]
+
+
+def before_and_after(
+    report: Report,
+    assembly: Assembly,
+    output: Output,
+    scenario: Scenario,
+    workspace: Workspace,
+) -> Report:
+    """Run the unoptimized and the optimized application, and add what was measured."""
+    project = assembly.project
+    assert project is not None  # noqa: S101 - for the type checker; optimize() refused it
+    reference = _paths(assembly.reference.files)
+    audio = output.folder / "answers"
+    audio.mkdir()
+    before = harness.measure(
+        {**_paths(assembly.tree.files), **reference},
+        project.voice,
+        scenario,
+        cache=workspace.root,
+        progress=workspace.progress,
+        label="before",
+    )
+    after = harness.measure(
+        {**{str(i): p for i, p in output.paths.items()}, **reference},
+        _renamed(project.voice, output.renames),
+        scenario,
+        cache=workspace.root,
+        progress=workspace.progress,
+        reference=before,
+        label="after",
+        audio_out=audio,
+    )
+    return replace(
+        report,
+        measures=(*report.measures, *after.measures, *harness.compare(before, after)),
+        baseline=(*report.baseline, *before.measures),
+        turns=_turns({"before": before, "after": after}),
+        notes=(*report.notes, *dict.fromkeys((*before.notes, *after.notes))),
+    )
+
+
+def _turns(runs: Mapping[str, Run]) -> tuple[tuple[str, tuple[tuple[str, str], ...]], ...]:
+    """Return what was said and answered in the first repeat of every clip, run beside run."""
+    shown: dict[str, list[tuple[str, str]]] = {}
+    for label, run_ in runs.items():
+        for turn in (t for t in run_.turns if t.repeat == 0):
+            facts = [(f"{name} {label}".strip(), text) for name, text in turn.facts() if text]
+            shown.setdefault(turn.clip, []).extend(facts)
+    return tuple((clip, _ordered(facts)) for clip, facts in shown.items())
+
+
+def _ordered(facts: list[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+    """Return ``facts`` with the same fact of all runs beside each other, each said once."""
+    kinds = [name.removesuffix(" before").removesuffix(" after") for name, _ in facts]
+    order = sorted(range(len(facts)), key=lambda n: (kinds.index(kinds[n]), n))
+    merged: dict[tuple[str, str], str] = {}
+    for n in order:
+        name, text = facts[n]
+        same = kinds[n] == "said"
+        merged[(kinds[n] if same else name), text] = text
+    return tuple((name, text) for name, text in merged)
+
+
+def scenario_of(name: str, repeats: int | None, project: str) -> Scenario:
+    """Return the scenario ``name``, with ``repeats`` instead of its own where that is given."""
+    scenario = scenarios.load(name, Path(project))
+    return scenario if repeats is None else replace(scenario, repeats=repeats)
+
+
+def _paths(files: Mapping[str, SourceFile]) -> dict[str, Path]:
+    return {name: file.path for name, file in files.items()}
+
+
+def _renamed(table: Any, names: Mapping[ArtifactId, ArtifactId]) -> Any:  # noqa: ANN401 - a TOML table
+    """Return ``table`` with every string that is an id of the input as the id it has now."""
+    if isinstance(table, Mapping):
+        return {key: _renamed(value, names) for key, value in table.items()}
+    if isinstance(table, list | tuple):
+        return [_renamed(value, names) for value in table]
+    return names.get(table, table) if isinstance(table, str) else table  # type: ignore[call-overload]  # an id is a str
+
+
+def _manifest(folder: Path) -> Any:  # noqa: ANN401 - JSON
+    try:
+        return json.loads((folder / MANIFEST).read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"{folder} is not a result of `vtool optimize`", hint=f"it has no readable {MANIFEST}"
+        ) from error
+
+
+def _new_folder(folder: Path | None) -> Path | None:
+    if folder is not None:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigError(
+                f"{folder} cannot be a folder for audio: {error.strerror}", hint="choose another"
+            ) from error
+    return folder
