@@ -15,6 +15,7 @@ from toolchain.execution.cache import action_key, source_digest
 from toolchain.ir import ArtifactId, Finding, Graph, Report, Sizes, Stage
 from toolchain.loader import Loaded, Loader, Reading
 from toolchain.pipeline import Pipeline
+from toolchain.sources.address import is_address
 from toolchain.sources.project import Assembly, open_target
 from toolchain.sources.tree import SourceFile
 from toolchain.tables import check, dump
@@ -55,8 +56,8 @@ def load(target: str, workspace: Workspace) -> tuple[Assembly, Loaded]:
 
 def analyze(target: str, workspace: Workspace) -> Report:
     """Return what ``target`` holds, and what is wrong with it; nothing is rewritten or run."""
-    _, loaded = load(target, workspace)
-    return _report(target, loaded, _findings(loaded, workspace))
+    assembly, loaded = load(target, workspace)
+    return _report(_name(target, assembly), loaded, _findings(loaded, workspace))
 
 
 def optimize(
@@ -112,6 +113,13 @@ def why(target: str, artifact: str, workspace: Workspace) -> Why:
     exact = ArtifactId(artifact) in loaded.graph.artifacts
     name = ends[0] if len(ends) == 1 and not exact else ArtifactId(artifact)
     return explain(loaded.graph, name)
+
+
+def _name(target: str, assembly: Assembly) -> str:
+    """Return what to call ``target`` in a report: never by a path of this machine."""
+    if assembly.project is not None:
+        return assembly.project.name
+    return target if is_address(target) else Path(target).resolve().name
 
 
 def _report(target: str, loaded: Loaded, findings: tuple[Finding, ...]) -> Report:

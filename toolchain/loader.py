@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import fnmatch
 import mmap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 from types import ModuleType
 from typing import Any
@@ -287,11 +287,14 @@ def _link(
     """Return the edges of all references, and artifacts for what is outside or unknown."""
     absent: dict[ArtifactId, Artifact] = {}
     edges: set[Edge] = set()
+    declarations = _declarations(dynamic, files)
     for source in sorted(readings):
         ingester = _ingester(graph.artifacts[source].kind)
         if ingester is None:
             continue
-        declared = _declared(source, dynamic, files)
+        declared = [
+            t for p, targets in declarations if fnmatch.fnmatchcase(source, p) for t in targets
+        ]
         for reference in readings[source].contents.references:
             if declared and (reference.relation is Relation.DYNAMIC or reference.form == "path"):
                 edges |= {Edge(source, t, Relation.DYNAMIC) for t in declared if t != source}
@@ -303,16 +306,15 @@ def _link(
     return list(absent.values()), sorted(edges)
 
 
-def _declared(
-    source: ArtifactId, dynamic: Mapping[str, Sequence[str]], files: Files
-) -> list[ArtifactId]:
-    """Return the targets that vtool.toml declares for the computed names in ``source``."""
-    globs = [
-        g for pattern, targets in dynamic.items() if fnmatchcase(source, pattern) for g in targets
+def _declarations(
+    dynamic: Mapping[str, Sequence[str]], files: Files
+) -> list[tuple[str, list[ArtifactId]]]:
+    """Return each declaration of vtool.toml: which sources it is for, and the files it means."""
+    names = sorted(files.files)
+    return [
+        (pattern, [ArtifactId(n) for g in globs for n in fnmatch.filter(names, g)])
+        for pattern, globs in dynamic.items()
     ]
-    if not globs:
-        return []
-    return [ArtifactId(n) for n in sorted(files.files) if any(fnmatchcase(n, g) for g in globs)]
 
 
 def _absent(

@@ -48,5 +48,5 @@ def show_quantity(value: float, unit: str) -> str:
     if unit == "byte":
         return show_bytes(round(value))
     if unit == "ratio":
-        return f"{100 * value:.1f} %"
+        return f"{round(100 * value, 1) + 0.0:.1f} %"  # + 0.0: no minus before a zero
     return f"{_three_digits(value)} {unit}" if abs(value) < _STEP else f"{value:,.0f} {unit}"
