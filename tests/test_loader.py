@@ -14,7 +14,8 @@ from toolchain.execution.cache import ActionCache
 from toolchain.execution.local import LocalPool
 from toolchain.ingest.base import Part
 from toolchain.ir import ArtifactId, DirectoryStore, Edge, Kind, Relation
-from toolchain.loader import Loaded, Loader, _with_gaps
+from toolchain.loader import Loaded, Loader
+from toolchain.reading import _with_gaps
 from toolchain.sources import directory
 from toolchain.units import Bytes
 
@@ -71,6 +72,28 @@ def test_a_declaration_says_which_of_the_names_in_strings_are_used(load: Load) -
     assert _edges(load(files, "main.js")) == ["main.js fetch v5.onnx", "main.js fetch v6.onnx"]
     declared = load(files, "main.js", dynamic={"main.js": ["v6.onnx"]})
     assert _edges(declared) == ["main.js dynamic v6.onnx"]
+
+
+def test_code_that_no_root_loads_has_sizes_and_no_edges(load: Load) -> None:
+    files = {"main.js": b"import './a.js'", "a.js": b"", "old.js": b"import './a.js'"}
+    loaded = load(files, "main.js")
+    assert _edges(loaded) == ["main.js import a.js"]
+    assert loaded.readings[ArtifactId("old.js")].sizes.raw == 15
+    assert "old.js import a.js" in _edges(load(files))  # without roots everything is a root
+
+
+def test_behind_an_unknown_name_all_code_of_the_package_is_read(load: Load) -> None:
+    package = "node_modules/p/"
+    files = {
+        "main.js": f"import './{package}index.js'".encode(),
+        f"{package}index.js": b"import(chosen)",
+        f"{package}plugin.js": b"import 'q'",
+        "node_modules/q/index.js": b"",
+        "node_modules/r/index.js": b"import 'q'",
+    }
+    edges = _edges(load(files, "main.js"))
+    assert f"{package}plugin.js import node_modules/q/index.js" in edges
+    assert not any(e.startswith("node_modules/r/") for e in edges)
 
 
 def test_every_byte_of_a_module_with_sections_has_one_owner(load: Load) -> None:

@@ -26,7 +26,8 @@ from toolchain.ir import (
     Stage,
     part_id,
 )
-from toolchain.loader import Loaded, Reading
+from toolchain.loader import Loaded
+from toolchain.reading import Reading
 from toolchain.units import Bytes
 
 CODE_KINDS = frozenset({Kind.JS, Kind.WASM})

@@ -13,8 +13,9 @@ from toolchain.entries import entries
 from toolchain.errors import ConfigError, InputError
 from toolchain.execution.cache import action_key, source_digest
 from toolchain.ir import ArtifactId, Finding, Graph, Report, Sizes, Stage
-from toolchain.loader import Loaded, Loader, Reading
+from toolchain.loader import Loaded, Loader
 from toolchain.pipeline import Pipeline
+from toolchain.reading import Reading
 from toolchain.sources.address import is_address
 from toolchain.sources.project import Assembly, open_target
 from toolchain.sources.tree import SourceFile

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from toolchain import plugins
 from toolchain.execution.cache import ActionCache
 from toolchain.execution.local import LocalPool
 from toolchain.ir import DirectoryStore
@@ -30,6 +31,11 @@ class Workspace:
             root,
             DirectoryStore(root / "store"),
             ActionCache(root / "actions"),
-            LocalPool(workers=jobs),
+            LocalPool(jobs, ("toolchain.reading", *_ingesters())),
             progress,
         )
+
+
+def _ingesters() -> list[str]:
+    names = plugins.own_names("ingest")
+    return [f"toolchain.ingest.{name.replace('-', '_')}" for name in names]

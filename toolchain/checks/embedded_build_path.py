@@ -22,6 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from toolchain.analysis.reachability import reachable
 from toolchain.ir import Finding, Graph, Kind, Severity, Store
 
 _KINDS = frozenset({Kind.JS, Kind.WASM, Kind.ELF, Kind.MACHO, Kind.PE})
@@ -37,9 +38,10 @@ _DEPTH = 2  # names below the user's folder
 
 
 def check(graph: Graph, store: Store) -> Iterator[Finding]:
-    """Yield one finding for each file with such a path."""
+    """Yield one finding for each file with such a path; files that no root reaches do not ship."""
+    used = reachable(graph) if graph.roots else graph.artifacts.keys()
     for name, artifact in graph.files.items():
-        if artifact.kind not in _KINDS:
+        if artifact.kind not in _KINDS or name not in used:
             continue
         found = build_paths(store.get(artifact.digest))
         if found:

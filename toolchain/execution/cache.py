@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import importlib.util
 import json
-import tempfile
+import os
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import PackageNotFoundError, requires, version
@@ -32,21 +33,18 @@ class ActionCache:
     def put(self, key: Digest, document: object) -> None:
         """Keep ``document`` under ``key``; a full disk only costs the next run its cache."""
         path = self._path(key)
-        text = json.dumps(dump(document), separators=(",", ":"))
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile(
-                "w", dir=path.parent, prefix=".put-", delete=False, encoding="utf-8"
-            ) as out:
-                name = Path(out.name)
+        data = json.dumps(dump(document), separators=(",", ":")).encode()
+        part = path.with_name(f".put-{path.stem}-{os.getpid()}")
+        with contextlib.suppress(OSError):
+            try:
                 try:
-                    out.write(text)
-                    out.flush()
-                    name.replace(path)
-                except OSError:
-                    name.unlink(missing_ok=True)
-        except OSError:
-            return
+                    part.write_bytes(data)
+                except FileNotFoundError:
+                    part.parent.mkdir(parents=True, exist_ok=True)
+                    part.write_bytes(data)
+                part.replace(path)
+            except OSError:
+                part.unlink(missing_ok=True)
 
     def _path(self, key: Digest) -> Path:
         return self.root / key[:2] / f"{key[2:]}.json"

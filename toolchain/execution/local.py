@@ -47,6 +47,7 @@ class LocalPool:
     """
 
     workers: int = 0  # 0: one for each core
+    preload: tuple[str, ...] = ()  # modules that workers need, imported once
     item_seconds: float = 900.0  # the longest pass on a 100 MB model takes about one minute
 
     def run(
@@ -58,7 +59,7 @@ class LocalPool:
             return
         pool: list[_Worker] = []
         waiting = list(reversed(range(len(items))))
-        context = multiprocessing.get_context("spawn" if sys.platform == "win32" else "forkserver")
+        context = _context(self.preload)
         try:
             while waiting or any(w.index is not None for w in pool):
                 while waiting and len(pool) < count:
@@ -72,6 +73,18 @@ class LocalPool:
                 yield from _collect(pool, self.item_seconds)
         finally:
             _close(pool)
+
+
+def _context(preload: Sequence[str]) -> Any:  # noqa: ANN401 - a multiprocessing context
+    """Return how processes start: forked from a server that has read the large modules once.
+
+    The server runs no thread, so a fork of it is safe, which one of this process is not.
+    """
+    if sys.platform == "win32":
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(list(preload))
+    return context
 
 
 def _start(context: Any, function: Callable[[Any], Any]) -> _Worker:  # noqa: ANN401 - a multiprocessing context

@@ -43,10 +43,11 @@ class Levels:
     zstd: int
 
 
-ANALYSIS = Levels(gzip=6, brotli=5, zstd=3)
-"""For what compresses: gzip 6 and zstd 3 are the codecs' own defaults and those of web servers,
-brotli 5 is what servers use on the fly. Measured on the reference application (2 cores at 2.5 GHz,
-MB/s per core): gzip 100-125, brotli 53-70 on wasm, ELF and JS, zstd 300-370."""
+ANALYSIS = Levels(gzip=5, brotli=4, zstd=3)
+"""For what compresses: about what servers do on the fly. libdeflate's level 5 makes files of the
+size of zlib's level 6 (within 1 % on wasm); brotli 4 and zstd 3 are the usual dynamic levels.
+Measured on the reference application (2 cores at 2.5 GHz, MB/s per core): gzip 104-150, brotli
+55-106 on wasm, ELF and JS, zstd 300-370."""
 
 DENSE_ANALYSIS = Levels(gzip=1, brotli=2, zstd=3)
 """For what hardly compresses (weights, audio): on 4-bit and 8-bit weights these levels come within
