@@ -1,0 +1,187 @@
+"""The main job on the real application: four real models, real packages, a real native library."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from toolchain.sources import cache
+
+Document = dict[str, Any]
+
+ROOT = Path(__file__).parent.parent
+APPLICATION = ROOT / "fixtures" / "voice-app"
+SAID = {
+    "counting": "one two three four five six seven eight nine ten",
+    "hello_world": "hello world",
+    "quick_brown_fox": "the quick brown fox jumps over the lazy dog",
+}
+
+
+def _vtool(environment: dict[str, str], *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", "from toolchain.cli import main; main()", *words],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=900,
+        check=False,
+    )
+
+
+def _fresh(folder: Path) -> dict[str, str]:
+    """Return an environment whose cache has all inputs and nothing that vtool made of them."""
+    folder.mkdir()
+    for name in ("downloads", "trees", "pins"):
+        (cache.folder() / name).mkdir(parents=True, exist_ok=True)
+        (folder / name).symlink_to(cache.folder() / name)
+    return {"VTOOL_CACHE": str(folder)}
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("reference")
+
+
+@pytest.fixture(scope="module")
+def environment(home: Path) -> dict[str, str]:
+    return _fresh(home / "cache")
+
+
+@pytest.fixture(scope="module")
+def result(home: Path, environment: dict[str, str]) -> Path:
+    """Optimize the application and play it once; the verdicts may say what they like."""
+    out = home / "out"
+    done = _vtool(environment, "optimize", str(APPLICATION), "-o", str(out), "--repeats", "1")
+    assert done.returncode in {0, 1}, done.stderr
+    return out
+
+
+@pytest.fixture(scope="module")
+def report(result: Path) -> Document:
+    document: Document = json.loads((result / "report.json").read_text("utf-8"))
+    return document
+
+
+pytestmark = pytest.mark.timeout(1200)
+
+
+def test_every_pass_of_the_pipeline_saves_bytes_and_every_proof_holds(report: Document) -> None:
+    saved: dict[str, int] = {}
+    for row in report["ledger"]:
+        assert row["proof"]["holds"], row
+        saved[row["pass"]] = saved.get(row["pass"], 0) + row["before"] - row["after"]
+    assert list(saved) == [
+        "drop-unreachable",
+        "bundle-js",
+        "strip-wasm",
+        "strip-elf",
+        "specialize-model",
+        "import-gguf",
+        "compress",
+    ]
+    assert all(amount > 0 for amount in saved.values()), saved
+
+
+def test_the_ledger_is_the_difference_between_what_came_in_and_what_is_delivered(
+    report: Document, result: Path
+) -> None:
+    manifest = json.loads((result / "vtool-manifest.json").read_text("utf-8"))
+    delivered = sum(
+        min([f["size"], *(e["size"] for e in f["encodings"])]) for f in manifest["files"]
+    )
+    saved = sum(row["before"] - row["after"] for row in report["ledger"])
+    assert report["totals"]["input"]["raw"] - saved == delivered
+
+
+def test_every_byte_of_input_and_output_has_one_owner(report: Document, result: Path) -> None:
+    for stage in ("input", "output"):
+        rows = [a for a in report["artifacts"] if a["stage"] == stage]
+        assert sum(a["raw"] for a in rows) == report["totals"][stage]["raw"]
+        assert len({a["id"] for a in rows}) == len(rows)
+    manifest = json.loads((result / "vtool-manifest.json").read_text("utf-8"))
+    on_disk = {f["id"]: (result / f["id"]).stat().st_size for f in manifest["files"]}
+    assert on_disk == {f["id"]: f["raw"] for f in report["files"] if f["stage"] == "output"}
+
+
+def test_the_three_clips_are_understood_word_for_word_before_and_after(report: Document) -> None:
+    turns = {turn["clip"]: turn["texts"] for turn in report["turns"]}
+    for clip, said in SAID.items():
+        for label in ("before", "after"):
+            words = turns[clip][f"understood {label}"]
+            assert "".join(c for c in words.lower() if c.isalpha() or c == " ") == said
+        assert turns[clip]["answered after"]
+        assert (turns[clip]["audio after"]).endswith(".wav")
+
+
+def test_each_figure_has_a_before_and_an_after_with_its_samples(report: Document) -> None:
+    after = {m["name"]: m for m in report["measures"]}
+    before = {m["name"]: m for m in report["baseline"]}
+    for name in ("init.warm", "turn.first_audio", "memory.peak", "quality.wer", "core.brotli"):
+        assert before[name]["samples"]
+        assert after[name]["samples"]
+    assert len(after["turn.first_audio"]["samples"]) == 6  # three recordings, three questions
+    assert after["memory.peak"]["samples"][0] < 0.7 * before["memory.peak"]["samples"][0]
+    assert min(after["quality.vad_agreement"]["samples"]) == 1.0
+
+
+def test_every_budget_was_measured(report: Document) -> None:
+    assert len(report["verdicts"]) == 9
+    assert {v["state"] for v in report["verdicts"]} <= {"met", "broken"}
+
+
+def test_gate_says_of_the_saved_run_what_the_run_said(
+    report: Document, result: Path, environment: dict[str, str]
+) -> None:
+    done = _vtool(environment, "gate", str(result), "--budgets", "web-voice", "--json", "-")
+    assert json.loads(done.stdout)["verdicts"] == report["verdicts"]
+    broken = any(v["state"] != "met" for v in report["verdicts"])
+    assert done.returncode == int(broken)
+
+
+def test_no_output_names_a_path_of_this_machine(result: Path, home: Path) -> None:
+    for path in ("report.json", "report.html", "vtool-manifest.json", "app/main.js"):
+        text = (result / path).read_text("utf-8")
+        for place in (str(ROOT), str(home), str(Path.home()), str(cache.folder())):
+            assert f"{place}/" not in text, f"{path} names {place}"
+
+
+def test_another_run_with_one_worker_and_an_empty_cache_gives_the_same_bytes(
+    result: Path, home: Path
+) -> None:
+    out = home / "again"
+    options = ("--no-harness", "--jobs", "1")
+    done = _vtool(_fresh(home / "other"), "optimize", str(APPLICATION), "-o", str(out), *options)
+    assert done.returncode == 1, done.stderr  # what was not measured is not met
+    names = ("vtool-manifest.json", "app/main.js", "models/silero_vad.onnx", "app/main.js.br")
+    for name in names:
+        assert (out / name).read_bytes() == (result / name).read_bytes(), name
+
+
+def test_why_shows_the_way_from_a_root_and_what_would_go_with_it(
+    environment: dict[str, str],
+) -> None:
+    done = _vtool(environment, "why", str(APPLICATION), "sherpa-onnx.wasm", "--json", "-")
+    reason = json.loads(done.stdout)
+    assert reason["root"] == "src/main.ts"
+    assert reason["chain"][-1]["target"].endswith("wasm/sherpa/sherpa-onnx.wasm")
+    assert any(edge["relation"] == "lazy" for edge in reason["chain"])
+    assert reason["retained"] >= reason["size"] == 12_073_988
+
+
+@pytest.mark.parametrize(
+    ("target", "kind"), [("npm:livekit-client@2.23.0", "js"), ("pypi:pywhispercpp==1.5.1", "elf")]
+)
+def test_packages_that_nobody_prepared_are_analyzed(
+    target: str, kind: str, environment: dict[str, str]
+) -> None:
+    done = _vtool(environment, "analyze", target, "--json", "-")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["target"] == target
+    assert sum(f["raw"] for f in found["files"] if f["kind"] == kind) > 1_000_000
+    assert sum(a["raw"] for a in found["artifacts"]) == found["totals"]["input"]["raw"]
