@@ -7,15 +7,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from toolchain import accounts, gate, plugins, rulebook
+from toolchain import accounts, gate, own_code, plugins, rulebook
 from toolchain.emit import check_output, staging, write
 from toolchain.entries import entries
 from toolchain.errors import ConfigError, InputError
 from toolchain.execution.cache import action_key, source_digest
-from toolchain.ir import ArtifactId, Finding, Graph, Report, Sizes, Stage
+from toolchain.formats.compression import Codec
+from toolchain.ir import Artifact, ArtifactId, Digest, Finding, Graph, Report, Stage
 from toolchain.loader import Loaded, Loader
+from toolchain.passes import compress
 from toolchain.pipeline import Pipeline
-from toolchain.reading import Reading
 from toolchain.sources.address import is_address
 from toolchain.sources.project import Assembly, open_target
 from toolchain.sources.tree import SourceFile
@@ -52,6 +53,7 @@ def load(target: str, workspace: Workspace) -> tuple[Assembly, Loaded]:
         conditions=frozenset(project.conditions) if project else frozenset(),
         dynamic=project.dynamic if project else {},
     )
+    own_code.refuse_broken(assembly, loaded)
     return assembly, loaded
 
 
@@ -88,9 +90,14 @@ def optimize(
     report = replace(
         _report(project.name, loaded, _findings(loaded, workspace)),
         ledger=result.ledger,
-        baseline=accounts.code_measures(loaded.graph, _sizes(loaded.readings)),
     )
     report = _with_output(report, result.graph, workspace)
+    travels = _travels(accounts.brotli_siblings(result.graph), workspace)
+    report = replace(
+        report,
+        measures=accounts.code_measures(result.graph, travels),
+        baseline=accounts.code_measures(loaded.graph, travels),
+    )
     with staging(request.out) as folder:
         paths = write(result.graph, workspace.store, folder, result.renames)
         if request.harness and project.voice:
@@ -149,7 +156,6 @@ def _with_output(report: Report, graph: Graph, workspace: Workspace) -> Report:
         files=(*report.files, *rows),
         artifacts=(*report.artifacts, *accounts.artifact_rows(Stage.OUTPUT, graph, readings)),
         totals=(*report.totals, (Stage.OUTPUT, accounts.total(rows))),
-        measures=accounts.code_measures(graph, _sizes(readings)),
     )
 
 
@@ -158,7 +164,7 @@ def _findings(loaded: Loaded, workspace: Workspace) -> tuple[Finding, ...]:
     graph = loaded.graph.without_parts()
     names = plugins.names("checks")
     code = [source_digest(plugins.find("checks", n).__name__) for n in names]
-    everything = sorted((i, a.digest) for i, a in graph.artifacts.items())
+    everything = sorted((i, a.kind, a.digest) for i, a in graph.artifacts.items())
     edges = sorted((e.source, e.target, e.relation) for e in graph.edges)
     key = action_key("checks", names, code, everything, edges, sorted(graph.roots))
     cached = workspace.cache.get(key)
@@ -174,8 +180,22 @@ def _findings(loaded: Loaded, workspace: Workspace) -> tuple[Finding, ...]:
     return (*accounts.reading_findings(loaded), *found)
 
 
-def _sizes(readings: Mapping[ArtifactId, Reading]) -> dict[ArtifactId, Sizes]:
-    return {name: reading.sizes for name, reading in readings.items()}
+def _travels(shipped: Mapping[Digest, int], workspace: Workspace) -> Callable[[Artifact], int]:
+    """Return what tells the brotli size of a file: of its sibling, or of one made like it."""
+
+    def travels(file: Artifact) -> int:
+        if file.digest in shipped:
+            return shipped[file.digest]
+        levels = compress.effort(file)
+        key = action_key("brotli", source_digest(compress.__name__), file.digest, levels)
+        size = workspace.cache.get(key)
+        if size is None:
+            made = compress.encode_file(workspace.store.get(file.digest), [Codec.BROTLI], levels)
+            size = len(made.get(Codec.BROTLI, b"")) or file.size
+            workspace.cache.put(key, size)
+        return int(size)
+
+    return travels
 
 
 def _loader(workspace: Workspace) -> Loader:

@@ -10,9 +10,9 @@ import os
 import shutil
 import sys
 from collections.abc import Iterator, Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
-from toolchain.errors import ConfigError, UnavailableError
+from toolchain.errors import ConfigError, PassError, UnavailableError
 from toolchain.ir import ArtifactId, DirectoryStore, Graph, Relation
 
 MANIFEST = "vtool-manifest.json"
@@ -41,12 +41,37 @@ def check_output(out: Path, project: Path | None) -> None:
                 f"the output folder {out} lies inside the input",
                 hint="choose a folder outside the project with -o",
             )
+    _check_parents(out)
     if out.is_symlink() or (out.exists() and not out.is_dir()):
         raise ConfigError(f"{out} is not a folder", hint="choose a new folder with -o")
     if out.is_dir() and any(out.iterdir()) and not (out / MANIFEST).is_file():
         raise ConfigError(
             f"the output folder {out} is not empty and was not written by vtool",
             hint="choose a new folder with -o, or empty this one",
+        )
+
+
+def check_file(path: Path) -> None:
+    """Refuse to promise a file where none can be.
+
+    Errors:
+        ConfigError: ``path`` is a folder, or lies in something that is none or is not writable.
+    """
+    _check_parents(path)
+    if path.is_dir():
+        raise ConfigError(f"{path} is a folder", hint="name a file in it")
+
+
+def _check_parents(path: Path) -> None:
+    """Refuse a path whose nearest existing parent is no folder that can be written to."""
+    parent = next(p for p in path.absolute().parents if p.exists() or p.is_symlink())
+    if not parent.is_dir():
+        raise ConfigError(
+            f"{path} cannot be written: {parent} is not a folder", hint="choose another place"
+        )
+    if not os.access(parent, os.W_OK | os.X_OK):
+        raise ConfigError(
+            f"{path} cannot be written: no permission in {parent}", hint="choose another place"
         )
 
 
@@ -82,7 +107,11 @@ def write(
     """Write all files of ``graph`` and their encodings below ``folder``, and the manifest.
 
     Returns the path of every file by its id.
+
+    Errors:
+        PassError: a pass gave a file a name that leads out of ``folder``.
     """
+    _check_names(graph)
     encodings: dict[ArtifactId, list[ArtifactId]] = {}
     for edge in sorted(graph.edges):
         if edge.relation is Relation.ENCODES:
@@ -112,6 +141,16 @@ def write(
     }
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", "utf-8")
     return paths
+
+
+def _check_names(graph: Graph) -> None:
+    for name in graph.artifacts:
+        file = PurePosixPath(name.partition("#")[0])
+        if name.startswith("/") or ".." in file.parts:
+            raise PassError(
+                f"{name} would lie outside the output folder",
+                hint="correct the options of the pass that made it; nothing was written",
+            )
 
 
 def write_atomically(path: Path, text: str) -> None:

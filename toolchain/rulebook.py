@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 from toolchain import resources
@@ -9,6 +10,8 @@ from toolchain.errors import ConfigError
 from toolchain.ir import Budget
 from toolchain.passes.base import Step, make_pass, pass_class
 from toolchain.tables import load, table
+
+_MOST_PERCENT = 100
 
 
 @table
@@ -27,15 +30,35 @@ class BudgetPack:
 
 def pipeline(name: str, project: Path | None = None) -> tuple[Step, ...]:
     """Return the steps of the pipeline ``name``; the project's own packs come first."""
-    steps = load(_find("pipelines", name, project), PipelinePack).step
-    for step in steps:
-        make_pass(step.run, step.options)
+    path = _find("pipelines", name, project)
+    steps = load(path, PipelinePack).step
+    for number, step in enumerate(steps, 1):
+        try:
+            make_pass(step.run, step.options)
+        except ConfigError as error:
+            raise ConfigError(f"{path}: step {number}: {error}", hint=error.hint) from error
     return steps
 
 
 def budgets(name: str, project: Path | None = None) -> tuple[Budget, ...]:
-    """Return the budgets of the pack ``name``."""
-    return load(_find("budgets", name, project), BudgetPack).budget
+    """Return the budgets of the pack ``name``.
+
+    Errors:
+        ConfigError: no such pack, or a number in it that nothing can be judged by.
+    """
+    path = _find("budgets", name, project)
+    pack = load(path, BudgetPack).budget
+    for one in pack:
+        if not math.isfinite(one.limit):
+            raise ConfigError(
+                f"{path}: the limit of {one.measure} is {one.limit}", hint="write a finite number"
+            )
+        if not 0 <= one.percentile <= _MOST_PERCENT:
+            raise ConfigError(
+                f"{path}: the percentile of {one.measure} is {one.percentile:g}",
+                hint="write a number from 0 to 100",
+            )
+    return pack
 
 
 def require_quality(steps: tuple[Step, ...], pack: tuple[Budget, ...]) -> None:

@@ -12,6 +12,20 @@ from toolchain.errors import ConfigError
 
 T = TypeVar("T")
 
+# pydantic speaks of Python; who writes TOML knows these words
+_WORDS = {
+    "bool_parsing": "should be true or false",
+    "bool_type": "should be true or false",
+    "dataclass_type": "should be a table of keys",
+    "extra_forbidden": "unknown key",
+    "mapping_type": "should be a table of keys",
+    "dict_type": "should be a table of keys",
+    "missing": "this key is missing",
+    "string_type": "should be text in quotes",
+    "tuple_type": "should be an array, as in [1, 2]",
+    "unexpected_keyword_argument": "unknown key",
+}
+
 
 @dataclass_transform(frozen_default=True)
 def table(cls: type[T]) -> type[T]:
@@ -56,7 +70,8 @@ def check(data: object, kind: type[T], *, where: str) -> T:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         place = ".".join(str(step) for step in first["loc"])
-        raise ConfigError(f"{where}: {place}: {first['msg']}", hint=_hint(first)) from error
+        words = _WORDS.get(first["type"], first["msg"])
+        raise ConfigError(f"{where}: {place}: {words}", hint=_hint(first)) from error
 
 
 def _hint(problem: Any) -> str:  # noqa: ANN401 - pydantic's ErrorDetails

@@ -13,7 +13,7 @@ import typer
 from typer.exceptions import TyperException
 
 from toolchain import __version__
-from toolchain.errors import EXIT_INTERRUPTED, ConfigError, VtoolError
+from toolchain.errors import EXIT_INTERRUPTED, ConfigError, UnavailableError, VtoolError
 
 COMMANDS = ("analyze", "optimize", "run", "gate", "why", "explain", "report", "lock")
 
@@ -65,25 +65,42 @@ def main() -> NoReturn:
     """Run vtool; every error becomes one ``error:`` line, one ``hint:`` line and an exit code."""
     signal.signal(signal.SIGTERM, _interrupt)  # a polite end cleans up like Ctrl-C
     try:
-        code = typer.main.get_command(application())(standalone_mode=False)
-    except VtoolError as error:
-        _say(str(error), error.hint)
-        code = error.exit_code
+        code = typer.main.get_command(application())(prog_name="vtool", standalone_mode=False)
     except (KeyboardInterrupt, typer.Abort):
-        _say("interrupted", "nothing was changed; run the same command again")
         code = EXIT_INTERRUPTED
-    except TyperException as error:  # after Abort, which may be one
-        _say(_message(error), _usage_hint(error))
-        code = ConfigError.exit_code
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader has gone
         code = 0
     except Exception as error:
-        if os.environ.get("VTOOL_DEBUG"):
+        if os.environ.get("VTOOL_DEBUG") and not isinstance(error, VtoolError | TyperException):
             raise
-        _say(f"{type(error).__name__}: {error}", "a defect of vtool; VTOOL_DEBUG=1 shows where")
-        code = VtoolError.exit_code
+        code = _explain(error)
+    if code == EXIT_INTERRUPTED:  # typer catches most Ctrl-C itself and makes this of it
+        _leave_interrupted()
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _explain(error: Exception) -> int:
+    """Print the error and its hint; return the exit code."""
+    if isinstance(error, VtoolError):
+        _say(str(error), error.hint)
+        return error.exit_code
+    if isinstance(error, TyperException):
+        _say(_message(error), _usage_hint(error))
+        return ConfigError.exit_code
+    if isinstance(error, OSError):
+        place = f"{error.filename}: " if error.filename else ""
+        _say(f"{place}{error.strerror or error}", "check the disk, its space and its permissions")
+        return UnavailableError.exit_code
+    _say(f"{type(error).__name__}: {error}", "a defect of vtool; VTOOL_DEBUG=1 shows where")
+    return VtoolError.exit_code
+
+
+def _leave_interrupted() -> NoReturn:
+    """End at once: a thread deep in a compressor would be waited for, and what it does is lost."""
+    _say("interrupted", "nothing was changed; run the same command again")
+    sys.stderr.flush()
+    os._exit(EXIT_INTERRUPTED)
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from toolchain.cli.show import JobsOption, JsonOption, progress, write_json
+from toolchain.cli.show import JobsOption, JsonOption, progress, writable, write_json
 
 
 def analyze(
@@ -18,7 +18,10 @@ def analyze(
         ),
     ],
     json: JsonOption = None,
-    html: Annotated[Path | None, typer.Option(help="Write the report as one HTML page.")] = None,
+    html: Annotated[
+        Path | None,
+        typer.Option(help="Write the report as one HTML page.", callback=writable),
+    ] = None,
     jobs: JobsOption = 0,
 ) -> None:
     """Print the graph, the sizes (raw, gzip, brotli, zstd) and the findings of TARGET.

@@ -31,11 +31,16 @@ def gate(
 
     from toolchain import gate as judging
     from toolchain import rulebook
+    from toolchain.errors import ConfigError
     from toolchain.render import flatten, json_report, text
 
     path = report / "report.json" if report.is_dir() else report
     saved = json_report.read(path)
     pack = rulebook.budgets(budgets) if budgets else tuple(v.budget for v in saved.verdicts)
+    if not pack:
+        raise ConfigError(
+            f"{path} was judged by no budget", hint="name a pack of them with --budgets"
+        )
     judged = replace(saved, verdicts=judging.judge(saved.measures, pack))
     verdicts = {"verdicts": flatten.document(judged)["verdicts"]}
     if not write_json(jsonlib.dumps(verdicts, indent=1) if json else "", json):

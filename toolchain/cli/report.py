@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from toolchain.cli.show import JsonOption, write_json
+from toolchain.cli.show import JsonOption, writable, write_json
 
 
 class Format(StrEnum):
@@ -22,7 +22,9 @@ class Format(StrEnum):
 def report(
     saved: Annotated[Path, typer.Argument(help="report.json of a run, or the folder it lies in.")],
     form: Annotated[Format, typer.Option("--format", "-f", help="What to render.")] = Format.TEXT,
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="File; default: print.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="File; default: print.", callback=writable)
+    ] = None,
     json: JsonOption = None,
 ) -> None:
     """Render a saved run as HTML, Markdown or text.

@@ -8,18 +8,35 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import typer
 
 from toolchain.progress import Progress
 from toolchain.units import show_bytes
 
+_Target = TypeVar("_Target", str | None, Path | None)
+
+
+def writable(path: _Target) -> _Target:
+    """Check, before any work, that a file can be written at ``path``.
+
+    Errors:
+        ConfigError: it is a folder, or lies in something that is none or must not be written to.
+    """
+    from toolchain.emit import check_file
+
+    if path is not None and str(path) != "-":
+        check_file(Path(path))
+    return path
+
+
 JsonOption = Annotated[
     str | None,
     typer.Option(
         "--json",
         metavar="PATH",
+        callback=writable,
         help="Write the result as JSON; - is standard output, then nothing else is printed there.",
     ),
 ]

@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, cast
 
-from toolchain.errors import FormatError, ToolError
+from toolchain.errors import ConfigError, FormatError, ToolError
 from toolchain.formats.esbuild_build import (
     Build,
     Loaded,
@@ -161,7 +161,10 @@ class Esbuild:
                 self._send(Packet(packet.id, request=False, value=answer))
             elif packet.id == number and isinstance(packet.value, Mapping):
                 if "error" in packet.value:
-                    raise ToolError(f"esbuild refuses the request: {packet.value['error']!r}")
+                    raise ConfigError(
+                        f"esbuild refuses the request: {packet.value['error']!s}",
+                        hint="correct the options of the pass that asks for it",
+                    )
                 return packet.value
 
     def _packet(self) -> Packet:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from posixpath import dirname, join, normpath
 from typing import Protocol
 
+from toolchain.errors import FormatError, InputError
 from toolchain.formats.package_json import (
     Package,
     Problem,
@@ -104,8 +105,10 @@ class Resolver:
             return None
         try:
             return parse(self.files.read(name))
-        except ValueError:
-            return None
+        except FormatError as error:
+            if "node_modules" in folder.split("/"):
+                return None  # somebody else's: as if it were not there
+            raise InputError(join(folder, str(error)), hint=error.hint) from error
 
     def _relative(self, specifier: str, importer: str) -> str | Problem:
         path = _join(dirname(importer), specifier)

@@ -20,6 +20,7 @@ from typing import Any
 from toolchain.errors import FormatError
 
 _STAR = "*"
+_HINT = "correct the file"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +54,11 @@ def parse(data: bytes) -> Package:
         fields = json.loads(data.decode("utf-8-sig"))
     except json.JSONDecodeError as error:
         offset = len(error.doc[: error.pos].encode())
-        raise FormatError(f"package.json is not JSON: {error.msg}", offset) from error
+        raise FormatError(f"package.json is not JSON: {error.msg}", offset, hint=_HINT) from error
     except (UnicodeDecodeError, RecursionError) as error:
-        raise FormatError("package.json is not JSON: no readable text", 0) from error
+        raise FormatError("package.json is not JSON: no readable text", 0, hint=_HINT) from error
     if not isinstance(fields, dict):
-        raise FormatError("package.json is not an object", 0)
+        raise FormatError("package.json is not an object", 0, hint=_HINT)
     return Package(fields)
 
 

@@ -28,7 +28,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from toolchain.analysis.packages import is_notice, package_of
-from toolchain.errors import InputError
+from toolchain.errors import ConfigError, InputError
 from toolchain.formats import esbuild
 from toolchain.formats.code_folder import code_folder
 from toolchain.formats.esbuild_plugins import AddressesStayRight
@@ -67,9 +67,15 @@ class BundleJs(GraphPass):
         """Return ``graph`` with bundles in place of its modules.
 
         Errors:
+            ConfigError: ``outdir`` leads out of the output, or esbuild knows no such ``target``.
             InputError: a syntax error, an import that does not resolve.
             ToolError: esbuild failed.
         """
+        if self.outdir.startswith("/") or ".." in PurePosixPath(self.outdir).parts:
+            raise ConfigError(
+                f"bundle-js: outdir: {self.outdir!r} leads out of the output folder",
+                hint="write it relative to the output folder",
+            )
         entries = self._entries(graph)
         if not entries:
             return graph

@@ -74,9 +74,12 @@ class Compress(GraphPass):
             a for a in graph.files.values() if a.kind in self.kinds and a.size >= self.least_bytes
         ]
         chosen.sort(key=lambda a: (-a.size, a.id))  # the longest work first
-        with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        pool = ThreadPoolExecutor(os.cpu_count() or 1)
+        try:
             made = pool.map(lambda a: self._siblings(a, graph, store), chosen)
             siblings = [(a, file) for file, group in zip(chosen, made, strict=True) for a in group]
+        finally:  # without waiting: after Ctrl-C nobody wants what is still being compressed
+            pool.shutdown(wait=False, cancel_futures=True)
         if not siblings:
             return graph
         edges = (Edge(a.id, file.id, Relation.ENCODES) for a, file in siblings)

@@ -1,0 +1,123 @@
+"""Refuses a project whose own code cannot work: a syntax error, an import that leads nowhere.
+
+Own is what somebody who works on the project wrote: nothing below ``node_modules``, no input. In
+the code of others the same is a finding, because nobody here can correct it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from fnmatch import fnmatchcase
+from pathlib import PurePosixPath
+
+from toolchain import rulebook
+from toolchain.analysis.reachability import reachable
+from toolchain.errors import InputError, ToolError, UnavailableError
+from toolchain.formats import esbuild
+from toolchain.formats.node_resolution import Resolver, is_builtin
+from toolchain.formats.package_json import Problem
+from toolchain.ingest.base import Reference
+from toolchain.ir import ArtifactId, Kind, Relation
+from toolchain.linking import Files
+from toolchain.loader import Loaded
+from toolchain.sources.project import Assembly, Project
+from toolchain.sources.tools import tool
+from toolchain.sources.tree import SourceFile
+
+_CODE = frozenset({Kind.JS, Kind.TS})
+_IMPORTS = frozenset({Relation.IMPORT, Relation.LAZY})
+_ALIASES = (b'"paths"', b'"baseUrl"')  # keys of tsconfig.json that give bare imports a meaning
+
+
+def refuse_broken(assembly: Assembly, loaded: Loaded) -> None:
+    """Check the code of a project that its entries reach.
+
+    Errors:
+        InputError: a syntax error or an import that does not resolve, at ``file:line``.
+    """
+    project = assembly.project
+    if project is None:
+        return
+    files = assembly.tree.files
+    own = [n for n in sorted(reachable(loaded.graph)) if _is_own(n, loaded, project)]
+    for name in own:
+        if problems := loaded.readings[name].contents.problems:
+            _refuse_syntax(name, files[name], problems[0])
+    resolver = Resolver(_Read(Files.of(files)), frozenset(project.conditions))
+    for name in own:
+        for reference in _imports(loaded.readings[name].contents.references):
+            found = resolver.resolve(reference.target, name, require=reference.form == "require")
+            if isinstance(found, Problem) and not _is_provided(reference.target, project, files):
+                raise InputError(
+                    f"{name}:{reference.line}: {reference.target!r} does not resolve: {found.text}",
+                    hint="correct the import, add the package to vtool.toml and lock it, or name "
+                    "it in bundle-js's `external`",
+                )
+
+
+class _Read:
+    """Files as the resolver wants them: asked with plain paths."""
+
+    def __init__(self, files: Files) -> None:
+        self._files = files
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._files
+
+    def read(self, name: str, /) -> bytes:
+        return self._files.read(ArtifactId(name))
+
+
+def _is_own(name: ArtifactId, loaded: Loaded, project: Project) -> bool:
+    path = PurePosixPath(name)
+    if loaded.graph.artifacts[name].kind not in _CODE or "!/" in name:
+        return False
+    return "node_modules" not in path.parts and not any(
+        path.is_relative_to(one.path) for one in project.input
+    )
+
+
+def _imports(references: tuple[Reference, ...]) -> Iterator[Reference]:
+    for one in references:
+        remote = "://" in one.target or one.target.startswith(("data:", "//"))
+        if one.relation in _IMPORTS and one.form in {"import", "require"} and not remote:
+            yield one
+
+
+def _is_provided(target: str, project: Project, files: Mapping[str, SourceFile]) -> bool:
+    """Whether something that is not among the files gives a bare import its meaning."""
+    if target.startswith((".", "/", "#")):
+        return False
+    if is_builtin(target) or _has_aliases(files):
+        return True
+    steps = rulebook.pipeline(project.pipeline, project.folder)
+    external = [name for step in steps for name in step.options.get("external", ())]
+    return any(fnmatchcase(target, e) or target.startswith(f"{e}/") for e in external)
+
+
+def _has_aliases(files: Mapping[str, SourceFile]) -> bool:
+    return any(
+        any(key in file.path.read_bytes() for key in _ALIASES)
+        for name, file in files.items()
+        if PurePosixPath(name).name in {"tsconfig.json", "jsconfig.json"}
+        and "node_modules" not in PurePosixPath(name).parts
+    )
+
+
+def _refuse_syntax(name: ArtifactId, file: SourceFile, problem: str) -> None:
+    """Refuse a file that esbuild does not understand either: it knows syntax that is newer."""
+    place, hint = f"{name}: {problem}", "correct the code there"
+    with suppress(ToolError, UnavailableError):  # no esbuild here: our own parser's word stands
+        with esbuild.service(tool("esbuild")) as service:
+            errors = service.transform(file.path.read_bytes(), f"--loader={_loader(name)}").errors
+        if not errors:
+            return
+        place = f"{name}:{errors[0].line}: {errors[0].text}"
+        hint = f"correct the code there: {errors[0].source.strip()[:80]}"
+    raise InputError(place, hint=hint)
+
+
+def _loader(name: ArtifactId) -> str:
+    ending = PurePosixPath(name).suffix.lstrip(".")
+    return {"tsx": "tsx", "ts": "ts", "mts": "ts", "cts": "ts", "jsx": "jsx"}.get(ending, "js")
