@@ -67,8 +67,8 @@ def _is_prefix(before: bytes, after: bytes, options: Mapping[str, object]) -> Pr
     return Proof("is-prefix", before.startswith(after), f"{len(after)} bytes compared")
 
 
-def _always(before: Graph, after: Graph, store: Store) -> Proof:
-    del store
+def _always(before: Graph, after: Graph, store: Store, options: Mapping[str, object]) -> Proof:
+    del store, options
     return Proof("always", holds=True, detail=f"{len(before.files)} -> {len(after.files)} files")
 
 
@@ -165,7 +165,7 @@ def test_only_matching_files_are_touched(pipeline: Pipeline) -> None:
 def test_the_second_run_takes_everything_from_the_cache_and_gives_the_same(
     pipeline: Pipeline,
 ) -> None:
-    graph = _graph(pipeline, a=b"12345678", b=b"bad", c=b"lie about")
+    graph = _graph(pipeline, a=b"12345678", b=b"grow", c=b"")
     steps = [Step("halve", "why"), Step("forget", "why")]
     first = pipeline.run(graph, steps)
     done = pipeline.executor.count  # type: ignore[attr-defined]  # of Here
@@ -174,6 +174,23 @@ def test_the_second_run_takes_everything_from_the_cache_and_gives_the_same(
     assert second.graph == first.graph
     assert [r.saved for r in second.ledger] == [r.saved for r in first.ledger]
     assert all(r.cached for r in second.ledger)
+
+
+def test_what_failed_is_tried_again_since_a_tool_may_have_been_missing(
+    pipeline: Pipeline,
+) -> None:
+    graph = _graph(pipeline, a=b"lie about", b=b"bad")
+    for tries in (2, 4):
+        pipeline.run(graph, [Step("halve", "why")])
+        assert pipeline.executor.count == tries  # type: ignore[attr-defined]  # of Here
+
+
+def test_a_new_name_that_is_taken_drops_the_rewrite_and_loses_no_file(pipeline: Pipeline) -> None:
+    graph = _graph(pipeline, a=b"1234")
+    other = Artifact(ArtifactId("a.half"), Kind.TEXT, pipeline.store.put(b"xyz"), Bytes(3))
+    result = pipeline.run(graph.with_artifacts([other]), [Step("halve", "why")])
+    assert {i: a.size for i, a in result.graph.files.items()} == {"a.bin": 4, "a.half": 3}
+    assert "already a file a.half" in result.ledger[0].proof.detail
 
 
 def test_a_cached_result_whose_bytes_are_gone_is_made_anew(pipeline: Pipeline) -> None:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from toolchain import __version__
-from toolchain.analysis.packages import file_of, package_of
+from toolchain.analysis.packages import package_of
 from toolchain.analysis.reachability import core, reachable
 from toolchain.formats import compression
+from toolchain.formats.compression import SUFFIX, Codec
 from toolchain.harness.machine import machine
 from toolchain.ir import (
     Artifact,
     ArtifactId,
     ArtifactRow,
+    Digest,
     FileRow,
     Finding,
     Graph,
@@ -115,47 +117,40 @@ def reading_findings(loaded: Loaded) -> Iterator[Finding]:
             )
 
 
-def code_measures(graph: Graph, sizes: Mapping[ArtifactId, Sizes]) -> tuple[Measure, ...]:
-    """Return what a user downloads of ``graph``: core code, all code, everything.
+def code_measures(graph: Graph, brotli: Callable[[Artifact], int]) -> tuple[Measure, ...]:
+    """Return how much code ``graph`` has, and what of it travels before the application listens.
 
-    Where ``graph`` has compressed siblings, they are what is downloaded; else the brotli size of
-    ``sizes`` stands for it.
+    ``brotli`` gives the bytes a file of code travels in, at the levels of the pass ``compress``:
+    the same for an application before and after, so that the difference is the passes' doing.
+
+    core.raw, core.brotli: JavaScript and WebAssembly downloaded before the application can listen
+    code.raw: all JavaScript and WebAssembly, used or not
+    compression.code: the share that brotli takes off the code that is used
     """
-    shipped = _shipped(graph, sizes)
     code = [a for a in graph.files.values() if a.kind in CODE_KINDS]
     used = reachable(graph)
     needed = [a for a in code if a.id in used]
     first = core(graph)
-    return (
+    travels = {a.id: brotli(a) for a in needed}
+    found = [
         _bytes("core.raw", (a.size for a in needed if a.id in first)),
-        _bytes("core.brotli", (shipped[a.id] for a in needed if a.id in first)),
+        _bytes("core.brotli", (travels[a.id] for a in needed if a.id in first)),
         _bytes("code.raw", (a.size for a in code)),
-        _bytes("code.brotli", (shipped[a.id] for a in code)),
-        _bytes("delivered.raw", (a.size for a in graph.files.values())),
-        _bytes("delivered.best", shipped.values()),
-        *_compression(needed, shipped),
-    )
+    ]
+    if raw := sum(a.size for a in needed):
+        share = 1 - sum(travels.values()) / raw
+        found.append(Measure("compression.code", "ratio", (share,)))
+    return tuple(found)
 
 
-def _compression(code: list[Artifact], shipped: Mapping[ArtifactId, int]) -> Iterator[Measure]:
-    raw = sum(a.size for a in code)
-    if raw:
-        yield Measure("compression.code", "ratio", (1 - sum(shipped[a.id] for a in code) / raw,))
-
-
-def _bytes(name: str, sizes: object) -> Measure:
-    return Measure(name, "byte", (float(sum(sizes)),))  # type: ignore[call-overload]  # iterables of int
-
-
-def _shipped(graph: Graph, sizes: Mapping[ArtifactId, Sizes]) -> dict[ArtifactId, int]:
-    """Return the bytes each file travels in: its smallest sibling, or else measured brotli."""
-    siblings: dict[ArtifactId, int] = {}
-    for edge in graph.edges:
-        if edge.relation is Relation.ENCODES:
-            size = graph.artifacts[edge.source].size
-            siblings[edge.target] = min(size, siblings.get(edge.target, size))
-    has_siblings = bool(siblings)
+def brotli_siblings(graph: Graph) -> dict[Digest, int]:
+    """Return the size of the brotli sibling of every file that has one, by the file's digest."""
     return {
-        name: siblings.get(name, artifact.size if has_siblings else sizes[file_of(name)].brotli)
-        for name, artifact in graph.files.items()
+        graph.artifacts[e.target].digest: graph.artifacts[e.source].size
+        for e in graph.edges
+        if e.relation is Relation.ENCODES and e.source.endswith(SUFFIX[Codec.BROTLI])
     }
+
+
+def _bytes(name: str, sizes: Iterable[int]) -> Measure:
+    return Measure(name, "byte", (float(sum(sizes)),))

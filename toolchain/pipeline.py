@@ -11,7 +11,7 @@ from typing import Any
 
 from toolchain import plugins, resources
 from toolchain.analysis.packages import package_of
-from toolchain.errors import InputError, PassError
+from toolchain.errors import ConfigError, InputError, PassError, UnavailableError
 from toolchain.execution.base import Executor
 from toolchain.execution.cache import ActionCache, action_key, source_digest
 from toolchain.ir import (
@@ -63,7 +63,7 @@ class Pipeline:
         ledger: list[LedgerRow] = []
         renames: dict[ArtifactId, ArtifactId] = {}
         for number, step in enumerate(steps):
-            self.progress.update(f"pass {step.run}", number, len(steps))
+            self.progress.update("passes", number, len(steps))
             made = make_pass(step.run, step.options)
             if isinstance(made, ArtifactPass):
                 after, rows, names = self._each(graph, step, made)
@@ -90,28 +90,45 @@ class Pipeline:
         chosen = [
             a for a in graph.files.values() if a.kind in made.kinds and _matches(a.id, step.match)
         ]
-        works = {a.id: self._work(step, made, a) for a in chosen}
-        outcomes = self._run(step.run, works)
+        works = {a.id: self._work(step, made, a, graph) for a in chosen}
+        outcomes = self._run(made.proof, works)
         rows, changed = [], []
         names: dict[ArtifactId, ArtifactId] = {}
+        taken = set(graph.artifacts)
         for artifact in chosen:
             outcome = outcomes[artifact.id]
+            name = made.rename(artifact.id) if outcome.kept else artifact.id
+            if name != artifact.id and name in taken:
+                why = f"there is already a file {name}"
+                outcome = replace(
+                    outcome, kept=False, proof=Proof(made.proof, holds=False, detail=why)
+                )
             rows.append(_row(step.run, artifact, outcome))
             if not outcome.kept:
                 continue
             kind = made.produces or artifact.kind
             changed.append(Artifact(artifact.id, kind, outcome.digest, outcome.size))
-            if (name := made.rename(artifact.id)) != artifact.id:
+            if name != artifact.id:
                 names[artifact.id] = name
+                taken.add(name)
         return graph.with_artifacts(changed).renamed(names), rows, names
 
-    def _work(self, step: Step, made: ArtifactPass, artifact: Artifact) -> _Work:
-        key = action_key("pass", *_code(step.run, made.proof), dict(step.options), artifact.digest)
-        path = self.store.path(artifact.digest)
-        return _Work(key, step.run, dict(step.options), str(path), str(self.store.root))
+    def _work(self, step: Step, made: ArtifactPass, artifact: Artifact, graph: Graph) -> _Work:
+        near = _linked(graph, artifact.id)
+        code = (*_code(step.run, made.proof), _tools())
+        digests = [(n.id, n.digest) for n in near]
+        options = dict(step.options)
+        key = action_key("pass", code, options, artifact.digest, digests)
+        paths = {n.id.rpartition("/")[2]: str(self.store.path(n.digest)) for n in near}
+        path = str(self.store.path(artifact.digest))
+        return _Work(key, step.run, options, path, str(self.store.root), paths)
 
-    def _run(self, name: str, works: Mapping[ArtifactId, _Work]) -> dict[ArtifactId, _Outcome]:
-        """Answer each work from the cache, or in the executor."""
+    def _run(self, proof: str, works: Mapping[ArtifactId, _Work]) -> dict[ArtifactId, _Outcome]:
+        """Answer each work from the cache, or in the executor.
+
+        A problem of one file fails that file. A wrong request, a full disk or a registry that
+        does not answer would fail all of them, and ends the run.
+        """
         done: dict[ArtifactId, _Outcome] = {}
         todo: list[ArtifactId] = []
         for artifact, work in works.items():
@@ -122,12 +139,15 @@ class Pipeline:
                 todo.append(artifact)
         for outcome in self.executor.run(rewrite, [works[a] for a in todo]):
             artifact = todo[outcome.index]
-            if outcome.value is not None:
-                done[artifact] = outcome.value
-                self.cache.put(works[artifact].key, asdict(outcome.value))
+            if isinstance(outcome.error, ConfigError | UnavailableError):
+                raise outcome.error
+            if outcome.value is None:
+                done[artifact] = _failed(proof, str(outcome.error))
             else:
-                done[artifact] = _failed(name, str(outcome.error))
-            self.progress.update(f"pass {name}", len(done), len(works))
+                done[artifact] = outcome.value
+                if outcome.value.proof.holds:  # what failed may have failed for want of a tool
+                    self.cache.put(works[artifact].key, asdict(outcome.value))
+            self.progress.update(f"pass {works[artifact].step}", len(done), len(works))
         return done
 
     def _whole(self, graph: Graph, step: Step, made: GraphPass) -> tuple[Graph, list[LedgerRow]]:
@@ -142,8 +162,9 @@ class Pipeline:
                 proof = Proof(**cached["proof"])
                 seconds = Seconds(cached["seconds"])
                 return after, _rows(step.run, graph, after, _Booking(proof, seconds, cached=True))
+        self.progress.update(f"pass {step.run}", 0, 0)
         after = made.apply(graph, self.store)
-        proof = plugins.find("verify", made.proof).prove(graph, after, self.store)
+        proof = plugins.find("verify", made.proof).prove(graph, after, self.store, asdict(made))
         seconds = Seconds(round(time.perf_counter() - start, 3))
         if not proof.holds:
             row = LedgerRow(
@@ -164,6 +185,7 @@ class _Work:
     options: dict[str, Any]
     path: str
     store: str
+    neighbours: dict[str, str]  # file name -> path of each library that it links, directly or not
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +220,7 @@ def rewrite(work: _Work) -> _Outcome:
     if len(after) >= len(before) and not made.pays_in_bytes:
         why = f"dropped: {len(after) - len(before)} bytes larger than its input"
         return replace(_failed(made.proof, why, holds=True), seconds=_since(start))
-    options = {**asdict(made), **work.options}
+    options = {**asdict(made), "neighbours": work.neighbours}
     proof = plugins.find("verify", made.proof).prove(before, after, options)
     if not proof.holds:
         return replace(_failed(made.proof, ""), proof=proof, seconds=_since(start))
@@ -234,6 +256,18 @@ def _code(name: str, proof: str) -> tuple[str, str]:
         source_digest(plugins.find("passes", name).__name__),
         source_digest(plugins.find("verify", proof).__name__),
     )
+
+
+def _linked(graph: Graph, name: ArtifactId) -> list[Artifact]:
+    """Return the libraries that ``name`` links, and those that they link, sorted by id."""
+    found: set[ArtifactId] = set()
+    todo = [name]
+    while todo:
+        for target in graph.targets(todo.pop(), Relation.LINK):
+            if target not in found and graph.artifacts[target].kind is not Kind.EXTERNAL:
+                found.add(target)
+                todo.append(target)
+    return [graph.artifacts[n] for n in sorted(found)]
 
 
 def _tools() -> str:

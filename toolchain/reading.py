@@ -106,7 +106,7 @@ def code_of(kind: Kind) -> str:
     """Return a digest of everything that reads and measures files of ``kind``."""
     module = ingester_of(kind)
     return source_digest(module.__name__ if module else "toolchain.ingest.base") + source_digest(
-        "toolchain.formats.compression"
+        __name__
     )
 
 

@@ -92,7 +92,10 @@ def library_versions() -> tuple[tuple[str, str], ...]:
 
 @cache
 def _source(module: str) -> str:
-    spec = importlib.util.find_spec(module)
+    try:
+        spec = importlib.util.find_spec(module)
+    except ModuleNotFoundError:  # a name in a module, not a module
+        return ""
     if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
         return ""
     return Path(spec.origin).read_text("utf-8")
@@ -102,23 +105,22 @@ def _source(module: str) -> str:
 def _imports(module: str) -> tuple[str, ...]:
     """Return what ``module`` imports at its top level, of vtool and of its own top package.
 
-    An import inside a function is not looked for (walking whole trees takes five times as long);
-    the linter keeps those out of everything but commands, which nothing caches.
+    An import inside a function is not looked for (walking whole trees takes five times as long):
+    the linter keeps those for libraries, and for tools that are part of the key themselves.
     """
+    package = module if _is_package(module) else module.rpartition(".")[0]
     ours = {"toolchain", module.partition(".")[0]}
     found = []
     for node in ast.parse(_source(module)).body:
         if isinstance(node, ast.Import):
             found += [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            inner = [f"{node.module}.{a.name}" for a in node.names]
-            found += [node.module, *(n for n in inner if _is_module(n))]
-    return tuple(n for n in found if n.partition(".")[0] in ours)
+        elif isinstance(node, ast.ImportFrom):
+            dots = "." * node.level + (node.module or "")
+            name = importlib.util.resolve_name(dots, package) if node.level else dots
+            found += [name, *(f"{name}.{a.name}" for a in node.names)]
+    return tuple(n for n in found if n.partition(".")[0] in ours and _source(n))
 
 
-def _is_module(name: str) -> bool:
-    top, _, rest = name.partition(".")
-    if top != "toolchain":
-        return False
-    path = Path(__file__).parent.parent.joinpath(*rest.split("."))
-    return path.with_suffix(".py").exists() or (path / "__init__.py").exists()
+def _is_package(module: str) -> bool:
+    spec = importlib.util.find_spec(module)
+    return spec is not None and spec.submodule_search_locations is not None

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
+from types import FrameType
 from typing import Any, TypeVar
 
 from toolchain.errors import ToolError, VtoolError
@@ -162,9 +163,14 @@ def _close(pool: list[_Worker]) -> None:
             worker.process.join(_CLOSING_SECONDS)
 
 
+def _leave(_signal: int, _frame: FrameType | None) -> None:
+    raise SystemExit(0)
+
+
 def _serve(pipe: Connection, function: Callable[[Any], Any]) -> None:
     """Run in the worker: items in, outcomes out, until the pipe closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's business
+    signal.signal(signal.SIGTERM, _leave)  # so that temporary files go
     with contextlib.suppress(EOFError, OSError, BrokenPipeError):
         while True:
             item = pipe.recv()

@@ -27,7 +27,7 @@ from toolchain.harness.scenario import Scenario
 from toolchain.harness.session import play
 from toolchain.harness.turn import Clip, Turn, turn
 from toolchain.voice import pipeline
-from toolchain.voice.engine import naming
+from toolchain.voice.engine import give_back, naming
 from toolchain.voice.stage import LISTENING_HZ
 
 Say = Callable[[Mapping[str, Any]], None]
@@ -93,6 +93,7 @@ def run(request: Mapping[str, Any], say: Say) -> dict[str, Any]:
     played = _rounds(application, request, say)
     peak = memory.peak()
     gc.collect()
+    give_back()
     added = itertools.pairwise(marks.values())
     seen = Memory(
         start=marks["start"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -175,21 +176,30 @@ def measure(  # noqa: PLR0913 - keyword arguments, each a thing of its own
     """
     check_table(voice)
     shown = _Labelled(progress, label) if label else progress
-    subject = _Subject(runnable(files, voice, cache), voice, scenario, shown)
+    ready = runnable(files, voice, cache)
+    notes = [
+        f"{label}{': ' if label else ''}{name} was played as {size / 1e6:.0f} MB of float32 ONNX, "
+        "since onnxruntime does not read its format"
+        for name in sorted(files)
+        if ready[name] != files[name]
+        for size in [sum(p.stat().st_size for p in data_files(ready[name]))]
+    ]
+    subject = _Subject(ready, voice, scenario, shown)
     if reference:
         clips = reference.clips
         first = _first_repeat(reference)
         answers = {clip: (turn.transcript, turn.tokens) for clip, turn in first.items()}
     else:
-        clips = reference_clips(subject.files, voice, scenario, cache / "questions", shown)
+        folder = cache / "questions" / _spoken(subject.files, voice)
+        clips = reference_clips(subject.files, voice, scenario, folder, shown)
         answers = {}
     models = [file for name in subject.names() for file in data_files(subject.files[name])]
-    cold, notes = [], []
+    cold = []
     for _ in range(scenario.cold_starts):
         if drop_from_page_cache(models):
             cold.append(subject.result())
         else:
-            notes = ["init.cold: this system keeps the models' files in its page cache"]
+            notes.append("init.cold: this system kept models in its page cache; not all runs count")
     warm = [subject.result() for _ in range(scenario.warm_starts - 1)]
     last = subject.result(clips, audio_out, answers)
     found: list[_Figure] = [
@@ -200,7 +210,15 @@ def measure(  # noqa: PLR0913 - keyword arguments, each a thing of its own
         *_quality_figures(last.turns),
     ]
     measures = _measures(found, machine or this_machine())
-    return Run(measures, last.turns, clips, last.choices, tuple(notes))
+    return Run(measures, last.turns, clips, last.choices, tuple(dict.fromkeys(notes)))
+
+
+def _spoken(files: Mapping[str, Path], voice: Mapping[str, Any]) -> str:
+    """Return a name for what the TTS says: another voice or question is another folder."""
+    table = {k: v for k, v in voice["tts"].items() if isinstance(v, str)}
+    voices = [digest_of(files[v].read_bytes()) for v in table.values() if v in files]
+    questions = list(voice.get("audio", {}).get("questions", ()))
+    return digest_of(json.dumps([sorted(table.items()), voices, questions]).encode())[:16]
 
 
 def compare(before: Run, after: Run) -> tuple[Measure, ...]:
