@@ -117,7 +117,7 @@ def test_a_segment_off_its_page_is_refused_before_any_loader_sees_it() -> None:
 
 def test_the_loader_of_this_machine_agrees() -> None:
     before, after = _misplaced()
-    said = same_symbols._loaded(before), same_symbols._loaded(after)
+    said = same_symbols._loaded(before, {}), same_symbols._loaded(after, {})
     if NATIVE:  # elsewhere a loader refuses both for what they are
         assert said[0] == "loaded"
         assert "not page-aligned" in said[1] or "not properly aligned" in said[1]  # glibc < 2.35
@@ -140,3 +140,27 @@ def test_a_library_whose_neighbours_are_missing_is_proved_by_structure_and_says_
     assert proof.holds
     assert "does not load here before either" in proof.detail
     assert "/" not in proof.detail.removeprefix("/").replace("No such file or directory", "")
+
+
+SHERPA = "npm:sherpa-onnx-linux-x64@1.13.8"
+
+
+def test_a_library_is_loaded_with_its_neighbours_beside_it() -> None:
+    before = real.file(SHERPA, "libsherpa-onnx-c-api.so").read_bytes()
+    after = StripElf().rewrite(before)
+    alone = prove(before, after, {"neighbours": {}})
+    runtime = real.file(SHERPA, "libonnxruntime.so")
+    proof = prove(before, after, {"neighbours": {"libonnxruntime.so": str(runtime)}})
+    assert alone.holds
+    assert "does not load here before either" in alone.detail
+    assert proof.holds
+    if NATIVE:
+        assert "libonnxruntime.so" in alone.detail
+        assert proof.detail.endswith("; loads with libonnxruntime.so beside it")
+
+
+def test_a_neighbour_whose_name_leads_elsewhere_or_whose_file_is_gone_does_no_harm() -> None:
+    before = real.file(*GOMP).read_bytes()
+    odd = {"../../up.so": "/nowhere", "..": "/", "": "/", "libm.so.6.beside": "/nowhere"}
+    assert same_symbols._neighbours({"neighbours": odd}).keys() == {"up.so", "libm.so.6.beside"}
+    assert prove(before, StripElf().rewrite(before), {"neighbours": odd}).holds

@@ -5,7 +5,9 @@ libraries, the same dynamic symbols with versions, and every loaded segment wher
 allows. By running: the result is loaded by ``dlopen`` in a process of its own, if the original is.
 
 Loading runs the library's constructors: that is what an application does with it as well. The
-process gets an empty environment, and an end.
+libraries of the project that it needs lie beside it, as the option ``neighbours`` gives them: a
+mapping from the name that is looked for to the file's path. The process gets no other environment,
+and an end.
 
 Source: System V ABI, chapter 5; glibc's ``elf/dl-load.c`` for what a loader refuses.
 """
@@ -15,7 +17,9 @@ from __future__ import annotations
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
+from posixpath import basename
 
 from toolchain.errors import FormatError
 from toolchain.formats import elf, elf_symbols
@@ -39,7 +43,7 @@ _LOAD = (
 )
 
 
-def prove(before: bytes, after: bytes, _options: object = None) -> Proof:
+def prove(before: bytes, after: bytes, options: Mapping[str, object]) -> Proof:
     """Return whether a dynamic loader sees no difference between ``before`` and ``after``."""
     try:
         old, new = elf.read(before), elf.read(after)
@@ -48,14 +52,27 @@ def prove(before: bytes, after: bytes, _options: object = None) -> Proof:
         return Proof(_NAME, holds=False, detail=str(error))
     if difference:
         return Proof(_NAME, holds=False, detail=difference)
-    first, second = _loaded(before), _loaded(after)
+    neighbours = _neighbours(options)
+    first, second = _loaded(before, neighbours), _loaded(after, neighbours)
     if first != second:
         return Proof(_NAME, holds=False, detail=f"before: {first}; after: {second}")
     symbols = elf_symbols.dynamic_symbols(after, new) or ()
     memory = show_bytes(sum(s.filesz for s in new.loads))
     same = f"{len(symbols)} dynamic symbols and {memory} of memory identical"
-    run = "loads" if second == "loaded" else f"does not load here before either ({second})"
+    needed = elf_symbols.dynamic(after, new).needed
+    beside = ", ".join(sorted(neighbours.keys() & set(needed)))
+    run = f"loads with {beside} beside it" if beside else "loads"
+    if second != "loaded":
+        run = f"does not load here before either ({second})"
     return Proof(_NAME, holds=True, detail=f"{same}; {run}")
+
+
+def _neighbours(options: Mapping[str, object]) -> dict[str, str]:
+    """Return paths by file name; a name from an ELF file may be hostile, and leads nowhere else."""
+    given = options.get("neighbours")
+    named = given.items() if isinstance(given, Mapping) else ()
+    paths = {basename(str(name)): str(path) for name, path in named}
+    return {name: path for name, path in paths.items() if name not in {"", ".", ".."}}
 
 
 def _difference(before: bytes, old: Elf, after: bytes, new: Elf) -> str:
@@ -128,16 +145,20 @@ def _image(data: bytes, file: Elf, segment: Segment) -> bytes | memoryview:
     return bytes(image)
 
 
-def _loaded(data: bytes) -> str:
+def _loaded(data: bytes, neighbours: Mapping[str, str]) -> str:
     """Return "loaded", or what the dynamic loader of this machine says against the file."""
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "library.so"
+        path = Path(folder) / "library.so"  # a loader goes by the soname inside
         path.write_bytes(data)
+        beside = Path(folder) / "neighbours"
+        beside.mkdir()
+        for name, place in neighbours.items():
+            (beside / name).symlink_to(Path(place).resolve())
         try:
             done = subprocess.run(
                 [sys.executable, "-I", "-c", _LOAD, str(path)],
                 cwd=folder,
-                env={},
+                env={"LD_LIBRARY_PATH": str(beside)} if neighbours else {},
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 text=True,
