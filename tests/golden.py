@@ -29,7 +29,7 @@ import os
 import sys
 import tomllib
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -122,7 +122,7 @@ def run_pass(case: Case) -> str:
     assert isinstance(made, GraphPass)
     after = made.apply(graph, store)
     assert after.problems() == []
-    proof = plugins.find("verify", made.proof).prove(graph, after, store)
+    proof = plugins.find("verify", made.proof).prove(graph, after, store, asdict(made))
     assert proof.holds, proof.detail
     assert made.apply(after, store) == after, "running twice is not running once"
     return show(after, store)

@@ -77,7 +77,7 @@ def test_dropping_is_proved_and_doing_it_twice_is_doing_it_once(
 ) -> None:
     made = DropUnreachable(keep=tuple(sorted(keep)), keep_licences=licences)
     after = made.apply(graph, MemoryStore())
-    assert same_reach.prove(graph, after, MemoryStore()).holds
+    assert same_reach.prove(graph, after, MemoryStore(), {}).holds
     assert made.apply(after, MemoryStore()) == after
     if graph.roots:
         assert reachable(graph) <= after.artifacts.keys()
@@ -94,7 +94,7 @@ def test_the_proof_sees_any_reachable_artifact_that_is_missing(
         return
     lost = data.draw(st.sampled_from(used))
     after = graph.keep(graph.artifacts.keys() - {lost})
-    assert not same_reach.prove(graph, after, MemoryStore()).holds
+    assert not same_reach.prove(graph, after, MemoryStore(), {}).holds
 
 
 @given(graphs(), st.data())
@@ -102,7 +102,7 @@ def test_the_proof_sees_a_lost_edge_and_a_new_one(graph: Graph, data: st.DataObj
     ids = st.sampled_from(sorted(graph.artifacts))
     edge = data.draw(st.builds(Edge, ids, ids, st.just(Relation.FETCH)))
     changed = Graph(graph.artifacts, graph.edges ^ {edge}, graph.roots)
-    assert not same_reach.prove(graph, changed, MemoryStore()).holds
+    assert not same_reach.prove(graph, changed, MemoryStore(), {}).holds
 
 
 @given(graphs(), st.data())
@@ -111,9 +111,9 @@ def test_the_proof_sees_other_bytes_and_other_roots(graph: Graph, data: st.DataO
     other = artifact("other", size=graph.artifacts[name].size + 1)
     old = graph.artifacts[name]
     swapped = graph.with_artifacts([type(old)(name, old.kind, other.digest, old.size)])
-    assert not same_reach.prove(graph, swapped, MemoryStore()).holds
+    assert not same_reach.prove(graph, swapped, MemoryStore(), {}).holds
     moved = Graph(graph.artifacts, graph.edges, graph.roots ^ {name})
-    assert not same_reach.prove(graph, moved, MemoryStore()).holds
+    assert not same_reach.prove(graph, moved, MemoryStore(), {}).holds
 
 
 def test_the_proof_sees_that_a_file_which_may_be_meant_is_gone() -> None:
@@ -125,7 +125,7 @@ def test_the_proof_sees_that_a_file_which_may_be_meant_is_gone() -> None:
         roots="node_modules/a/load.js",
     )
     after = graph.keep(graph.artifacts.keys() - {"node_modules/a/x.wasm"})
-    proof = same_reach.prove(graph, after, MemoryStore())
+    proof = same_reach.prove(graph, after, MemoryStore(), {})
     assert proof.detail == "node_modules/a/load.js may load node_modules/a/x.wasm, which is gone"
     assert not proof.holds
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from posixpath import normpath
 
@@ -146,7 +147,7 @@ def test_what_the_application_fetches_is_still_reached_from_the_chunk_that_fetch
 def test_the_application_exports_what_it_did_and_node_agrees(
     application: tuple[Graph, Graph, MemoryStore],
 ) -> None:
-    proof = same_exports.prove(*application)
+    proof = same_exports.prove(*application, asdict(BundleJs()))
     assert proof.holds, proof.detail
     assert "5 exports as in src/main.ts, same names and types in node" in proof.detail
 

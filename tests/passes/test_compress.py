@@ -44,7 +44,7 @@ def test_any_graph_is_compressed_with_proof_and_twice_is_once(graph: Graph, leas
     made = Compress(least_bytes=least)
     after = made.apply(graph, store)
     assert after.problems() == []
-    assert same_bytes.prove(graph, after, store).holds
+    assert same_bytes.prove(graph, after, store, {}).holds
     assert after.delivered <= graph.delivered
     assert after.size == graph.size
     assert made.apply(after, store) == after
@@ -99,7 +99,7 @@ def test_the_proof_sees_a_sibling_of_another_file(codec: Codec) -> None:
     before, after, store = _compressed()
     other = store.get(after.artifacts[ArtifactId("b.js" + SUFFIX[codec])].digest)
     wrong = _with_bytes(after, store, "a.js" + SUFFIX[codec], other)
-    proof = same_bytes.prove(before, wrong, store)
+    proof = same_bytes.prove(before, wrong, store, {})
     assert not proof.holds
     assert f"a.js{SUFFIX[codec]}" in proof.detail
 
@@ -116,20 +116,20 @@ def test_the_proof_sees_one_flipped_byte_or_the_bytes_are_the_same(codec: Codec,
         same = decode(bytes(data), codec, len(_CODE)) == _CODE  # a flag that changes nothing
     except Exception:  # noqa: BLE001 - whatever a codec says to a broken stream
         same = False
-    assert same_bytes.prove(before, wrong, store).holds == same
+    assert same_bytes.prove(before, wrong, store, {}).holds == same
 
 
 def test_the_proof_sees_a_sibling_under_the_wrong_name() -> None:
     before, after, store = _compressed()
     names = {ArtifactId("a.js.br"): ArtifactId("a.js.gz"), ArtifactId("a.js.gz"): ArtifactId("x")}
-    assert not same_bytes.prove(before, after.renamed(names), store).holds
+    assert not same_bytes.prove(before, after.renamed(names), store, {}).holds
 
 
 def test_the_proof_sees_a_size_that_is_not_that_of_the_bytes() -> None:
     before, after, store = _compressed()
     old = after.artifacts[ArtifactId("a.js.br")]
     wrong = after.with_artifacts([replace(old, size=Bytes(old.size - 1))])
-    assert "bytes, not" in same_bytes.prove(before, wrong, store).detail
+    assert "bytes, not" in same_bytes.prove(before, wrong, store, {}).detail
 
 
 def test_the_proof_sees_a_sibling_with_another_edge_or_kind() -> None:
@@ -139,7 +139,7 @@ def test_the_proof_sees_a_sibling_with_another_edge_or_kind() -> None:
     linked = replace(after, edges=after.edges - {good} | {imported})
     odd = replace(after.artifacts[good.source], kind=Kind.DATA)
     for wrong in (linked, after.with_artifacts([odd])):
-        assert "no compressed sibling" in same_bytes.prove(before, wrong, store).detail
+        assert "no compressed sibling" in same_bytes.prove(before, wrong, store, {}).detail
 
 
 def test_the_proof_sees_a_sibling_of_a_part() -> None:
@@ -151,7 +151,7 @@ def test_the_proof_sees_a_sibling_of_a_part() -> None:
     name = ArtifactId("a#part.br")
     sibling = Artifact(name, Kind.COMPRESSED, store.put(data), Bytes(len(data)))
     after = whole.with_artifacts([sibling]).with_edges([Edge(name, part.id, Relation.ENCODES)])
-    assert "no file of its own" in same_bytes.prove(whole, after, store).detail
+    assert "no file of its own" in same_bytes.prove(whole, after, store, {}).detail
 
 
 def test_the_proof_sees_that_a_file_without_siblings_changed_and_that_an_edge_is_gone() -> None:
@@ -159,12 +159,12 @@ def test_the_proof_sees_that_a_file_without_siblings_changed_and_that_an_edge_is
     edge = Edge(ArtifactId("a.js"), ArtifactId("short.js"), Relation.IMPORT)
     before = before.with_edges([edge])
     after = Compress().apply(before, store)
-    assert same_bytes.prove(before, after, store).holds
+    assert same_bytes.prove(before, after, store, {}).holds
     for wrong in (
         _with_bytes(after, store, "short.js", b"y"),
         replace(after, edges=after.edges - {edge}),
     ):
-        assert not same_bytes.prove(before, wrong, store).holds
+        assert not same_bytes.prove(before, wrong, store, {}).holds
 
 
 def test_a_file_of_just_the_least_size_is_compressed() -> None:
@@ -179,7 +179,7 @@ def test_the_proof_sees_a_changed_file_a_lost_file_and_another_root() -> None:
     lost = after.keep(after.artifacts.keys() - {"b.js"})
     unrooted = replace(after, roots=frozenset({ArtifactId("a.js")}))
     for wrong in (changed, lost, unrooted):
-        assert not same_bytes.prove(before, wrong, store).holds
+        assert not same_bytes.prove(before, wrong, store, {}).holds
 
 
 def test_the_proof_sees_what_is_new_and_no_sibling() -> None:
@@ -188,7 +188,7 @@ def test_the_proof_sees_what_is_new_and_no_sibling() -> None:
     edge = Edge(ArtifactId("a.js"), ArtifactId("b.js"), Relation.IMPORT)
     linked = after.with_edges([edge])
     for wrong in (stray, linked):
-        assert not same_bytes.prove(before, wrong, store).holds
+        assert not same_bytes.prove(before, wrong, store, {}).holds
 
 
 def test_the_proof_sees_a_sibling_that_does_not_pay() -> None:
@@ -196,4 +196,4 @@ def test_the_proof_sees_a_sibling_that_does_not_pay() -> None:
     sibling = Artifact(ArtifactId("noise.js.zst"), Kind.COMPRESSED, store.put(b""), Bytes(5001))
     edge = Edge(sibling.id, ArtifactId("noise.js"), Relation.ENCODES)
     after = before.with_artifacts([sibling]).with_edges([edge])
-    assert "not smaller" in same_bytes.prove(before, after, store).detail
+    assert "not smaller" in same_bytes.prove(before, after, store, {}).detail

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 import golden
@@ -15,7 +16,7 @@ from toolchain.ir import Artifact, ArtifactId, Edge, Graph, Kind, Proof, Relatio
 from toolchain.passes.bundle_js import BundleJs
 from toolchain.sources.tools import node
 from toolchain.units import Bytes
-from toolchain.verify.same_exports import prove
+from toolchain.verify import same_exports
 
 SOURCES = """\
 js *src/main.js -> src/tones.js ~> src/speech.js
@@ -29,6 +30,11 @@ js src/speech.js
     export const say = () => "said";
 """
 MAIN = ArtifactId("app/main.js")
+
+
+def prove(before: Graph, after: Graph, store: Store) -> Proof:
+    """Prove what BundleJs makes with its defaults."""
+    return same_exports.prove(before, after, store, asdict(BundleJs()))
 
 
 def _bundled(text: str = SOURCES) -> tuple[Graph, Graph, Store]:
@@ -54,7 +60,7 @@ def test_a_true_bundle_is_proved_by_name_by_import_and_in_node() -> None:
     assert proof.holds
     assert proof.detail == (
         "2 files, all imports resolve; app/main.js: 3 exports as in src/main.js, "
-        "same names and types in node as an unshaken, unminified bundle"
+        "same names and types in node as an unshaken, unminified bundle; 1 chunk loads in node"
     )
     assert _with(_text()).holds
 
@@ -151,3 +157,48 @@ def test_a_module_that_never_finishes_loading_is_given_up(tmp_path: Path) -> Non
 def test_lazy_edges_are_part_of_what_bundle_js_says() -> None:
     _, after, _ = _bundled()
     assert [i.partition("-")[0] for i in after.targets(MAIN, Relation.LAZY)] == ["app/speech"]
+
+
+def _chunk_with(text: str, of: str = SOURCES) -> Proof:
+    """Prove the bundle with ``text`` at the start of its lazy chunk."""
+    before, after, store = _bundled(of)
+    chunk = next(i for i in after.artifacts if i.startswith("app/speech-"))
+    data = text.encode() + store.get(after.artifacts[chunk].digest)
+    forged = Artifact(chunk, Kind.JS, store.put(data), Bytes(len(data)))
+    return prove(before, after.with_artifacts([forged]), store)
+
+
+def test_a_lazy_chunk_that_does_not_load_is_refused() -> None:
+    assert _chunk_with("").holds
+    proof = _chunk_with("throw new TypeError('odd');")
+    assert not proof.holds
+    assert proof.detail.endswith(".js fails to load in node: TypeError: odd")
+
+
+def test_a_lazy_chunk_that_needs_a_browser_fails_as_its_module_does() -> None:
+    sources = SOURCES.replace('=> "said"', "=> title, title = document.title")
+    proof = _chunk_with("", sources)
+    assert proof.holds, proof.detail
+    assert proof.detail.endswith(
+        "does not load in node, nor does a whole bundle of src/speech.js "
+        "(ReferenceError: document is not defined)"
+    )
+    assert not _chunk_with("throw new TypeError('odd');", sources).holds
+
+
+def test_the_conditions_of_the_pass_choose_the_sources_of_the_whole_bundle() -> None:
+    sources = """\
+js *main.js -> node_modules/p/for-node.js
+    export * from "p";
+js node_modules/p/for-node.js
+    export const here = "node";
+js node_modules/p/for-page.js
+    export const there = document.title;
+json node_modules/p/package.json
+    {"name": "p", "exports": {"node": "./for-node.js", "default": "./for-page.js"}}
+"""
+    graph, store = golden.parse(sources)
+    made = BundleJs(conditions=("node",))
+    after = made.apply(graph, store)
+    assert same_exports.prove(graph, after, store, asdict(made)).holds
+    assert not prove(graph, after, store).holds

@@ -9,7 +9,7 @@ What it does
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 from toolchain.errors import FormatError
@@ -19,8 +19,9 @@ from toolchain.ir import Artifact, Edge, Graph, Kind, Proof, Relation, Store
 _CODEC = {suffix: codec for codec, suffix in SUFFIX.items()}
 
 
-def prove(before: Graph, after: Graph, store: Store) -> Proof:
+def prove(before: Graph, after: Graph, store: Store, options: Mapping[str, object]) -> Proof:
     """Compare every sibling with its file; the detail names the first that differs."""
+    del options  # whatever was compressed must come back
     new = sorted(after.edges - before.edges)
     problem = next(_structure(before, after), None)
     if problem is None:

@@ -5,18 +5,20 @@ text say; every import of the new files, which must lead to a file of the result
 outside that the sources ask for, too; paths of this machine, of which there must be none; and
 what node gets when it loads the bundle, against a bundle of the same sources with nothing removed
 and nothing renamed. Code that needs a browser to load fails alike both times, and the proof says
-that it rests on the other three.
+that it rests on the other three. Lazy and shared chunks and workers must load in node as well, or
+fail as a whole bundle of such a module does. Sources are resolved under the pass's ``conditions``.
 """
 
 from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from posixpath import dirname, join, normpath
 
+from toolchain.analysis.reachability import reachable
 from toolchain.errors import InputError
 from toolchain.formats import esbuild
 from toolchain.formats.code_folder import code_folder
@@ -24,25 +26,25 @@ from toolchain.formats.esbuild_plugins import NodeStaysOutside
 from toolchain.formats.javascript import Module, read
 from toolchain.formats.node_module import Loading, load_module
 from toolchain.formats.node_resolution import Resolver, is_builtin
-from toolchain.ir import ArtifactId, DirectoryStore, Graph, Kind, Proof, Store
+from toolchain.ir import ArtifactId, DirectoryStore, Graph, Kind, Proof, Relation, Store
 from toolchain.sources.tools import node, tool
 
 _SCRIPTS = frozenset({Kind.JS, Kind.TS})
-_CONDITIONS = frozenset({"browser", "module"})
 _LONGEST_PATH = 200
 _LOADS = frozenset({"import", "import()"})
+_APART = frozenset({Relation.LAZY, Relation.WORKER})  # what a bundler puts into files of their own
 
 
-def prove(before: Graph, after: Graph, store: Store) -> Proof:
+def prove(before: Graph, after: Graph, store: Store, options: Mapping[str, object]) -> Proof:
     """Return whether the bundles in ``after`` stand for the roots of ``before``."""
-    case = _Case(before, after, store)
+    case = _Case(before, after, store, _conditions(options))
     if not case.new:
         return Proof("same-exports", holds=True, detail="nothing was bundled")
     try:
         problems = [*case.unpaired(), *case.exports(), *case.unresolved(), *case.machine_paths()]
         if problems:
             return Proof("same-exports", holds=False, detail=problems[0])
-        outcomes = list(case.loadings())
+        outcomes = [*case.loadings(), *case.chunk_loadings()]
     except (InputError, KeyError, RecursionError) as error:
         return Proof("same-exports", holds=False, detail=f"cannot be compared: {error}")
     wrong = [o.text for o in outcomes if not o.holds]
@@ -50,6 +52,12 @@ def prove(before: Graph, after: Graph, store: Store) -> Proof:
         return Proof("same-exports", holds=False, detail=wrong[0])
     detail = f"{len(case.new)} files, all imports resolve; " + "; ".join(o.text for o in outcomes)
     return Proof("same-exports", holds=True, detail=detail)
+
+
+def _conditions(options: Mapping[str, object]) -> frozenset[str]:
+    """Return the conditions of package.json's ``exports`` that the pass bundled under."""
+    given = options.get("conditions", ())
+    return frozenset(map(str, given)) if isinstance(given, Sequence) else frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +69,11 @@ class _Outcome:
 class _Case:
     """Both graphs, and what is asked of them more than once."""
 
-    def __init__(self, before: Graph, after: Graph, store: Store) -> None:
+    def __init__(
+        self, before: Graph, after: Graph, store: Store, conditions: frozenset[str]
+    ) -> None:
         self.before, self.after, self.store = before, after, store
+        self.conditions = conditions
         self.new = sorted(
             i
             for i, a in after.artifacts.items()
@@ -112,7 +123,7 @@ class _Case:
         exports = self._module(self.before, module).exports
         names = set(exports.names)
         for star in exports.stars:
-            found = Resolver(_Files(self.before, self.store), _CONDITIONS).resolve(star, module)
+            found = Resolver(_Files(self.before, self.store), self.conditions).resolve(star, module)
             if isinstance(found, str) and found and found not in above:
                 passed_on = self._names(ArtifactId(found), above | {module})
                 names |= passed_on - {"default"}
@@ -169,29 +180,59 @@ class _Case:
         with tempfile.TemporaryDirectory(prefix="vtool-load-") as name:
             folder = Path(name).resolve()
             _write(folder, {i: self.store.get(self.after.artifacts[i].digest) for i in self.new})
-            whole = self._whole_bundles()
+            whole = self._whole_bundles(list(self.pairs))
             _write(folder / "whole", whole)
             for number, (root, bundle) in enumerate(self.pairs.items()):
                 ours = load_module(node(), folder / bundle)
                 theirs = load_module(node(), folder / "whole" / f"{number}.js")
                 yield self._compared(root, bundle, ours, theirs)
 
-    def _whole_bundles(self) -> dict[str, bytes]:
-        """Bundle each root without minifying and without removing anything."""
+    def chunk_loadings(self) -> Iterator[_Outcome]:
+        """Load the files that are no root's bundle; what fails must fail as a whole module does."""
+        chunks = [i for i in self.new if i not in self.pairs.values()]
+        with tempfile.TemporaryDirectory(prefix="vtool-load-") as name:
+            folder = Path(name).resolve()
+            _write(folder, {i: self.store.get(self.after.artifacts[i].digest) for i in self.new})
+            errors = {i: load_module(node(), folder / i).error for i in chunks}
+            failed = {i: error for i, error in errors.items() if error}
+            whole = self._whole_errors(folder) if failed else {}
+        if loaded := len(chunks) - len(failed):
+            count = "1 chunk loads" if loaded == 1 else f"{loaded} chunks load"
+            yield _Outcome(holds=True, text=f"{count} in node")
+        for chunk, error in failed.items():
+            like = min((module for module, e in whole.items() if e == error), default=None)
+            text = f"{chunk} fails to load in node: {error}"
+            if like is not None:
+                text = f"{chunk} does not load in node, nor does a whole bundle of {like} ({error})"
+            yield _Outcome(holds=like is not None, text=text)
+
+    def _whole_errors(self, folder: Path) -> dict[ArtifactId, str]:
+        """Return how whole bundles of the roots, and of what they load apart, fail in node."""
+        used = reachable(self.before)
+        apart = {e.target for e in self.before.edges if e.relation in _APART and e.source in used}
+        scripts = {i for i in apart if self.before.artifacts[i].kind in _SCRIPTS}
+        modules = sorted({*self.pairs, *scripts})
+        _write(folder / "whole", self._whole_bundles(modules))
+        bundles = {m: folder / "whole" / f"{number}.js" for number, m in enumerate(modules)}
+        return {module: load_module(node(), path).error for module, path in bundles.items()}
+
+    def _whole_bundles(self, modules: Sequence[ArtifactId]) -> dict[str, bytes]:
+        """Bundle each module, as its number, without minifying and without removing anything."""
         outside = {
             e.target.partition(":")[2]
             for e in self.after.edges
             if e.source in self.new and self.after.artifacts[e.target].kind is Kind.EXTERNAL
         }
         flags = ["--bundle", "--format=esm", "--platform=browser", "--tree-shaking=false"]
-        flags += ["--outdir=.", "--preserve-symlinks", "--conditions=browser,module"]
+        flags += ["--outdir=.", "--preserve-symlinks"]
+        flags += [f"--conditions={','.join(sorted(self.conditions))}"]
         flags += [f"--external:{name}" for name in sorted(outside)]
-        entries = {str(number): str(root) for number, root in enumerate(self.pairs)}
+        entries = {str(number): str(root) for number, root in enumerate(modules)}
         with (
             code_folder(self.before.files.values(), self.store) as folder,
             esbuild.service(tool("esbuild")) as service,
         ):
-            plugin = NodeStaysOutside(folder, self.before.files, _CONDITIONS)
+            plugin = NodeStaysOutside(folder, self.before.files, self.conditions)
             result = service.build(esbuild.Build(folder, entries, tuple(flags), plugin))
         if result.errors:
             first = result.errors[0]

@@ -10,16 +10,16 @@ What it does
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from toolchain.analysis.reachability import possible_targets
 from toolchain.ir import Edge, Graph, Proof, Store
 from toolchain.ir.artifact import OWNERSHIP
 
 
-def prove(before: Graph, after: Graph, store: Store) -> Proof:
+def prove(before: Graph, after: Graph, store: Store, options: Mapping[str, object]) -> Proof:
     """Compare the two graphs; the detail names the first thing lost."""
-    del store  # digests say enough
+    del store, options  # digests say enough
     problem = next(_problems(before, after), None)
     dropped = len(before.artifacts) - len(after.artifacts)
     detail = (
