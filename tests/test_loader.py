@@ -82,6 +82,25 @@ def test_code_that_no_root_loads_has_sizes_and_no_edges(load: Load) -> None:
     assert "old.js import a.js" in _edges(load(files))  # without roots everything is a root
 
 
+def test_code_that_nothing_shows_to_be_loaded_is_followed_where_the_caller_names_it(
+    load: Load,
+) -> None:
+    files = {
+        "main.js": b"",
+        "src/extra.js": b"import './more.js'",
+        "src/more.js": b"import './m.wasm'",
+        "src/m.wasm": WASM,
+        "src/old.js": b"import './more.js'",
+    }
+    assert _edges(load(files, "main.js")) == []
+    loaded = load(files, "main.js", starts=["*/extra.js", "no/such.js"])
+    assert _edges(loaded) == [
+        "src/extra.js import src/more.js",
+        "src/more.js import src/m.wasm",
+    ]
+    assert loaded.graph.roots == {"main.js"}
+
+
 def test_behind_an_unknown_name_all_code_of_the_package_is_read(load: Load) -> None:
     package = "node_modules/p/"
     files = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from toolchain.analysis.packages import package_of
@@ -69,6 +70,7 @@ class Loader:
         *,
         conditions: frozenset[str] = frozenset(),
         dynamic: Mapping[str, Sequence[str]] | None = None,
+        starts: Collection[str] = (),
     ) -> Loaded:
         """Read ``files`` and link them into a graph.
 
@@ -77,7 +79,9 @@ class Loader:
         its sizes and no edges.
 
         ``dynamic`` maps globs of source files to globs of the files that they load by names that
-        are computed or lie in strings; without an entry a computed name is ``unknown:``.
+        are computed or lie in strings; without an entry a computed name is ``unknown:``. ``starts``
+        are globs of files that are loaded as well, in a way that no other file shows: their code is
+        followed like a root's.
 
         Errors:
             InputError: a root, or a file given alone, is not what its name or signature says.
@@ -95,7 +99,10 @@ class Loader:
         readings = self._read(everything, kinds, later)
         linker = Linker.of(everything, kinds, conditions, dynamic or {})
         edges = linker.link(readings.keys() - later, readings) | set(unpacked)
-        edges |= self._follow(names, later, readings, (everything, kinds, linker, edges))
+        named = (ArtifactId(n) for n in everything if any(fnmatchcase(n, g) for g in starts))
+        edges |= self._follow(
+            names.union(named), later, readings, (everything, kinds, linker, edges)
+        )
         _refuse_broken(readings, names if len(files) > 1 else frozenset(readings))
         graph = _assemble(everything, kinds, readings, names)
         return Loaded(graph.with_artifacts(linker.absent.values()).with_edges(edges), readings)
@@ -121,12 +128,12 @@ class Loader:
 
     def _follow(
         self,
-        roots: frozenset[ArtifactId],
+        starts: frozenset[ArtifactId],
         later: set[ArtifactId],
         readings: dict[ArtifactId, Reading],
         project: tuple[Mapping[str, SourceFile], Mapping[str, Kind], Linker, set[Edge]],
     ) -> set[Edge]:
-        """Read into ``readings`` what ``roots`` may load of ``later``; return its edges."""
+        """Read into ``readings`` what ``starts`` may load of ``later``; return its edges."""
         files, kinds, linker, known = project
         targets: dict[ArtifactId, set[ArtifactId]] = {}
         for edge in known:
@@ -136,7 +143,7 @@ class Loader:
             packages.setdefault(package_of(name), set()).add(name)
         edges: set[Edge] = set()
         seen: set[ArtifactId] = set()
-        wave = set(roots)
+        wave = set(starts)
         while wave:
             seen |= wave
             code = wave & later
