@@ -36,6 +36,10 @@ CODE_KINDS = frozenset({Kind.JS, Kind.WASM})
 """What "core bundle" and "compression" speak of: what a page must download to run at all."""
 
 
+CODE_MEASURES = ("core.", "code.", "compression.")
+"""How the names of measures of code begin: what a harness does not measure."""
+
+
 def empty_report(target: str) -> Report:
     """Return a report about ``target`` that says nothing yet but where it was made."""
     return Report(

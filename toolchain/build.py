@@ -16,7 +16,7 @@ from toolchain.formats.compression import Codec
 from toolchain.ir import Artifact, ArtifactId, Digest, Finding, Graph, Report, Stage
 from toolchain.loader import Loaded, Loader
 from toolchain.passes import compress
-from toolchain.pipeline import Pipeline
+from toolchain.pipeline import Pipeline, Result
 from toolchain.sources.address import is_address
 from toolchain.sources.project import Assembly, open_target
 from toolchain.sources.tree import SourceFile
@@ -41,6 +41,11 @@ class Request:
 def load(target: str, workspace: Workspace) -> tuple[Assembly, Loaded]:
     """Open ``target`` (folder, archive, package, project) and read it into a graph."""
     assembly = open_target(target, workspace.progress)
+    return assembly, _read(target, assembly, workspace)
+
+
+def _read(target: str, assembly: Assembly, workspace: Workspace, *keep: str) -> Loaded:
+    """Read an opened target; ``keep`` are globs of files that count like roots' needs."""
     files = assembly.tree.files
     if not files:
         raise InputError(
@@ -52,9 +57,10 @@ def load(target: str, workspace: Workspace) -> tuple[Assembly, Loaded]:
         assembly.roots or entries(files),
         conditions=frozenset(project.conditions) if project else frozenset(),
         dynamic=project.dynamic if project else {},
+        starts=keep,
     )
     own_code.refuse_broken(assembly, loaded)
-    return assembly, loaded
+    return loaded
 
 
 def analyze(target: str, workspace: Workspace) -> Report:
@@ -75,7 +81,7 @@ def optimize(
     """
     where = Path(request.project)
     check_output(request.out, where if where.is_dir() else None)
-    assembly, loaded = load(request.project, workspace)
+    assembly = open_target(request.project, workspace.progress)
     project = assembly.project
     if project is None:
         raise ConfigError(
@@ -85,6 +91,9 @@ def optimize(
     steps = rulebook.pipeline(project.pipeline, where)
     budgets = rulebook.budgets(project.budgets, where)
     rulebook.require_quality(steps, budgets)
+    play = _player(request, assembly, workspace) if request.harness and project.voice else None
+    keep = [g for s in steps for g in s.options.get("keep", ()) if s.run == "drop-unreachable"]
+    loaded = _read(request.project, assembly, workspace, *keep)
     runner = Pipeline(workspace.store, workspace.cache, workspace.executor, workspace.progress)
     result = runner.run(loaded.graph, steps)
     report = replace(
@@ -100,16 +109,29 @@ def optimize(
     )
     with staging(request.out) as folder:
         paths = write(result.graph, workspace.store, folder, result.renames)
-        if request.harness and project.voice:
-            # numpy, onnxruntime and the audio code: only where something is played
-            from toolchain import trial  # noqa: PLC0415 - 0.2 s
-
-            scenario = trial.scenario_of(request.scenario, request.repeats, request.project)
-            output = trial.Output(folder, paths, result.renames)
-            report = trial.before_and_after(report, assembly, output, scenario, workspace)
+        if play is not None:
+            report = play(report, folder, paths, result)
         report = replace(report, verdicts=gate.judge(report.measures, budgets))
         finish(report, folder)
     return report
+
+
+def _player(
+    request: Request, assembly: Assembly, workspace: Workspace
+) -> Callable[[Report, Path, Mapping[ArtifactId, Path], Result], Report]:
+    """Return what plays the application before and after; a wrong scenario is refused now."""
+    # numpy, onnxruntime and the audio code: only where something is played
+    from toolchain import trial  # noqa: PLC0415 - 0.2 s
+
+    scenario = trial.scenario_of(request.scenario, request.repeats, request.project)
+
+    def play(
+        report: Report, folder: Path, paths: Mapping[ArtifactId, Path], result: Result
+    ) -> Report:
+        output = trial.Output(folder, paths, result.renames)
+        return trial.before_and_after(report, assembly, output, scenario, workspace)
+
+    return play
 
 
 def why(target: str, artifact: str, workspace: Workspace) -> Why:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import errno
+import glob
+import hashlib
 import json
 import os
 import shutil
@@ -12,10 +14,12 @@ import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
-from toolchain.errors import ConfigError, PassError, UnavailableError
-from toolchain.ir import ArtifactId, DirectoryStore, Graph, Relation
+from toolchain.errors import ConfigError, InputError, PassError, UnavailableError
+from toolchain.ir import ArtifactId, Digest, DirectoryStore, Graph, Relation
 
 MANIFEST = "vtool-manifest.json"
+RESERVED = frozenset({MANIFEST, "report.html", "report.json", "answers"})
+"""What a result holds besides the application: at the top of the output folder."""
 _MANIFEST_VERSION = 1
 _STAGING = ".vtool-staging-"
 _RENAME_EXCHANGE = 2  # linux/fs.h
@@ -109,6 +113,8 @@ def write(
     Returns the path of every file by its id.
 
     Errors:
+        InputError: the project has a file with a name that a result needs for itself.
+            Or a file changed while vtool worked.
         PassError: a pass gave a file a name that leads out of ``folder``.
     """
     _check_names(graph)
@@ -144,6 +150,12 @@ def write(
 
 
 def _check_names(graph: Graph) -> None:
+    for name in graph.files:
+        if name.partition("/")[0] in RESERVED:
+            raise InputError(
+                f"the project has a file {name}, which is what vtool calls its own",
+                hint="give it another name or leave it out in `sources`",
+            )
     for name in graph.artifacts:
         file = PurePosixPath(name.partition("#")[0])
         if name.startswith("/") or ".." in file.parts:
@@ -169,10 +181,15 @@ def write_atomically(path: Path, text: str) -> None:
         ) from error
 
 
-def _copy(store: DirectoryStore, digest: str, target: Path) -> Path:
+def _copy(store: DirectoryStore, digest: Digest, target: Path) -> Path:
     target.parent.mkdir(parents=True, exist_ok=True)
-    source = store.path(digest)  # type: ignore[arg-type]  # a Digest
+    source = store.path(digest)
     shutil.copyfile(source, target)
+    with target.open("rb") as copied:  # an own file may be edited while vtool works
+        if hashlib.file_digest(copied, "sha256").hexdigest() != digest:
+            raise InputError(
+                f"{target.name} changed while vtool worked", hint="run the same command again"
+            )
     if os.access(source, os.X_OK):
         target.chmod(0o755)
     return target
@@ -201,8 +218,11 @@ def _exchange_at_once(new: Path, out: Path) -> bool:
 
 
 def _remove_leftovers(out: Path) -> None:
-    for old in out.parent.glob(f"{_STAGING}{out.name}-*"):
-        owner = old.name.rpartition("-")[2]
+    prefix = f"{_STAGING}{out.name}-"
+    for old in out.parent.glob(f"{glob.escape(prefix)}*"):
+        owner = old.name.removeprefix(prefix)
+        if not owner.isdigit() and owner != "old":
+            continue  # another output folder's, with a longer name
         if owner.isdigit() and _alive(int(owner)):
             raise ConfigError(
                 f"another vtool (process {owner}) is writing to {out}",

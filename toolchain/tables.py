@@ -66,7 +66,8 @@ def check(data: object, kind: type[T], *, where: str) -> T:
     from pydantic import TypeAdapter, ValidationError  # noqa: PLC0415 - 0.2 s, only where used
 
     try:
-        return TypeAdapter(kind).validate_python(data)
+        # as JSON: strict (no "40" for a number), and yet an array may become a tuple
+        return TypeAdapter(kind).validate_json(json.dumps(data, default=str), strict=True)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         place = ".".join(str(step) for step in first["loc"])

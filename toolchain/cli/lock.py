@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from toolchain.cli.show import JsonOption, progress, write_json
+from toolchain.cli.show import JsonOption, write_json
 
 
 def lock(
@@ -30,8 +30,8 @@ def lock(
     from toolchain.tables import dump
 
     opened = projects.load_project(project)
-    with progress():
-        written = locking.lock(opened)
+    typer.echo(f"resolving {len(opened.requested)} packages", err=True)
+    written = locking.lock(opened)
     locking.write_lock(project, written)
     if not write_json(jsonlib.dumps(dump(written), indent=1) if json else "", json):
         typer.echo(f"{project / 'vtool.lock'}: {len(written.package)} packages")

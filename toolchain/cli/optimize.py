@@ -24,6 +24,7 @@ def optimize(
     repeats: Annotated[
         int | None, typer.Option(min=1, help="Repeats of every turn; default: the scenario's.")
     ] = None,
+    scenario: Annotated[str, typer.Option(help="A file in rules/scenarios.")] = "single-turn",
     jobs: JobsOption = 0,
 ) -> None:
     """Shrink PROJECT with proved passes, run it, judge its budgets, and explain every byte.
@@ -47,7 +48,7 @@ def optimize(
         (folder / "report.json").write_text(json_report.write(report), "utf-8")
         (folder / "report.html").write_text(page.page(report), "utf-8")
 
-    request = build.Request(project, out, harness=harness, repeats=repeats)
+    request = build.Request(project, out, harness=harness, repeats=repeats, scenario=scenario)
     with progress() as bars:
         report = build.optimize(request, Workspace.open(jobs=jobs, progress=bars), finish)
     if not write_json(json_report.write(report) if json else "", json):

@@ -39,7 +39,8 @@ def report(
     from toolchain.render import html, json_report, markdown, text
 
     document = json_report.read(saved / "report.json" if saved.is_dir() else saved)
-    if json and write_json(json_report.write(document), json):
+    write_json(json_report.write(document) if json else "", json)
+    if json and out is None:
         return
     if form is Format.TEXT and out is None:
         text.print_optimization(document)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from toolchain.cli.show import JobsOption, JsonOption, progress, write_json
+from toolchain.cli.show import JsonOption, progress, write_json
 
 
 def run(
@@ -26,9 +26,10 @@ def run(
         Path | None, typer.Option(help="Folder for the spoken answers, one wav file per turn.")
     ] = None,
     json: JsonOption = None,
-    jobs: JobsOption = 0,
 ) -> None:
-    """Play the reference clips through VAD, STT, LLM and TTS, and measure.
+    """Play the reference clips through VAD, STT, LLM and TTS, measure, and judge.
+
+    The exit code is 0 if every budget of speech, time and memory is met.
 
     Examples:
 
@@ -36,12 +37,13 @@ def run(
 
       vtool run fixtures/voice-app --result build/vtool/voice-app --audio answers/
     """
-    from toolchain import trial
+    from toolchain import gate, trial
     from toolchain.render import json_report, text
     from toolchain.workspace import Workspace
 
     request = trial.RunRequest(project, result, scenario, repeats, audio)
     with progress() as bars:
-        report = trial.run(request, Workspace.open(jobs=jobs, progress=bars))
+        report = trial.run(request, Workspace.open(progress=bars))
     if not write_json(json_report.write(report) if json else "", json):
         text.print_run(report)
+    raise typer.Exit(gate.exit_code(report.verdicts))

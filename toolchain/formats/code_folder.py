@@ -27,7 +27,7 @@ def code_folder(artifacts: Iterable[Artifact], store: Store) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="vtool-code-") as name:
         folder = Path(name).resolve()
         for artifact in artifacts:
-            if artifact.kind not in CODE_KINDS or "!/" in artifact.id:
+            if artifact.kind not in CODE_KINDS:
                 continue
             parts = PurePosixPath(artifact.id).parts
             if ".." in parts or artifact.id.startswith("/"):

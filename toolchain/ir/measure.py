@@ -80,6 +80,10 @@ class Budget:
     percentile: float = 50
     at_least: bool = False
 
+    def __post_init__(self) -> None:
+        if not 0 <= self.percentile <= 100:  # noqa: PLR2004 - percent
+            raise ValueError("percentile is a number from 0 to 100")
+
     def judge(self, measure: Measure | None) -> Verdict:
         """Return the verdict; a budget nobody measured is not met, and says so.
 

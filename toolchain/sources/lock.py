@@ -45,7 +45,7 @@ class Lock:
 
     format: int
     requested: tuple[str, ...]
-    package: tuple[Locked, ...]
+    package: tuple[Locked, ...] = ()  # none: a project of own files only
 
     def find(self, wanted: PackageURL) -> Locked:
         """Return the package at this address.
