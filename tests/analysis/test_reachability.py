@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from toolchain.analysis.reachability import core, loadable, possible_targets, reachable
+from toolchain.checks import unreachable_file
 from toolchain.ir import ArtifactId, Edge, Graph, Kind, MemoryStore, Relation
 from toolchain.ir.artifact import OWNERSHIP
 from toolchain.passes.drop_unreachable import DropUnreachable
@@ -83,6 +84,12 @@ def test_dropping_is_proved_and_doing_it_twice_is_doing_it_once(
         assert reachable(graph) <= after.artifacts.keys()
     else:
         assert after is graph
+
+
+@given(graphs())
+def test_the_check_promises_the_bytes_that_the_pass_saves(graph: Graph) -> None:
+    promised = sum(f.cost or 0 for f in unreachable_file.check(graph, MemoryStore()))
+    assert promised == graph.size - DropUnreachable().apply(graph, MemoryStore()).size
 
 
 @given(graphs(), st.data())

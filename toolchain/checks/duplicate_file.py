@@ -20,6 +20,7 @@ from collections.abc import Iterator
 from toolchain.analysis.duplicates import duplicates
 from toolchain.analysis.reachability import reachable
 from toolchain.ir import Finding, Graph, Severity, Store
+from toolchain.units import show_bytes
 
 
 def check(graph: Graph, store: Store) -> Iterator[Finding]:
@@ -32,7 +33,7 @@ def check(graph: Graph, store: Store) -> Iterator[Finding]:
         yield Finding(
             check="duplicate-file",
             where=first,
-            message=f"{same.size} bytes lie in {len(same.ids)} places",
+            message=f"the same {show_bytes(same.size)} lie in {len(same.ids)} places",
             advice="ship one copy and refer to it from the other places",
             cost=same.wasted,
             severity=Severity.WARNING if shipped else Severity.NOTE,

@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from toolchain.analysis.packages import package_of
 from toolchain.analysis.reachability import reachable
 from toolchain.ir import Artifact, ArtifactId, Finding, Graph, Kind, Severity, Store
-from toolchain.units import Bytes
+from toolchain.units import Bytes, show_bytes
 
 _INLINE = b"sourceMappingURL=data:"
 _COMMENTS = (b"//# ", b"//@ ", b"/*# ", b"/*@ ")  # ECMA-426, section 11.1.2: how a map is linked
@@ -42,7 +42,7 @@ def check(graph: Graph, store: Store) -> Iterator[Finding]:
             yield Finding(
                 check="shipped-sourcemap",
                 where=name,
-                message=f"a source map of {size} bytes is inside of the script",
+                message="a source map is inside of the script",
                 advice="build it without an inline source map",
                 cost=Bytes(size),
                 severity=Severity.WARNING if name in used else Severity.NOTE,
@@ -56,11 +56,11 @@ def _of_package(package: str, maps: list[Artifact], *, shipped: bool) -> Finding
     return Finding(
         check="shipped-sourcemap",
         where=ArtifactId(package),
-        message=f"{count}, {size} bytes",
+        message=f"{count} beside the code",
         advice="upload maps to the error tracker and do not ship them",
         cost=Bytes(size),
         severity=Severity.WARNING if shipped else Severity.NOTE,
-        evidence=tuple(f"{a.id}: {a.size} bytes" for a in largest),
+        evidence=tuple(f"{a.id}: {show_bytes(a.size)}" for a in largest),
     )
 
 

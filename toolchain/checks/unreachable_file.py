@@ -2,8 +2,9 @@
 
 What it does
     Walks from the roots as the pass drop-unreachable does, with every file that an unknown name may
-    stand for, and sums for each package the files it does not come to. Licences do not count. The
-    cost is their size. Without roots nothing is claimed.
+    stand for, and sums for each package the files that the pass would drop: a ``package.json`` or
+    a licence that goes along with a file in use does not count. The cost is their size. Without
+    roots nothing is claimed.
 
 Why
     Packages carry builds for other systems, sources, tests and maps; unless somebody removes them,
@@ -19,10 +20,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 
-from toolchain.analysis.packages import is_notice, package_of
-from toolchain.analysis.reachability import loadable
+from toolchain.analysis.packages import package_of
+from toolchain.analysis.shipping import needed
 from toolchain.ir import Artifact, ArtifactId, Finding, Graph, Severity, Store
-from toolchain.units import Bytes
+from toolchain.units import Bytes, show_bytes
 
 _SHOWN = 5  # ours: the largest files of a package say what it is about
 
@@ -30,12 +31,10 @@ _SHOWN = 5  # ours: the largest files of a package say what it is about
 def check(graph: Graph, store: Store) -> Iterator[Finding]:
     """Yield one finding for each package with unused files, the most wasteful first."""
     del store  # names, sizes and edges are enough
-    if not graph.roots:
-        return
-    used = loadable(graph)
+    used = needed(graph)
     unused: defaultdict[str, list[Artifact]] = defaultdict(list)
     for name, artifact in graph.files.items():
-        if name not in used and not is_notice(artifact):
+        if name not in used:
             unused[package_of(name)].append(artifact)
     cost = {package: sum(a.size for a in files) for package, files in unused.items()}
     for package in sorted(unused, key=lambda p: (-cost[p], p)):
@@ -44,9 +43,9 @@ def check(graph: Graph, store: Store) -> Iterator[Finding]:
         yield Finding(
             check="unreachable-file",
             where=ArtifactId(package),
-            message=f"nothing can load {count}, {cost[package]} bytes",
+            message=f"nothing can load {count}",
             advice="drop them with the pass drop-unreachable, or name them in its `keep`",
             cost=Bytes(cost[package]),
             severity=Severity.WARNING,
-            evidence=tuple(f"{a.id}: {a.size} bytes" for a in files[:_SHOWN]),
+            evidence=tuple(f"{a.id}: {show_bytes(a.size)}" for a in files[:_SHOWN]),
         )

@@ -19,48 +19,10 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from toolchain.analysis.reachability import reachable
+from toolchain.formats.node_resolution import is_builtin
 from toolchain.ir import ArtifactId, Edge, Finding, Graph, Kind, Relation, Severity, Store
 
 _SHOWN = 5  # ours: enough to find the place
-_HOST_MODULES = frozenset(
-    {
-        "assert",
-        "async_hooks",
-        "buffer",
-        "child_process",
-        "cluster",
-        "console",
-        "crypto",
-        "dgram",
-        "dns",
-        "events",
-        "fs",
-        "http",
-        "http2",
-        "https",
-        "module",
-        "net",
-        "os",
-        "path",
-        "perf_hooks",
-        "process",
-        "querystring",
-        "readline",
-        "stream",
-        "string_decoder",
-        "timers",
-        "tls",
-        "tty",
-        "url",
-        "util",
-        "v8",
-        "vm",
-        "wasi",
-        "worker_threads",
-        "zlib",
-    }
-)
-"""Names Node.js resolves without a file (Node.js 22, module.builtinModules, without inner ones)."""
 
 
 def check(graph: Graph, store: Store) -> Iterator[Finding]:
@@ -88,7 +50,7 @@ def check(graph: Graph, store: Store) -> Iterator[Finding]:
 
 
 def _from_host(name: str) -> bool:
-    return name.startswith(("node:", "https:", "http:")) or name.partition("/")[0] in _HOST_MODULES
+    return is_builtin(name) or name.startswith(("https:", "http:"))
 
 
 def _advice(relation: Relation) -> str:

@@ -55,11 +55,15 @@ class Graph:
     @property
     def delivered(self) -> Bytes:
         """Bytes a user downloads: each file once, in its smallest encoding."""
+        return Bytes(sum(self.least().values()))
+
+    def least(self) -> dict[ArtifactId, Bytes]:
+        """Return each file's bytes in its smallest encoding: its own, or those of a sibling."""
         least = {i: a.size for i, a in self.files.items()}
         for edge in self.edges:
             if edge.relation is Relation.ENCODES and edge.target in least:
                 least[edge.target] = min(least[edge.target], self.artifacts[edge.source].size)
-        return Bytes(sum(least.values()))
+        return least
 
     def keep(self, ids: Collection[ArtifactId]) -> Self:
         """Return the subgraph on ``ids``; edges to dropped artifacts go with them."""

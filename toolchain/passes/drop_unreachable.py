@@ -21,13 +21,11 @@ Source
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from toolchain.analysis.packages import is_notice, package_of
-from toolchain.analysis.reachability import loadable
-from toolchain.ir import ArtifactId, Graph, Kind, Store
+from toolchain.analysis.shipping import needed
+from toolchain.ir import Graph, Store
 from toolchain.passes.base import GraphPass
 
 
@@ -43,28 +41,5 @@ class DropUnreachable(GraphPass):
     def apply(self, graph: Graph, store: Store) -> Graph:
         """Return ``graph`` less the files that nothing can load."""
         del store  # names and edges are enough
-        if not graph.roots:
-            return graph
         wanted = {i for i in graph.artifacts if any(fnmatchcase(i, glob) for glob in self.keep)}
-        kept = loadable(graph, wanted)
-        kept |= set(_package_files(graph, kept))
-        if self.keep_licences:
-            shipped = {package_of(i) for i in kept & graph.files.keys()}
-            kept |= {
-                a.id
-                for a in graph.artifacts.values()
-                if is_notice(a) and package_of(a.id) in shipped
-            }
-        return graph.keep(loadable(graph, kept))
-
-
-def _package_files(graph: Graph, kept: frozenset[ArtifactId]) -> Iterator[ArtifactId]:
-    """Yield the nearest package.json above each script in ``kept``."""
-    scripts = (i for i in kept if graph.artifacts[i].kind in {Kind.JS, Kind.TS})
-    for folder in {i.rpartition("/")[0] for i in scripts}:
-        above = folder
-        while f"{above}/package.json" not in graph.artifacts and above:
-            above = above.rpartition("/")[0]
-        name = ArtifactId(f"{above}/package.json" if above else "package.json")
-        if name in graph.artifacts:
-            yield name
+        return graph.keep(needed(graph, wanted, licences=self.keep_licences))

@@ -11,7 +11,7 @@ def as_text(reason: Why) -> str:
     sizes = f"{show_bytes(reason.size)} itself, {show_bytes(reason.retained)} retained"
     lines = [f"{reason.artifact}: {sizes}"]
     if reason.root is None:
-        return "\n".join([*lines, "no root reaches it: `drop-unreachable` removes it"])
+        return "\n".join([*lines, "no root reaches it by a name that is known"])
     if not reason.chain:
         return "\n".join([*lines, "it is a root: vtool.toml or the package itself names it"])
     lines.append(f"root  {reason.root}")
