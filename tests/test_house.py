@@ -87,7 +87,8 @@ def test_format_libraries_are_imported_in_formats_only(path: Path) -> None:
 @pytest.mark.parametrize("pack", sorted((ROOT / "rules").rglob("*.toml")), ids=lambda p: p.name)
 def test_every_number_in_a_rule_pack_has_a_reason(pack: Path) -> None:
     data = tomllib.loads(pack.read_text("utf-8"))
-    for entry in [*data.get("budget", []), *data.get("step", [])]:
+    lists = (data.get(table, []) for table in ("budget", "step", "number"))
+    for entry in [*(e for entries in lists for e in entries), *data.get("tool", {}).values()]:
         assert len(entry["why"]) > 20
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from toolchain.formats.model_inventory import Inventory, StoredTensor, unique_names
+from toolchain.formats.model_inventory import Inventory, StoredTensor
+from toolchain.formats.part_names import unique_names
 
 
 def tensor(name: str, start: int, end: int) -> StoredTensor:

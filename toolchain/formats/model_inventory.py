@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from toolchain.formats.part_names import printable
 from toolchain.units import show_bytes
 
-_NAME_CHARACTERS = 200  # ours: a longer name is hostile or mangled, and no help in a table
 _TOP = 12  # ours: operators named in the facts
 _VALUES = 8  # ours: inputs or outputs named in the facts; a cache has dozens
 
@@ -106,31 +106,6 @@ def value_text(name: str, dtype: str, shape: Iterable[int | str]) -> str:
     'state float32[2, batch, 128]'
     """
     return f"{printable(name)} {dtype}[{', '.join(printable(str(size)) for size in shape)}]"
-
-
-def printable(name: str) -> str:
-    """Return a name that cannot disturb a table: no control characters, not too long."""
-    short = name[:_NAME_CHARACTERS]
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in short)
-
-
-def unique_names(names: Iterable[str]) -> list[str]:
-    """Return printable names; the second ``x`` is ``x:2``, or the next that is free.
-
-    >>> unique_names(["x", "x", "x:2", ""])
-    ['x', 'x:2', 'x:2:2', 'unnamed']
-    """
-    counts: Counter[str] = Counter()
-    taken: set[str] = set()
-    found = []
-    for raw in names:
-        name = label = printable(raw) or "unnamed"
-        while label in taken:
-            counts[name] += 1
-            label = f"{name}:{counts[name] + 1}"
-        taken.add(label)
-        found.append(label)
-    return found
 
 
 def _by_count(item: tuple[str, int]) -> tuple[int, str]:

@@ -11,6 +11,7 @@ from itertools import takewhile
 
 from toolchain.formats import elf, elf_symbols
 from toolchain.formats.elf import Elf, Section
+from toolchain.formats.part_names import unique_names
 from toolchain.ingest.base import Contents, Neighbours, Part, Reference
 from toolchain.ir import ArtifactId, Kind, Relation
 from toolchain.units import Bytes
@@ -18,7 +19,6 @@ from toolchain.units import Bytes
 KINDS = frozenset({Kind.ELF})
 
 _IDENT_BYTES = 16
-_NAME_CHARACTERS = 200  # ours: a longer section name is hostile and no help in a table
 _MAX_PROBLEMS = 20  # ours: a file with more is hostile, and the first ones tell it
 _DEBUG_PREFIXES = (".debug", ".zdebug", ".stab", ".gdb_index", ".gnu_debugdata")
 
@@ -86,18 +86,9 @@ def _ranges(file: Elf) -> Iterator[tuple[Kind, str, int, int]]:
     if file.sections:
         end = header.shoff + len(file.sections) * layout.section.size
         yield Kind.HEADER, "section headers", header.shoff, end
-    seen: set[str] = set()
-    for i, section in enumerate(file.sections):
-        if section.file_bytes:
-            name = _shown(section.name)
-            name = f"{name}:{i}" if name in seen or not name else name
-            seen.add(name)
-            yield Kind.SECTION, name, section.offset, section.end
-
-
-def _shown(name: str) -> str:
-    clean = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in name)
-    return clean[:_NAME_CHARACTERS]
+    stored = [s for s in file.sections if s.file_bytes]
+    for name, section in zip(unique_names(s.name for s in stored), stored, strict=True):
+        yield Kind.SECTION, name, section.offset, section.end
 
 
 def _facts(data: memoryview, file: Elf, told: elf_symbols.Dynamic) -> tuple[tuple[str, str], ...]:

@@ -6,7 +6,7 @@ from collections import Counter
 
 from toolchain.formats import gguf
 from toolchain.formats.gguf import GgufModel
-from toolchain.formats.model_inventory import printable, unique_names
+from toolchain.formats.part_names import printable, unique_names
 from toolchain.ingest.base import Contents, Neighbours, Part, Reference
 from toolchain.ir import ArtifactId, Kind
 from toolchain.units import Bytes, show_bytes

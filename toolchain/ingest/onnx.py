@@ -9,7 +9,7 @@ from __future__ import annotations
 import posixpath
 
 from toolchain.formats import onnx_wire
-from toolchain.formats.model_inventory import printable, unique_names
+from toolchain.formats.part_names import printable, unique_names
 from toolchain.ingest.base import Contents, Neighbours, Part, Reference
 from toolchain.ir import ArtifactId, Kind, Relation
 from toolchain.units import Bytes

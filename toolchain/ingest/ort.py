@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from toolchain.formats import ort_model
-from toolchain.formats.model_inventory import unique_names
+from toolchain.formats.part_names import unique_names
 from toolchain.ingest.base import Contents, Neighbours, Part, Reference
 from toolchain.ir import ArtifactId, Kind
 from toolchain.units import Bytes

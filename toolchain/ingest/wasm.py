@@ -5,11 +5,9 @@ A module names no files: what it imports is given by the JavaScript around it.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable
-
 from toolchain.errors import FormatError
 from toolchain.formats import wasm, wasm_debug
+from toolchain.formats.part_names import printable, unique_names
 from toolchain.ingest.base import Contents, Neighbours, Part, Reference
 from toolchain.ir import ArtifactId, Kind
 from toolchain.units import Bytes
@@ -17,7 +15,6 @@ from toolchain.units import Bytes
 KINDS = frozenset({Kind.WASM})
 
 _HEADER = Part(Kind.HEADER, "header", 0, Bytes(wasm.HEADER_BYTES))
-_NAME_CHARACTERS = 200  # ours: a longer name is hostile or mangled, and no help in a table
 
 
 def read(data: memoryview) -> Contents:
@@ -27,7 +24,7 @@ def read(data: memoryview) -> Contents:
         FormatError: ``data`` is not a well-formed WebAssembly module.
     """
     module = wasm.read(data)
-    labels = _unique(s.label for s in module.sections)
+    labels = unique_names(s.label for s in module.sections)
     parts = tuple(
         Part(Kind.SECTION, label, s.start, Bytes(s.end - s.start))
         for label, s in zip(labels, module.sections, strict=True)
@@ -71,7 +68,7 @@ def functions(data: memoryview) -> tuple[Part, ...]:
         known = wasm_debug.function_names(data, module)
     except FormatError:  # an engine ignores a malformed name section, and so do we
         known = {}
-    names = _unique(known.get(b.number) or f"func[{b.number}]" for b in module.bodies)
+    names = unique_names(known.get(b.number) or f"func[{b.number}]" for b in module.bodies)
     bodies = [
         Part(Kind.FUNCTION, name, b.start, Bytes(b.end - b.start))
         for name, b in zip(names, module.bodies, strict=True)
@@ -86,25 +83,9 @@ def functions(data: memoryview) -> tuple[Part, ...]:
     return tuple(parts)
 
 
-def _unique(names: Iterable[str]) -> list[str]:
-    """Return printable, short names; the second ``x`` is ``x:2``, or the next that is free."""
-    seen: Counter[str] = Counter()
-    taken: set[str] = set()
-    found = []
-    for raw in names:
-        name = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in raw)
-        name = label = name[:_NAME_CHARACTERS]
-        while label in taken:
-            seen[name] += 1
-            label = f"{name}:{seen[name] + 1}"
-        taken.add(label)
-        found.append(label)
-    return found
-
-
 def _imports(imports: tuple[wasm.Import, ...]) -> str:
     modules = sorted({i.module for i in imports})
-    shown = ", ".join(m[:_NAME_CHARACTERS] for m in modules[:3])
+    shown = ", ".join(printable(m) for m in modules[:3])
     more = f" and {len(modules) - 3} more" if len(modules) > 3 else ""  # noqa: PLR2004 - as above
     return f"{len(imports)} from {shown}{more}" if imports else "0"
 
