@@ -1,4 +1,4 @@
-"""Refuses a project whose own code cannot work: a syntax error, an import that leads nowhere.
+"""Refuses a project that cannot work: a syntax error, an import or weights that lead nowhere.
 
 Own is what somebody who works on the project wrote: nothing below ``node_modules``, no input. In
 the code of others the same is a finding, because nobody here can correct it.
@@ -34,12 +34,14 @@ def refuse_broken(assembly: Assembly, loaded: Loaded) -> None:
     """Check the code of a project that its entries reach.
 
     Errors:
-        InputError: a syntax error or an import that does not resolve, at ``file:line``.
+        InputError: a syntax error or an import that does not resolve, at ``file:line``; a model
+            whose weights lie in a file that is not there.
     """
     project = assembly.project
     if project is None:
         return
     files = assembly.tree.files
+    _refuse_missing_weights(loaded)
     own = [n for n in sorted(reachable(loaded.graph)) if _is_own(n, loaded, project)]
     for name in own:
         if problems := loaded.readings[name].contents.problems:
@@ -56,6 +58,22 @@ def refuse_broken(assembly: Assembly, loaded: Loaded) -> None:
                 )
 
 
+def _refuse_missing_weights(loaded: Loaded) -> None:
+    absent = {i for i, a in loaded.graph.artifacts.items() if a.kind is Kind.EXTERNAL}
+    for edge in sorted(loaded.graph.edges):
+        model = loaded.graph.artifacts[edge.source]
+        if model.kind is Kind.ONNX and edge.target in absent and _is_ours(model.id):
+            raise InputError(
+                f"{model.id}: its weights lie in {edge.target.removeprefix('external:')!r}, "
+                "which is not there",
+                hint="put the file beside the model, or save the model with its weights inside",
+            )
+
+
+def _is_ours(name: ArtifactId) -> bool:
+    return "node_modules" not in PurePosixPath(name).parts and "!/" not in name
+
+
 class _Read:
     """Files as the resolver wants them: asked with plain paths."""
 
@@ -70,12 +88,9 @@ class _Read:
 
 
 def _is_own(name: ArtifactId, loaded: Loaded, project: Project) -> bool:
-    path = PurePosixPath(name)
-    if loaded.graph.artifacts[name].kind not in _CODE or "!/" in name:
+    if loaded.graph.artifacts[name].kind not in _CODE or not _is_ours(name):
         return False
-    return "node_modules" not in path.parts and not any(
-        path.is_relative_to(one.path) for one in project.input
-    )
+    return not any(PurePosixPath(name).is_relative_to(one.path) for one in project.input)
 
 
 def _imports(references: tuple[Reference, ...]) -> Iterator[Reference]:
