@@ -108,6 +108,21 @@ def test_the_sample_is_drawn_in_full() -> None:
         assert words in text
 
 
+def test_what_needed_no_work_is_not_called_dropped() -> None:
+    kinds = [(row.proof.holds, row.kept) for row in sample().ledger]
+    assert kinds.count((False, False)) == kinds.count((True, False)) == 1
+    result = """$("changes").querySelectorAll("[class]").filter(n => n.tag === "span")
+      .map(n => [n.getAttribute("class"), n.textContent]).filter(([css, text]) =>
+        css.startsWith("tag") && !text.includes("cached"))"""
+    [tags] = drawn(html.data(sample()), acts=OPEN_ALL, result=result)
+    assert sorted(tags) == [
+        ["tag", "1 unchanged"],
+        ["tag", "unchanged"],
+        ["tag broken", "1 dropped"],
+        ["tag broken", "dropped"],
+    ]
+
+
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_hostile_name_is_text_on_the_page(name: str) -> None:
     row = ArtifactRow(Stage.INPUT, name, Kind.JS, name, Sizes(*[Bytes(1)] * 4))

@@ -99,11 +99,11 @@ def test_passes_add_up_as_in_the_terminal() -> None:
     expected = figures.steps(sample())
     assert [s["pass"] for s in steps] == [s.step for s in expected]
     for one, other in zip(steps, expected, strict=True):
-        assert (one["before"], one["after"], one["held"], one["kept"], one["cached"]) == (
+        assert (one["before"], one["after"], one["held"], one["unchanged"], one["cached"]) == (
             other.before,
             other.after,
             other.held,
-            other.kept,
+            other.unchanged,
             other.cached,
         )
         assert one["seconds"] == pytest.approx(other.seconds)

@@ -13,7 +13,9 @@ from rich.console import Console
 from toolchain.ir import (
     Budget,
     Finding,
+    LedgerRow,
     Measure,
+    Proof,
     Report,
     Severity,
     Stage,
@@ -22,7 +24,7 @@ from toolchain.ir import (
 )
 from toolchain.ir.artifact import ArtifactId
 from toolchain.render import figures, markdown, text
-from toolchain.units import Bytes, show_bytes, show_quantity
+from toolchain.units import Bytes, Seconds, show_bytes, show_quantity
 
 GOLDENS = ROOT / "fixtures" / "reports"
 
@@ -116,9 +118,24 @@ def test_each_pass_is_one_line_in_the_order_it_ran() -> None:
 
 
 def test_a_dropped_rewrite_says_why() -> None:
-    dropped = next(row for row in sample().ledger if not row.kept)
+    dropped = next(row for row in sample().ledger if not row.proof.holds)
     out = " ".join(printed(sample(), "ledger_table").split())
     assert f"{dropped.step} dropped {dropped.artifact}: {dropped.proof.detail}" in out
+
+
+def test_what_needed_no_work_is_one_line_a_pass_and_is_not_called_dropped() -> None:
+    def row(artifact: str, detail: str, *, holds: bool = True, kept: bool = False) -> LedgerRow:
+        size, proof = Bytes(9), Proof("p", holds, detail)
+        return LedgerRow("strip", artifact, size, size, Seconds(0), proof, kept=kept)
+
+    idle = (row("a", "nothing to do"), row("b", "nothing to do"))
+    ledger = (*idle, row("c", "odd", holds=False), row("d", "same", kept=True))
+    out = printed(replace(sample(), ledger=ledger), "ledger_table")
+    lines = [line.strip() for line in out.splitlines() if line.startswith("    ")]
+    assert lines == ["strip dropped c: odd", "strip left 2 artifacts unchanged: nothing to do"]
+    more = (*idle, *(row(n, f"{n} larger") for n in "ijk"))
+    out = printed(replace(sample(), ledger=more), "ledger_table")
+    assert "strip left 5 artifacts unchanged: nothing to do; i larger; and other reasons" in out
 
 
 def test_the_worst_finding_comes_first_and_unknown_is_not_zero() -> None:
@@ -188,7 +205,7 @@ def test_markup_in_a_name_is_shown_not_obeyed() -> None:
     bold = Finding("c", ArtifactId("[bold]x[/bold]"), "[red]m[/red]", ":smile:")
     out = printed(replace(sample(), findings=(bold,)), "findings_table")
     assert "[bold]x[/bold]" in out
-    assert "[red]m[/red] :smile:" in out
+    assert "[red]m[/red]; :smile:" in out
 
 
 @given(reports)

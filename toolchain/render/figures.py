@@ -16,7 +16,10 @@ _SEVERITIES = tuple(Severity)  # the worst first
 
 @dataclass(frozen=True, slots=True)
 class StepTotal:
-    """All rows of one pass. ``held`` of ``rows`` proofs hold; ``kept`` results were used."""
+    """All rows of one pass. ``held`` of ``rows`` proofs hold; the other results were dropped.
+
+    ``unchanged`` artifacts stayed as they were although nothing failed: there was nothing to do.
+    """
 
     step: str
     rows: int
@@ -24,7 +27,7 @@ class StepTotal:
     after: Bytes
     seconds: Seconds
     held: int
-    kept: int
+    unchanged: int
     cached: int
 
     @property
@@ -51,8 +54,13 @@ def whole(report: Report) -> StepTotal:
     before = sizes(report, Stage.INPUT).raw
     after = Bytes(before - total.saved)
     return StepTotal(
-        "total", total.rows, before, after, total.seconds, total.held, total.kept, total.cached
+        "total", total.rows, before, after, total.seconds, total.held, total.unchanged, total.cached
     )
+
+
+def is_unchanged(row: LedgerRow) -> bool:
+    """Whether an artifact stayed as it was, and no proof failed: there was nothing to do."""
+    return row.proof.holds and not row.kept
 
 
 def _total(step: str, rows: Iterable[LedgerRow]) -> StepTotal:
@@ -64,7 +72,7 @@ def _total(step: str, rows: Iterable[LedgerRow]) -> StepTotal:
         Bytes(sum(r.after for r in rows)),
         Seconds(sum(r.seconds for r in rows)),
         sum(r.proof.holds for r in rows),
-        sum(r.kept for r in rows),
+        sum(is_unchanged(r) for r in rows),
         sum(r.cached for r in rows),
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 
 from rich.cells import cell_len
@@ -28,6 +29,7 @@ _SEVERITIES = {
 }
 _GAP = "  "
 _LARGEST = 8  # rows of packages and files: what fits on one screen with the rest
+_REASONS = 2  # why a pass left artifacts alone: there are few reasons, except for numbers in them
 _FINDINGS = 20  # more belong in the page, where they can be filtered
 
 
@@ -37,8 +39,8 @@ def print_analysis(report: Report, console: Console | None = None) -> None:
 
 
 def print_run(report: Report, console: Console | None = None) -> None:
-    """Print what ``vtool run`` measured: turns and measures."""
-    _print(report, console, turns, measures_table, notes)
+    """Print what ``vtool run`` measured; the verdicts come last."""
+    _print(report, console, turns, measures_table, notes, verdict_table)
 
 
 def print_optimization(report: Report, console: Console | None = None) -> None:
@@ -88,11 +90,19 @@ def ledger_table(report: Report, console: Console) -> None:
     rows = [_step(step) for step in figures.steps(report)]
     _grid(console, head, [*rows, _step(figures.whole(report))], numbers=range(1, 7), total=True)
     for row in report.ledger:
-        if not row.kept or not row.proof.holds:
+        if not row.proof.holds:
             _paragraph(
                 console,
                 f"{plain(row.step)} dropped {plain(row.artifact)}: {plain(row.proof.detail)}",
             )
+    for step in figures.steps(report):
+        if step.unchanged:
+            why = Counter(
+                r.proof.detail
+                for r in report.ledger
+                if r.step == step.step and figures.is_unchanged(r)
+            )
+            _paragraph(console, f"{plain(step.step)} left {_unchanged(why)}")
 
 
 def findings_table(report: Report, console: Console) -> None:
@@ -107,7 +117,7 @@ def findings_table(report: Report, console: Console) -> None:
         cost = "cost not measured" if finding.cost is None else f"costs {show_bytes(finding.cost)}"
         line.append(f" at {plain(finding.where)}, {cost}", style="default not bold not dim")
         _wrapped(console, line)
-        _paragraph(console, f"{plain(finding.message)} {plain(finding.advice)}")
+        _paragraph(console, f"{plain(finding.message)}; {plain(finding.advice)}")
 
 
 def measures_table(report: Report, console: Console) -> None:
@@ -255,6 +265,14 @@ def _step(step: StepTotal) -> tuple[str, ...]:
         f"{step.seconds:.2f}",
         f"{step.held}/{step.rows}",
     )
+
+
+def _unchanged(reasons: Counter[str]) -> str:
+    """Say how many artifacts a pass left alone, with the most frequent reasons."""
+    count = reasons.total()
+    shown = "; ".join(plain(reason) for reason, _ in reasons.most_common(_REASONS))
+    more = "; and other reasons" if len(reasons) > _REASONS else ""
+    return f"{count:,} artifact{'' if count == 1 else 's'} unchanged: {shown}{more}"
 
 
 def _statistics(measure: Measure | None) -> tuple[str, str]:
