@@ -11,8 +11,6 @@ from toolchain.ir import Budget
 from toolchain.passes.base import Step, make_pass, pass_class
 from toolchain.tables import load, table
 
-_MOST_PERCENT = 100
-
 
 @table
 class PipelinePack:
@@ -52,11 +50,6 @@ def budgets(name: str, project: Path | None = None) -> tuple[Budget, ...]:
         if not math.isfinite(one.limit):
             raise ConfigError(
                 f"{path}: the limit of {one.measure} is {one.limit}", hint="write a finite number"
-            )
-        if not 0 <= one.percentile <= _MOST_PERCENT:
-            raise ConfigError(
-                f"{path}: the percentile of {one.measure} is {one.percentile:g}",
-                hint="write a number from 0 to 100",
             )
     return pack
 

@@ -71,7 +71,7 @@ def check(data: object, kind: type[T], *, where: str) -> T:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         place = ".".join(str(step) for step in first["loc"])
-        words = _WORDS.get(first["type"], first["msg"])
+        words = _WORDS.get(first["type"], first["msg"].removeprefix("Value error, "))
         raise ConfigError(f"{where}: {place}: {words}", hint=_hint(first)) from error
 
 

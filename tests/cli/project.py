@@ -11,7 +11,8 @@ import subprocess
 import sys
 import tarfile
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -73,6 +74,12 @@ def vtool(
         timeout=TIMEOUT_S,
     )
     return Ran(done.returncode, done.stdout, done.stderr)
+
+
+def at_once(*runs: Callable[[], Ran]) -> list[Ran]:
+    """Return what all of ``runs`` left, in order; two run at a time: most of a run is waiting."""
+    with ThreadPoolExecutor(2) as pool:
+        return list(pool.map(lambda run: run(), runs))
 
 
 def start(*arguments: str | Path, **environment: str) -> subprocess.Popen[str]:

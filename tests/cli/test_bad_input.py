@@ -14,6 +14,7 @@ import tarfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from cli.project import (
     BUNDLE,
     COMMAND,
     TIMEOUT_S,
+    at_once,
     hostile_archives,
     leftovers,
     package,
@@ -235,8 +237,12 @@ def test_an_unreachable_registry_is_an_error_until_the_cache_has_the_package(
 ) -> None:
     registry.publish("small", "1.0.0", {"index.js": b"export const a = 1;\n"})
     offline = {**private, **closed(), "VTOOL_OFFLINE": "1"}
-    vtool("analyze", "npm:small@1.0.0", **private, **closed()).refuses(4, "npm", "unreachable")
-    vtool("analyze", "pypi:small==1.0.0", **private, **closed()).refuses(4, "PyPI", "unreachable")
+    npm, pypi = at_once(
+        lambda: vtool("analyze", "npm:small@1.0.0", **private, **closed()),
+        lambda: vtool("analyze", "pypi:small==1.0.0", **private, **closed()),
+    )
+    npm.refuses(4, "npm", "unreachable")
+    pypi.refuses(4, "PyPI", "unreachable")
     vtool("analyze", "npm:small@1.0.0", **offline).refuses(4, "VTOOL_OFFLINE")
     assert vtool("analyze", "npm:small@1.0.0", **private, **asking(registry.base)).code == 0
     assert vtool("analyze", "npm:small@1.0.0", **private, **closed()).code == 0
@@ -283,8 +289,11 @@ def test_a_hostile_archive_leaves_nothing_in_the_cache(
     tmp_path: Path, private: dict[str, str], name: str, word: str, data: bytes
 ) -> None:
     write(tmp_path, {name: data, f"folder/inner/{name}": data, "folder/a.txt": "a"})
-    for target in (name, "folder"):
-        vtool("analyze", tmp_path / target, **private).refuses(3, name, word)
+    for ran in at_once(
+        lambda: vtool("analyze", tmp_path / name, **private),
+        lambda: vtool("analyze", tmp_path / "folder", **private),
+    ):
+        ran.refuses(3, name, word)
     assert not [p for p in (tmp_path / "cache/trees").rglob("*") if p.is_file()]
     assert not list(tmp_path.parent.glob("up.js"))
 
@@ -405,9 +414,10 @@ FORMATS: dict[str, Callable[[Path], bytes]] = {
 @pytest.mark.parametrize("name", FORMATS)
 def test_a_file_cut_anywhere_is_refused(tmp_path: Path, name: str) -> None:
     whole = FORMATS[name](tmp_path)
-    for cut in (7, len(whole) // 2, len(whole) * 4 // 5):
-        (tmp_path / name).write_bytes(whole[:cut])
-        vtool("analyze", tmp_path / name).refuses(3, name, "byte")
+    cuts = (7, len(whole) // 2, len(whole) * 4 // 5)
+    write(tmp_path, {f"{cut}/{name}": whole[:cut] for cut in cuts})
+    for ran in at_once(*(partial(vtool, "analyze", tmp_path / f"{cut}/{name}") for cut in cuts)):
+        ran.refuses(3, name, "byte")
 
 
 @pytest.mark.parametrize(
@@ -460,7 +470,7 @@ def test_an_output_folder_that_holds_something_else_is_refused(tmp_path: Path) -
     write(tmp_path, {"full/mine.txt": "mine", "file": "mine"})
     (tmp_path / "link").symlink_to(tmp_path / "full")
     before = snapshot(tmp_path)
-    for out, word in (
+    cases = (
         (own, "holds the input"),
         (tmp_path, "holds the input"),
         (own / "build", "inside the input"),
@@ -468,9 +478,10 @@ def test_an_output_folder_that_holds_something_else_is_refused(tmp_path: Path) -
         (tmp_path / "file", "not a folder"),
         (tmp_path / "file/out", "not a folder"),
         (tmp_path / "link", "not a folder"),
-        ("/proc/out", "/proc"),
-    ):
-        ran = vtool("optimize", own, "-o", out)
+        (Path("/proc/out"), "/proc"),
+    )
+    runs = (partial(vtool, "optimize", own, "-o", out) for out, _ in cases)
+    for (out, word), ran in zip(cases, at_once(*runs), strict=True):
         ran.refuses(4 if str(out) == "/proc/out" else 2, word)
     assert snapshot(tmp_path) == before
 
@@ -489,7 +500,7 @@ def test_json_for_a_place_that_takes_none_is_refused_before_the_work(tmp_path: P
 def test_json_on_standard_output_is_alone_there(tmp_path: Path) -> None:
     own = project(tmp_path / "p")
     out = tmp_path / "out"
-    for command in (["analyze", own], ["optimize", own, "-o", out], ["gate", out], ["report", out]):
+    for command in (["optimize", own, "-o", out], ["analyze", own], ["gate", out], ["report", out]):
         ran = vtool(*command, "--json", "-")
         assert (ran.code, type(json.loads(ran.out))) == (0, dict)
 
@@ -515,16 +526,17 @@ def test_a_damaged_report_is_refused(tmp_path: Path, command: str) -> None:
     out = tmp_path / "out"
     assert vtool("optimize", project(tmp_path / "p"), "-o", out).code == 0
     text = (out / "report.json").read_text()
-    saved = tmp_path / "saved.json"
-    for damaged, words in (
+    cases = (
         (text[: len(text) // 2], ("JSON",)),
         ("", ("JSON",)),
         ("{}", ("schema_version",)),
         (text.replace('"schema_version": 1', '"schema_version": 99', 1), ("99",)),
         (text.replace('"machine": {', '"machine": 1, "cpu": {', 1), ("machine",)),
-    ):
-        saved.write_text(damaged)
-        vtool(command, saved).refuses(3, "saved.json", *words)
+    )
+    write(tmp_path, {f"{number}/saved.json": case[0] for number, case in enumerate(cases)})
+    runs = (partial(vtool, command, tmp_path / f"{n}/saved.json") for n in range(len(cases)))
+    for (_, words), ran in zip(cases, at_once(*runs), strict=True):
+        ran.refuses(3, "saved.json", *words)
     vtool(command, tmp_path / "gone.json").refuses(2, "gone.json")
 
 
