@@ -18,7 +18,7 @@ from toolchain.sources.tree import SourceFile, Tree
 
 __all__ = ["Assembly", "Input", "Project", "assemble", "load_project", "open_target"]
 
-_NOT_SOURCES = frozenset({MANIFEST, LOCK, "build", "dist", "node_modules"})
+_NOT_SOURCES = frozenset({MANIFEST, LOCK, "build", "dist", "node_modules", "rules"})
 
 
 @dataclass(frozen=True, slots=True)
