@@ -218,7 +218,7 @@ def rewrite(work: _Work) -> _Outcome:
     if after == before:
         return replace(_failed(made.proof, _UNCHANGED, holds=True), seconds=_since(start))
     if len(after) >= len(before) and not made.pays_in_bytes:
-        why = f"dropped: {len(after) - len(before)} bytes larger than its input"
+        why = f"the result would be {len(after) - len(before)} bytes larger"
         return replace(_failed(made.proof, why, holds=True), seconds=_since(start))
     options = {**asdict(made), "neighbours": work.neighbours}
     proof = plugins.find("verify", made.proof).prove(before, after, options)
@@ -328,12 +328,8 @@ def _rows(name: str, before: Graph, after: Graph, booking: _Booking) -> list[Led
 
 def _by_package(graph: Graph) -> dict[str, int]:
     """Return the delivered bytes of each package."""
-    least = {i: a.size for i, a in graph.files.items()}
-    for edge in graph.edges:
-        if edge.relation is Relation.ENCODES and edge.target in least:
-            least[edge.target] = min(least[edge.target], graph.artifacts[edge.source].size)
     packages: dict[str, int] = {}
-    for name, size in least.items():
+    for name, size in graph.least().items():
         packages[package_of(name)] = packages.get(package_of(name), 0) + size
     return packages
 

@@ -107,7 +107,7 @@ def test_the_total_is_the_inputs_total_less_what_the_passes_save() -> None:
     assert show_bytes(total.before) in last
     assert show_bytes(total.after) in last
     assert show_bytes(total.saved) in last
-    assert f"{total.held}/{total.rows}" in last
+    assert f"{total.held}/{total.proofs}" in last
 
 
 def test_each_pass_is_one_line_in_the_order_it_ran() -> None:

@@ -16,8 +16,10 @@ _SEVERITIES = tuple(Severity)  # the worst first
 
 @dataclass(frozen=True, slots=True)
 class StepTotal:
-    """All rows of one pass. ``held`` of ``rows`` proofs hold; the other results were dropped.
+    """All rows of one pass. ``held`` of ``proofs`` hold; the other results were dropped.
 
+    A pass over the whole graph has one proof for all its rows, and where there was nothing to do
+    nothing was proved: so proofs are counted by what they say, not by rows.
     ``unchanged`` artifacts stayed as they were although nothing failed: there was nothing to do.
     """
 
@@ -26,6 +28,7 @@ class StepTotal:
     before: Bytes
     after: Bytes
     seconds: Seconds
+    proofs: int
     held: int
     unchanged: int
     cached: int
@@ -54,7 +57,15 @@ def whole(report: Report) -> StepTotal:
     before = sizes(report, Stage.INPUT).raw
     after = Bytes(before - total.saved)
     return StepTotal(
-        "total", total.rows, before, after, total.seconds, total.held, total.unchanged, total.cached
+        "total",
+        total.rows,
+        before,
+        after,
+        total.seconds,
+        total.proofs,
+        total.held,
+        total.unchanged,
+        total.cached,
     )
 
 
@@ -65,13 +76,17 @@ def is_unchanged(row: LedgerRow) -> bool:
 
 def _total(step: str, rows: Iterable[LedgerRow]) -> StepTotal:
     rows = tuple(rows)
+    proofs = {
+        (r.step, r.proof.name, r.proof.detail, r.proof.holds) for r in rows if not is_unchanged(r)
+    }
     return StepTotal(
         step,
         len(rows),
         Bytes(sum(r.before for r in rows)),
         Bytes(sum(r.after for r in rows)),
         Seconds(sum(r.seconds for r in rows)),
-        sum(r.proof.holds for r in rows),
+        len(proofs),
+        sum(holds for _, _, _, holds in proofs),
         sum(is_unchanged(r) for r in rows),
         sum(r.cached for r in rows),
     )

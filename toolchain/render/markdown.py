@@ -78,6 +78,6 @@ def _step(step: StepTotal) -> str:
         show_bytes(step.after),
         show_bytes(step.saved),
         show_share(step.saved, step.before),
-        f"{step.held}/{step.rows}",
+        f"{step.held}/{step.proofs}",
     )
     return f"| {' | '.join(cells)} |"

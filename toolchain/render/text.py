@@ -263,7 +263,7 @@ def _step(step: StepTotal) -> tuple[str, ...]:
         show_bytes(step.after),
         show_bytes(step.saved),
         f"{step.seconds:.2f}",
-        f"{step.held}/{step.rows}",
+        f"{step.held}/{step.proofs}",
     )
 
 
