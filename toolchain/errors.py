@@ -4,6 +4,7 @@
     |-- ConfigError          exit 2   the request is wrong: arguments, vtool.toml, a rule pack
     |-- InputError           exit 3   a file the user gave is wrong
     |   |-- FormatError               ... at a byte offset
+    |   |-- UnusableError             ... it is well formed, but nothing here can run it
     |   `-- IntegrityError            ... it is not the file that was promised
     |-- UnavailableError     exit 4   something outside (a registry, a disk) does not answer
     |-- ToolError            exit 4   an external tool failed, died or ran out of time
@@ -64,6 +65,10 @@ class FormatError(InputError):
     def __init__(self, what: str, offset: int, *, hint: str = "") -> None:
         super().__init__(f"{what} at byte {offset}", hint=hint)
         self.offset = offset
+
+
+class UnusableError(InputError):
+    """A well-formed file that its runtime refuses: what ships it cannot work."""
 
 
 class IntegrityError(InputError):

@@ -11,7 +11,14 @@ from typing import Any
 
 from toolchain import plugins, resources
 from toolchain.analysis.packages import package_of
-from toolchain.errors import ConfigError, InputError, PassError, UnavailableError
+from toolchain.errors import (
+    ConfigError,
+    InputError,
+    PassError,
+    UnavailableError,
+    UnusableError,
+    VtoolError,
+)
 from toolchain.execution.base import Executor
 from toolchain.execution.cache import ActionCache, action_key, source_digest
 from toolchain.ir import (
@@ -126,8 +133,8 @@ class Pipeline:
     def _run(self, proof: str, works: Mapping[ArtifactId, _Work]) -> dict[ArtifactId, _Outcome]:
         """Answer each work from the cache, or in the executor.
 
-        A problem of one file fails that file. A wrong request, a full disk or a registry that
-        does not answer would fail all of them, and ends the run.
+        A file that cannot be rewritten stays as it is. A model that nothing can run, a wrong
+        request, a full disk or a registry that does not answer end the run.
         """
         done: dict[ArtifactId, _Outcome] = {}
         todo: list[ArtifactId] = []
@@ -139,8 +146,7 @@ class Pipeline:
                 todo.append(artifact)
         for outcome in self.executor.run(rewrite, [works[a] for a in todo]):
             artifact = todo[outcome.index]
-            if isinstance(outcome.error, ConfigError | UnavailableError):
-                raise outcome.error
+            _end_if_hopeless(artifact, outcome.error)
             if outcome.value is None:
                 done[artifact] = _failed(proof, str(outcome.error))
             else:
@@ -213,6 +219,8 @@ def rewrite(work: _Work) -> _Outcome:
     store = DirectoryStore(Path(work.store))
     try:
         after = made.rewrite(before)
+    except UnusableError:
+        raise
     except InputError as error:
         return replace(_failed(made.proof, str(error)), seconds=_since(start))
     if after == before:
@@ -231,6 +239,13 @@ def rewrite(work: _Work) -> _Outcome:
         seconds=_since(start),
         proof=proof,
     )
+
+
+def _end_if_hopeless(artifact: ArtifactId, error: VtoolError | None) -> None:
+    if isinstance(error, ConfigError | UnavailableError):
+        raise error
+    if isinstance(error, UnusableError):
+        raise InputError(f"{artifact}: {error}", hint=error.hint)
 
 
 def _failed(proof: str, why: str, *, holds: bool = False) -> _Outcome:

@@ -9,7 +9,7 @@ import onnxruntime
 from numpy.typing import NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state as runtime
 
-from toolchain.errors import InputError
+from toolchain.errors import InputError, UnusableError
 
 _SILENT = 4  # onnxruntime's severity "fatal"
 
@@ -33,7 +33,7 @@ def session(model: bytes | Path, *, optimize: bool = True) -> onnxruntime.Infere
     """Open an ONNX or ORT model on the CPU, with one thread.
 
     Errors:
-        InputError: onnxruntime refuses it; the message names the operator or file it misses.
+        UnusableError: onnxruntime refuses it; the message names the operator or file it misses.
     """
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
@@ -44,7 +44,7 @@ def session(model: bytes | Path, *, optimize: bool = True) -> onnxruntime.Infere
     try:
         return onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
     except RUNTIME_ERRORS as error:
-        raise InputError(
+        raise UnusableError(
             f"onnxruntime cannot load the model: {reason(error)}",
             hint="the model needs an operator or a file that is not there, or it is damaged",
         ) from error
