@@ -85,7 +85,7 @@ def ledger_table(report: Report, console: Console) -> None:
     """Print one line a pass, and a total that is the input's total less what the lines save."""
     if not report.ledger:
         return
-    _title(console, "What changed, in delivered bytes")
+    _title(console, "What changed, in delivered bytes (the input as it lies there, uncompressed)")
     head = ("pass", "artifacts", "before", "after", "saved", "seconds", "proofs")
     rows = [_step(step) for step in figures.steps(report)]
     _grid(console, head, [*rows, _step(figures.whole(report))], numbers=range(1, 7), total=True)
