@@ -1,5 +1,6 @@
 """The action cache: what is found again, and what must not be."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -51,3 +52,26 @@ def test_an_edit_in_a_format_forgets_the_pass_that_uses_it_and_no_other(
         assert source_digest(graph) == before[1]
     finally:
         source_digest.cache_clear()
+
+
+@pytest.mark.parametrize(
+    "line", ["from .inner import f", "from acme_cached import inner", "import acme_cached.inner"]
+)
+def test_an_edit_in_what_a_foreign_plugin_imports_forgets_its_results(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str
+) -> None:
+    package = tmp_path / "acme_cached"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "a_pass.py").write_text(f"{line}\n")
+    (package / "inner.py").write_text("f = 1\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    digests = []
+    for text in ("f = 1\n", "f = 2\n"):
+        (package / "inner.py").write_text(text)
+        for cached in (source_digest, cache._source, cache._imports):
+            cached.cache_clear()
+        digests.append(source_digest("acme_cached.a_pass"))
+    assert digests[0] != digests[1]
+    for name in [m for m in sys.modules if m.startswith("acme_cached")]:
+        del sys.modules[name]

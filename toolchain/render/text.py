@@ -70,6 +70,10 @@ def summary(report: Report, console: Console) -> None:
         rows.append(("saved", *_shares(before, after)))
     _title(console, f"Size of {plain(report.target)}")
     _grid(console, ("", "raw", "gzip", "brotli", "zstd"), rows, numbers=range(1, 5))
+    edges = ", ".join(f"{count:,} {plain(relation)}" for relation, count in report.relations)
+    files = sum(row.stage is Stage.INPUT for row in report.files)
+    owners = sum(row.stage is Stage.INPUT for row in report.artifacts)
+    _wrapped(console, Text(f"graph: {files:,} files, {owners:,} owners; edges: {edges or 'none'}"))
     stage = figures.last_stage(report)
     for title, found in (
         ("Largest packages", figures.packages(report, stage)),
