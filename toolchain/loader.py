@@ -21,7 +21,6 @@ from toolchain.ir import (
     Graph,
     Kind,
     Relation,
-    Sizes,
     part_id,
 )
 from toolchain.linking import Linker
@@ -41,17 +40,6 @@ class Loaded:
 
     graph: Graph
     readings: Mapping[ArtifactId, Reading]
-
-    def sizes(self, name: ArtifactId) -> Sizes:
-        """Return the measured sizes of a file or a part."""
-        if name in self.readings:
-            return self.readings[name].sizes
-        owner = ArtifactId(name.partition("#")[0])
-        reading = self.readings[owner]
-        for part, (_, sizes) in zip(reading.contents.parts, reading.parts, strict=True):
-            if part_id(owner, part.kind, part.name) == name:
-                return sizes
-        raise KeyError(name)
 
 
 @dataclass(frozen=True)
