@@ -44,7 +44,8 @@ def load(path: Path, kind: type[T]) -> T:
         text = path.read_text("utf-8")
     except FileNotFoundError as error:
         raise ConfigError(
-            f"there is no file {path}", hint=f"create it, see the docs of {path.name}"
+            f"there is no file {path}",
+            hint="create it (docs/project.md shows how) or correct the path",
         ) from error
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(

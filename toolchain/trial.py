@@ -62,7 +62,8 @@ def run(request: RunRequest, workspace: Workspace) -> Report:
         audio_out=_new_folder(request.audio),
     )
     budgets = rulebook.budgets(project.budgets, Path(request.project))
-    asked = [b for b in budgets if not b.measure.startswith(accounts.CODE_MEASURES)]
+    alone = [b for b in budgets if not b.measure.endswith(harness.COMPARED)]
+    asked = [b for b in alone if not b.measure.startswith(accounts.CODE_MEASURES)]
     return replace(
         accounts.empty_report(project.name),
         measures=done.measures,

@@ -36,7 +36,7 @@ def gate(
 
     path = report / "report.json" if report.is_dir() else report
     saved = json_report.read(path)
-    pack = rulebook.budgets(budgets) if budgets else tuple(v.budget for v in saved.verdicts)
+    pack = rulebook.budgets(budgets, Path()) if budgets else tuple(v.budget for v in saved.verdicts)
     if not pack:
         raise ConfigError(
             f"{path} was judged by no budget", hint="name a pack of them with --budgets"

@@ -36,7 +36,7 @@ def optimize(
 
       vtool optimize fixtures/voice-app -o build/vtool/voice-app
 
-      vtool optimize . -o dist --no-harness --json - | jq '.ledger[] | select(.kept)'
+      vtool optimize . -o ../out --no-harness --json - | jq '.ledger[] | select(.kept)'
     """
     from toolchain import build, gate
     from toolchain.ir import Report

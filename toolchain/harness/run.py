@@ -221,6 +221,10 @@ def _spoken(files: Mapping[str, Path], voice: Mapping[str, Any]) -> str:
     return digest_of(json.dumps([sorted(table.items()), voices, questions]).encode())[:16]
 
 
+COMPARED = ("_agreement", "_same_answer")
+"""How the names of measures end that take two runs: see ``compare``."""
+
+
 def compare(before: Run, after: Run) -> tuple[Measure, ...]:
     """Return how far ``after`` decides as ``before`` did, one sample a clip.
 

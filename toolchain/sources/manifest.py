@@ -31,8 +31,8 @@ class Settings:
     """The keys of ``vtool.toml``."""
 
     name: str
-    pipeline: str  # in rules/pipelines
-    budgets: str  # in rules/budgets
+    pipeline: str = "web"  # in rules/pipelines
+    budgets: str = "web"  # in rules/budgets
     entries: tuple[str, ...] = ()  # where JavaScript or TypeScript starts
     conditions: tuple[str, ...] = ()  # of package.json's exports
     sources: tuple[str, ...] = ()  # own files and folders; none named: all of the project's folder
@@ -75,6 +75,12 @@ def load_project(folder: Path) -> Project:
             inside(path, key, name)
     for name in settings.sources:
         inside(path, "sources", name)
+    for name in settings.entries:
+        if name.lower().endswith((".html", ".htm")):
+            raise ConfigError(
+                f"{path}: entries: {name!r}: pages are not read yet",
+                hint="name the script that the page loads, and point the page at app/NAME.js",
+            )
     return Project(folder=folder, **vars(settings))
 
 
