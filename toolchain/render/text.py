@@ -74,6 +74,8 @@ def summary(report: Report, console: Console) -> None:
     files = sum(row.stage is Stage.INPUT for row in report.files)
     owners = sum(row.stage is Stage.INPUT for row in report.artifacts)
     _wrapped(console, Text(f"graph: {files:,} files, {owners:,} owners; edges: {edges or 'none'}"))
+    levels = "; ".join(plain(f"{codec} {level}") for codec, level in report.codecs)
+    _wrapped(console, Text(f"compressed sizes compare at these levels: {levels}"))
     stage = figures.last_stage(report)
     for title, found in (
         ("Largest packages", figures.packages(report, stage)),
@@ -114,7 +116,7 @@ def findings_table(report: Report, console: Console) -> None:
     found = figures.findings(report)
     if not found:
         return
-    _title(console, f"Findings, {min(len(found), _FINDINGS)} of {len(found):,}")
+    _title(console, f"Findings in the input, {min(len(found), _FINDINGS)} of {len(found):,}")
     for finding in found[:_FINDINGS]:
         mark, style = _mark(console, _SEVERITIES[finding.severity])
         line = Text(f"{mark} {finding.severity.value}: {plain(finding.check)}", style=style)
