@@ -13,6 +13,7 @@ _MAGIC: tuple[tuple[int, bytes, Kind], ...] = (
     (0, b"\x7fELF", Kind.ELF),
     (0, b"GGUF", Kind.GGUF),
     (4, b"ORTM", Kind.ORT),  # flatbuffer file identifier
+    (0, b"VTMODEL1", Kind.PACKAGE),
     (0, b"\xcf\xfa\xed\xfe", Kind.MACHO),
     (0, b"\xce\xfa\xed\xfe", Kind.MACHO),
     (0, b"MZ", Kind.PE),
@@ -40,6 +41,8 @@ _SUFFIX = {
     ".onnx": Kind.ONNX,
     ".ort": Kind.ORT,
     ".gguf": Kind.GGUF,
+    ".safetensors": Kind.SAFETENSORS,
+    ".vtm": Kind.PACKAGE,
 }
 
 

@@ -31,6 +31,8 @@ class Kind(StrEnum):
     ONNX = "onnx"
     ORT = "ort"
     GGUF = "gguf"
+    SAFETENSORS = "safetensors"
+    PACKAGE = "package"  # a model as it travels: codes, not weights
     AUDIO = "audio"
     ARCHIVE = "archive"
     COMPRESSED = "compressed"

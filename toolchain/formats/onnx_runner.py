@@ -1,0 +1,78 @@
+"""A model that can be run: names in, names out; a session, or one whose weights are replaced."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from toolchain.formats.onnx_session import run, session
+
+Array = NDArray[np.generic]
+
+
+@dataclass(frozen=True, slots=True)
+class Port:
+    """An input of a model: open sizes are names or None; ``type`` is onnxruntime's name."""
+
+    name: str
+    type: str  # "tensor(float)", "tensor(int64)" ...
+    shape: tuple[int | str | None, ...]
+
+
+class Runner(Protocol):
+    """Anything that answers feeds with outputs."""
+
+    @property
+    def inputs(self) -> tuple[Port, ...]:
+        """What a caller feeds."""
+        ...
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """The names of what comes back, in order."""
+        ...
+
+    def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
+        """Return all outputs by name.
+
+        Errors:
+            InputError: an input is missing, or a shape or value does not fit.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class SessionRunner:
+    """An onnxruntime session as a ``Runner``."""
+
+    session: onnxruntime.InferenceSession
+
+    @property
+    def inputs(self) -> tuple[Port, ...]:
+        """What a caller feeds."""
+        return tuple(Port(i.name, i.type, tuple(i.shape)) for i in self.session.get_inputs())
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """The names of what comes back, in order."""
+        return tuple(o.name for o in self.session.get_outputs())
+
+    def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
+        """Return all outputs by name; feeds that the model does not know are left out."""
+        known = {i.name for i in self.session.get_inputs()}
+        return run(self.session, {n: f for n, f in feeds.items() if n in known})
+
+
+def open_runner(model: bytes | Path) -> SessionRunner:
+    """Open a model on the CPU, one thread.
+
+    Errors:
+        UnusableError: onnxruntime refuses it.
+    """
+    return SessionRunner(session(model))

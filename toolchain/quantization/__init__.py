@@ -1,0 +1,1 @@
+"""Rate-distortion quantization: the fewest entropy-coded bytes within a task's error limit."""
