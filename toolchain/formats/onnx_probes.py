@@ -12,7 +12,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from toolchain.errors import InputError
-from toolchain.formats.onnx_session import run
+from toolchain.formats.onnx_runner import Runner, SessionRunner
 
 Array = NDArray[np.generic]
 
@@ -62,7 +62,16 @@ def input_type(opened: onnxruntime.InferenceSession, name: str) -> type[np.gener
     Errors:
         InputError: the input is no tensor of numbers.
     """
-    for value in opened.get_inputs():
+    return port_type(SessionRunner(opened), name)
+
+
+def port_type(runner: Runner, name: str) -> type[np.generic] | None:
+    """Return the type of an input's numbers; None if there is no such input.
+
+    Errors:
+        InputError: the input is no tensor of numbers.
+    """
+    for value in runner.inputs:
         if value.name == name:
             if value.type not in _TYPES:
                 raise InputError(f"the input {name!r} is a {value.type}, which cannot be made up")
@@ -84,15 +93,30 @@ def probes(
     Errors:
         InputError: an input is no tensor of numbers, or the model runs with none of the sizes.
     """
-    names = [value.name for value in opened.get_inputs() if value.name not in bound]
-    types = {name: input_type(opened, name) or np.float32 for name in names}
-    declared = _declared(opened, shapes)
+    return runner_probes(SessionRunner(opened), bound, shapes, limit=limit)
+
+
+def runner_probes(
+    runner: Runner,
+    bound: Mapping[str, Array],
+    shapes: Mapping[str, Sequence[int]],
+    *,
+    limit: int,
+) -> list[Probe]:
+    """Return up to ``limit`` probes, as ``probes`` does, for anything that can be run.
+
+    Errors:
+        InputError: an input is no tensor of numbers, or the model runs with none of the sizes.
+    """
+    names = [value.name for value in runner.inputs if value.name not in bound]
+    types = {name: port_type(runner, name) or np.float32 for name in names}
+    declared = _declared(runner, shapes)
     found = []
     complaint = ""
     for sizes in islice(_combinations({name: declared[name] for name in names}), _TRIALS):
         probe = Probe(sizes, types, {})
         try:
-            outputs = run(opened, {**probe.frame(np.random.default_rng(0), 1), **bound})
+            outputs = runner.run({**probe.frame(np.random.default_rng(0), 1), **bound})
         except InputError as error:
             complaint = complaint or str(error)
             continue
@@ -105,20 +129,20 @@ def probes(
 
 
 def _declared(
-    opened: onnxruntime.InferenceSession, shapes: Mapping[str, Sequence[int]]
+    runner: Runner, shapes: Mapping[str, Sequence[int]]
 ) -> dict[str, list[int | str | None]]:
     """Return the sizes of all inputs; a name that ``shapes`` gives a number has it everywhere."""
     named = {
         size: number
-        for value in opened.get_inputs()
+        for value in runner.inputs
         for size, number in zip(value.shape, shapes.get(value.name, ()), strict=False)
         if isinstance(size, str)
     }
     return {
         value.name: [*shapes[value.name]]
         if value.name in shapes
-        else [named.get(size, size) for size in value.shape]
-        for value in opened.get_inputs()
+        else [named.get(size, size) if isinstance(size, str) else size for size in value.shape]
+        for value in runner.inputs
     }
 
 
