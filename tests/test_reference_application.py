@@ -80,7 +80,7 @@ def test_every_pass_of_the_pipeline_saves_bytes_and_every_proof_holds(report: Do
         "bundle-js",
         "strip-wasm",
         "strip-elf",
-        "specialize-model",
+        "bind-input",
         "import-gguf",
         "compress",
     ]

@@ -43,7 +43,7 @@ from sources.fake_registry import Registry
 
 COMPRESS = '[[step]]\nrun = "compress"\nwhy = "smaller"\n'
 SPECIALIZE = (
-    '[[step]]\nrun = "specialize-model"\nwhy = "one rate"\noptions = { input = "x", value = 1 }\n'
+    '[[step]]\nrun = "bind-input"\nwhy = "one rate"\noptions = { input = "x", value = 1 }\n'
 )
 MODEL = '<ir_version: 8, opset_import: ["" : 17]> g (float[1] x) => (float[1] y) %s'
 KNOWN = MODEL % "<float[1] w = {1.5}> { y = Add(x, w) }"
@@ -142,7 +142,7 @@ def test_an_entry_that_is_not_there_is_refused(tmp_path: Path, refused: Path) ->
         (BUNDLE + 'options = { minify = "x" }\n', ("web.toml", "minify", "true or false")),
         (BUNDLE + 'options = { target = "netscape" }\n', ("netscape",)),
         (BUNDLE + 'options = { outdir = "../../up" }\n', ("../../up",)),
-        ('[[step]]\nrun = "specialize-model"\nwhy = "x"\n', ("input", "missing")),
+        ('[[step]]\nrun = "bind-input"\nwhy = "x"\n', ("input", "missing")),
         ('[[step]]\nrun = "import-gguf"\nwhy = "x"\n', ("lossy", "import-gguf", "budget")),
     ],
     ids=[

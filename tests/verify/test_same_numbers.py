@@ -1,4 +1,4 @@
-"""The proof of specialize-model: what it accepts and what it must not."""
+"""The proof of bind-input: what it accepts and what it must not."""
 
 from __future__ import annotations
 

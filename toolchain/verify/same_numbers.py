@@ -35,7 +35,7 @@ Array = NDArray[np.generic]
 
 
 def prove(before: bytes, after: bytes, options: Mapping[str, object]) -> Proof:
-    """Compare the outputs of both models; ``options`` are those of specialize-model."""
+    """Compare the outputs of both models; ``options`` are those of bind-input."""
     try:
         return _compared(before, after, options)
     except InputError as error:

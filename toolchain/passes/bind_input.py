@@ -43,7 +43,7 @@ from toolchain.passes.base import ArtifactPass
 
 
 @dataclass(frozen=True)
-class SpecializeModel(ArtifactPass):
+class BindInput(ArtifactPass):
     """Bind the input ``input`` to ``value``, and sizes of inputs to ``shapes``."""
 
     kinds: ClassVar[frozenset[Kind]] = frozenset({Kind.ONNX})
@@ -72,9 +72,9 @@ class SpecializeModel(ArtifactPass):
         result = onnx_model.serialized(after)
         broken = onnx_model.broken_rule(after)
         if broken and not was_broken:
-            raise PassError(f"the specialized model is not valid: {broken}")
+            raise PassError(f"the bound model is not valid: {broken}")
         try:
             session(result)
         except InputError as error:
-            raise PassError(f"of the specialized model, {error}") from error
+            raise PassError(f"of the bound model, {error}") from error
         return result

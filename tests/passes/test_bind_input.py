@@ -1,4 +1,4 @@
-"""specialize-model on Silero VAD, and on what it cannot work with."""
+"""bind-input on Silero VAD, and on what it cannot work with."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from toolchain.errors import ConfigError, FormatError, InputError
 from toolchain.formats import audio
 from toolchain.formats.onnx_session import run, session
 from toolchain.passes.base import make_pass
-from toolchain.passes.specialize_model import SpecializeModel
+from toolchain.passes.bind_input import BindInput
 from toolchain.verify import same_numbers
 
 SHAPES = {"input": (1, 576), "state": (2, 1, 128)}
@@ -49,7 +49,7 @@ def probabilities(model: bytes, clip: Path, feeds: Mapping[str, np.ndarray]) -> 
 def test_silero_at_16_khz_is_half_as_large_and_says_the_same(
     silero: bytes, shapes: dict[str, tuple[int, ...]], most_bytes: int, most_nodes: int
 ) -> None:
-    made = SpecializeModel(input="sr", value=16000, shapes=shapes)
+    made = BindInput(input="sr", value=16000, shapes=shapes)
     after = made.rewrite(silero)
     assert len(after) < most_bytes
     graph = onnx.load_from_string(after).graph
@@ -66,18 +66,18 @@ def test_silero_at_16_khz_is_half_as_large_and_says_the_same(
 
 
 def test_the_other_rate_gives_another_model(silero: bytes) -> None:
-    after = SpecializeModel(input="sr", value=8000).rewrite(silero)
+    after = BindInput(input="sr", value=8000).rewrite(silero)
     proof = same_numbers.prove(silero, after, {"input": "sr", "value": 16000})
     assert not proof.holds
 
 
 def test_options_come_from_toml() -> None:
     options = {"input": "sr", "value": 16000, "shapes": {"x": [1, 2]}}
-    assert make_pass("specialize-model", options) == SpecializeModel("sr", 16000, {"x": (1, 2)})
+    assert make_pass("bind-input", options) == BindInput("sr", 16000, {"x": (1, 2)})
     with pytest.raises(ConfigError, match="value"):
-        make_pass("specialize-model", {"input": "sr", "value": "many"})
+        make_pass("bind-input", {"input": "sr", "value": "many"})
     with pytest.raises(ConfigError, match="input"):
-        make_pass("specialize-model", {"value": 1})
+        make_pass("bind-input", {"value": 1})
 
 
 @pytest.mark.parametrize(
@@ -98,12 +98,12 @@ def test_a_value_or_shape_that_does_not_fit_is_a_mistake_of_the_request(
 ) -> None:
     data = parser.parse_model(PLAIN).SerializeToString()
     with pytest.raises(ConfigError, match=message):
-        make_pass("specialize-model", options).rewrite(data)  # type: ignore[attr-defined]  # an artifact pass
+        make_pass("bind-input", options).rewrite(data)  # type: ignore[attr-defined]  # an artifact pass
 
 
 def test_a_shape_makes_an_open_input_bindable() -> None:
     data = parser.parse_model(PLAIN).SerializeToString()
-    after = SpecializeModel("free", 1.0, {"free": (3,)}).rewrite(data)
+    after = BindInput("free", 1.0, {"free": (3,)}).rewrite(data)
     names = [v.name for v in onnx.load_from_string(after).graph.input]
     assert names == ["x", "rate", "on"]
 
@@ -111,7 +111,7 @@ def test_a_shape_makes_an_open_input_bindable() -> None:
 def test_an_operator_that_nobody_has_is_named() -> None:
     text = PLAIN.replace('"" : 17', '"" : 17, "com.acme" : 1').replace("Neg", "com.acme.Twist")
     with pytest.raises(InputError, match=r"com\.acme.*Twist") as caught:
-        SpecializeModel("rate", 1).rewrite(parser.parse_model(text).SerializeToString())
+        BindInput("rate", 1).rewrite(parser.parse_model(text).SerializeToString())
     assert caught.value.hint
 
 
@@ -122,13 +122,13 @@ def test_missing_external_weights_are_named() -> None:
     tensor.external_data.add(key="location", value="weights.bin")
     model.graph.initializer.append(tensor)
     with pytest.raises(InputError, match=r"'w' lie in another file, 'weights\.bin'"):
-        SpecializeModel("rate", 1).rewrite(model.SerializeToString())
+        BindInput("rate", 1).rewrite(model.SerializeToString())
 
 
 @pytest.mark.parametrize("data", [b"", b"not a model", b"\x3a\xff\xff\xff\xff\x7f"])
 def test_what_is_no_model_is_refused(data: bytes) -> None:
     with pytest.raises(FormatError):
-        SpecializeModel("rate", 1).rewrite(data)
+        BindInput("rate", 1).rewrite(data)
 
 
 def test_odd_tensors_survive() -> None:
@@ -145,7 +145,7 @@ def test_odd_tensors_survive() -> None:
     model.opset_import[0].version = 21
     model.ir_version = 10
     data = model.SerializeToString()
-    after = SpecializeModel("rate", 1).rewrite(data)
+    after = BindInput("rate", 1).rewrite(data)
     assert [t.name for t in onnx.load_from_string(after).graph.initializer] == ["nan"]
     assert same_numbers.prove(data, after, {"input": "rate", "value": 1}).holds
 
@@ -153,7 +153,7 @@ def test_odd_tensors_survive() -> None:
 def test_the_result_does_not_depend_on_the_process(silero: bytes, tmp_path: Path) -> None:
     (tmp_path / "in.onnx").write_bytes(silero)
     code = (
-        "import hashlib, sys; from toolchain.passes.specialize_model import SpecializeModel as S;"
+        "import hashlib, sys; from toolchain.passes.bind_input import BindInput as S;"
         "data = open(sys.argv[1], 'rb').read();"
         "print(hashlib.sha256(S('sr', 16000).rewrite(data)).hexdigest())"
     )
