@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -30,15 +30,19 @@ from toolchain.ir import (
     Graph,
     Kind,
     LedgerRow,
+    ModelSearch,
     Proof,
     Relation,
     digest_of,
 )
-from toolchain.passes.base import ArtifactPass, GraphPass, Step, make_pass
+from toolchain.passes.base import ArtifactPass, GraphPass, GuardedPass, Step, make_pass
 from toolchain.progress import SILENT, Progress
+from toolchain.rewriting import UNCHANGED, Outcome, Work, failed, rewrite
+from toolchain.sources.tree import SourceFile
+from toolchain.tables import dump
 from toolchain.units import Bytes, Seconds
 
-_UNCHANGED = "nothing to do"
+_Names = dict[ArtifactId, ArtifactId]
 
 
 @dataclass(frozen=True)
@@ -48,16 +52,21 @@ class Result:
     graph: Graph
     ledger: tuple[LedgerRow, ...]
     renames: Mapping[ArtifactId, ArtifactId]  # input id -> output id, where a pass changed it
+    searches: tuple[ModelSearch, ...] = ()  # one for each model that travels as a package
 
 
 @dataclass(frozen=True)
 class Pipeline:
-    """Everything that running passes needs; one value for a whole run."""
+    """Everything that running passes needs; one value for a whole run.
+
+    ``reference`` are files that are no part of the graph and that a task may read: recordings.
+    """
 
     store: DirectoryStore
     cache: ActionCache
     executor: Executor
     progress: Progress = SILENT
+    reference: Mapping[str, SourceFile] = field(default_factory=dict)
 
     def run(self, graph: Graph, steps: Sequence[Step]) -> Result:
         """Apply ``steps`` to the files of ``graph``, in order.
@@ -69,11 +78,13 @@ class Pipeline:
         before = graph = graph.without_parts()
         ledger: list[LedgerRow] = []
         renames: dict[ArtifactId, ArtifactId] = {}
+        searches: dict[ArtifactId, ModelSearch] = {}
         for number, step in enumerate(steps):
             self.progress.update("passes", number, len(steps))
             made = make_pass(step.run, step.options)
             if isinstance(made, ArtifactPass):
-                after, rows, names = self._each(graph, step, made)
+                after, rows, names, found = self._each(graph, step, made, renames)
+                searches = {names.get(n, n): s for n, s in {**searches, **found}.items()}
             elif isinstance(made, GraphPass):
                 after, rows, names = *self._whole(graph, step, made), {}
             else:
@@ -88,16 +99,22 @@ class Pipeline:
         self.progress.update("passes", len(steps), len(steps))
         if sum(r.saved for r in ledger) != before.delivered - graph.delivered:
             raise PassError("the ledger does not add up")
-        return Result(graph, tuple(ledger), renames)
+        searched = tuple(replace(s, artifact=n) for n, s in sorted(searches.items()))
+        return Result(graph, tuple(ledger), renames, searched)
 
     def _each(
-        self, graph: Graph, step: Step, made: ArtifactPass
-    ) -> tuple[Graph, list[LedgerRow], dict[ArtifactId, ArtifactId]]:
+        self,
+        graph: Graph,
+        step: Step,
+        made: ArtifactPass,
+        renames: Mapping[ArtifactId, ArtifactId],
+    ) -> tuple[Graph, list[LedgerRow], _Names, dict[ArtifactId, ModelSearch]]:
         """Run an artifact pass on every file it is for, in parallel."""
         chosen = [
             a for a in graph.files.values() if a.kind in made.kinds and _matches(a.id, step.match)
         ]
-        works = {a.id: self._work(step, made, a, graph) for a in chosen}
+        read = self._read(made, graph, renames)
+        works = {a.id: self._work(step, made, a, graph, read) for a in chosen}
         outcomes = self._run(made.proof, works)
         rows, changed = [], []
         names: dict[ArtifactId, ArtifactId] = {}
@@ -118,41 +135,69 @@ class Pipeline:
             if name != artifact.id:
                 names[artifact.id] = name
                 taken.add(name)
-        return graph.with_artifacts(changed).renamed(names), rows, names
+        searches = {a: o.search for a, o in outcomes.items() if o.kept and o.search is not None}
+        return graph.with_artifacts(changed).renamed(names), rows, names, searches
 
-    def _work(self, step: Step, made: ArtifactPass, artifact: Artifact, graph: Graph) -> _Work:
+    def _read(
+        self, made: ArtifactPass, graph: Graph, renames: Mapping[ArtifactId, ArtifactId]
+    ) -> list[tuple[str, Digest, Path]]:
+        """Return name, digest and path of the files that ``made`` may read beside its own.
+
+        A file that an earlier pass renamed is found under its old name too: rule packs and
+        ``vtool.toml`` name the files of the input.
+        """
+        if not isinstance(made, GuardedPass):
+            return []
+        names = {**{str(n): n for n in graph.files}, **{str(o): n for o, n in renames.items()}}
+        shipped = ((n, graph.artifacts[i].digest) for n, i in names.items() if i in graph.artifacts)
+        found = [
+            *((name, digest, self.store.path(digest)) for name, digest in shipped),
+            *((name, file.digest, file.path) for name, file in self.reference.items()),
+        ]
+        return sorted(one for one in found if _matches(ArtifactId(one[0]), made.needs))
+
+    def _work(
+        self,
+        step: Step,
+        made: ArtifactPass,
+        artifact: Artifact,
+        graph: Graph,
+        read: Sequence[tuple[str, Digest, Path]],
+    ) -> Work:
         near = _linked(graph, artifact.id)
-        code = (*_code(step.run, made.proof), _tools())
+        code = (*_code(step.run, made.proof), *_more_code(made), _tools())
         digests = [(n.id, n.digest) for n in near]
+        others = [(name, digest) for name, digest, _ in read]
         options = dict(step.options)
-        key = action_key("pass", code, options, artifact.digest, digests)
+        key = action_key("pass", code, options, artifact.digest, digests, others)
         paths = {n.id.rpartition("/")[2]: str(self.store.path(n.digest)) for n in near}
+        files = {name: str(path) for name, _, path in read}
         path = str(self.store.path(artifact.digest))
-        return _Work(key, step.run, options, path, str(self.store.root), paths)
+        return Work(key, step.run, options, path, str(self.store.root), paths, files)
 
-    def _run(self, proof: str, works: Mapping[ArtifactId, _Work]) -> dict[ArtifactId, _Outcome]:
+    def _run(self, proof: str, works: Mapping[ArtifactId, Work]) -> dict[ArtifactId, Outcome]:
         """Answer each work from the cache, or in the executor.
 
         A file that cannot be rewritten stays as it is. A model that nothing can run, a wrong
         request, a full disk or a registry that does not answer end the run.
         """
-        done: dict[ArtifactId, _Outcome] = {}
+        done: dict[ArtifactId, Outcome] = {}
         todo: list[ArtifactId] = []
         for artifact, work in works.items():
             cached = self.cache.get(work.key)
             if cached is not None and (not cached["kept"] or cached["digest"] in self.store):
-                done[artifact] = _Outcome.of(cached, cached=True)
+                done[artifact] = Outcome.of(cached, cached=True)
             else:
                 todo.append(artifact)
         for outcome in self.executor.run(rewrite, [works[a] for a in todo]):
             artifact = todo[outcome.index]
             _end_if_hopeless(artifact, outcome.error)
             if outcome.value is None:
-                done[artifact] = _failed(proof, str(outcome.error))
+                done[artifact] = failed(proof, str(outcome.error))
             else:
                 done[artifact] = outcome.value
                 if outcome.value.proof.holds:  # what failed may have failed for want of a tool
-                    self.cache.put(works[artifact].key, asdict(outcome.value))
+                    self.cache.put(works[artifact].key, dump(outcome.value))
             self.progress.update(f"pass {works[artifact].step}", len(done), len(works))
         return done
 
@@ -182,84 +227,11 @@ class Pipeline:
         return after, _rows(step.run, graph, after, _Booking(proof, seconds, cached=False))
 
 
-@dataclass(frozen=True, slots=True)
-class _Work:
-    """One file for one pass, as a worker gets it."""
-
-    key: Digest
-    step: str
-    options: dict[str, Any]
-    path: str
-    store: str
-    neighbours: dict[str, str]  # file name -> path of each library that it links, directly or not
-
-
-@dataclass(frozen=True, slots=True)
-class _Outcome:
-    """What became of one file."""
-
-    kept: bool
-    digest: Digest
-    size: Bytes
-    seconds: Seconds
-    proof: Proof
-    cached: bool = False
-
-    @classmethod
-    def of(cls, document: dict[str, Any], *, cached: bool) -> _Outcome:
-        return cls(**{**document, "proof": Proof(**document["proof"]), "cached": cached})
-
-
-def rewrite(work: _Work) -> _Outcome:
-    """Rewrite one file and prove the result; runs in a worker process."""
-    start = time.perf_counter()
-    made = make_pass(work.step, work.options)
-    assert isinstance(made, ArtifactPass)  # noqa: S101 - for the type checker; the caller chose it
-    before = Path(work.path).read_bytes()
-    store = DirectoryStore(Path(work.store))
-    try:
-        after = made.rewrite(before)
-    except UnusableError:
-        raise
-    except InputError as error:
-        return replace(_failed(made.proof, str(error)), seconds=_since(start))
-    if after == before:
-        return replace(_failed(made.proof, _UNCHANGED, holds=True), seconds=_since(start))
-    if len(after) >= len(before) and not made.pays_in_bytes:
-        why = f"the result would be {len(after) - len(before)} bytes larger"
-        return replace(_failed(made.proof, why, holds=True), seconds=_since(start))
-    options = {**asdict(made), "neighbours": work.neighbours}
-    proof = plugins.find("verify", made.proof).prove(before, after, options)
-    if not proof.holds:
-        return replace(_failed(made.proof, ""), proof=proof, seconds=_since(start))
-    return _Outcome(
-        kept=True,
-        digest=store.put(after),
-        size=Bytes(len(after)),
-        seconds=_since(start),
-        proof=proof,
-    )
-
-
 def _end_if_hopeless(artifact: ArtifactId, error: VtoolError | None) -> None:
     if isinstance(error, ConfigError | UnavailableError):
         raise error
     if isinstance(error, UnusableError):
         raise InputError(f"{artifact}: {error}", hint=error.hint)
-
-
-def _failed(proof: str, why: str, *, holds: bool = False) -> _Outcome:
-    return _Outcome(
-        kept=False,
-        digest=Digest(""),
-        size=Bytes(0),
-        seconds=Seconds(0),
-        proof=Proof(proof, holds, why),
-    )
-
-
-def _since(start: float) -> Seconds:
-    return Seconds(round(time.perf_counter() - start, 3))
 
 
 def _matches(name: ArtifactId, globs: Iterable[str]) -> bool:
@@ -271,6 +243,13 @@ def _code(name: str, proof: str) -> tuple[str, str]:
         source_digest(plugins.find("passes", name).__name__),
         source_digest(plugins.find("verify", proof).__name__),
     )
+
+
+def _more_code(made: ArtifactPass) -> list[str]:
+    """Return digests of code that ``made`` finds by name: the task's family."""
+    if not isinstance(made, GuardedPass):
+        return []
+    return [source_digest(plugins.find("tasks", str(made.task.get("family"))).__name__)]
 
 
 def _linked(graph: Graph, name: ArtifactId) -> list[Artifact]:
@@ -296,7 +275,7 @@ def _new(
     return {old: new for old, new in names.items() if old not in renames.values()}
 
 
-def _row(name: str, artifact: Artifact, outcome: _Outcome) -> LedgerRow:
+def _row(name: str, artifact: Artifact, outcome: Outcome) -> LedgerRow:
     after = outcome.size if outcome.kept else artifact.size
     return LedgerRow(
         name,
@@ -323,7 +302,7 @@ def _rows(name: str, before: Graph, after: Graph, booking: _Booking) -> list[Led
     changed = [p for p in sorted({*old, *new}) if old.get(p, 0) != new.get(p, 0)]
     proof = booking.proof
     if not changed:
-        detail = _UNCHANGED if after == before else proof.detail
+        detail = UNCHANGED if after == before else proof.detail
         row = LedgerRow(name, "*", before.delivered, after.delivered, booking.seconds, proof)
         kept = after != before
         return [replace(row, proof=replace(proof, detail=detail), kept=kept, cached=booking.cached)]

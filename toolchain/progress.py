@@ -21,3 +21,18 @@ class Silent:
 
 
 SILENT = Silent()
+
+_HERE: list[Progress] = []
+
+
+def here() -> Progress:
+    """Return where this process reports to: a worker's parent, or nobody.
+
+    So that long work inside a pass can be followed although a pass takes nothing but its bytes.
+    """
+    return _HERE[-1] if _HERE else SILENT
+
+
+def report_to(progress: Progress) -> None:
+    """Make ``progress`` what ``here`` returns in this process; a worker does it once."""
+    _HERE[:] = [progress]

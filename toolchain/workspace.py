@@ -31,7 +31,7 @@ class Workspace:
             root,
             DirectoryStore(root / "store"),
             ActionCache(root / "actions"),
-            LocalPool(jobs, ("toolchain.reading", *_ingesters())),
+            LocalPool(jobs, ("toolchain.reading", *_ingesters()), progress=progress),
             progress,
         )
 

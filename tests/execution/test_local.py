@@ -67,3 +67,24 @@ def test_an_item_that_hangs_is_stopped_and_the_others_are_done() -> None:
 
 def test_nothing_to_do_starts_no_process() -> None:
     assert _run([]) == {}
+
+
+class _Heard:
+    def __init__(self) -> None:
+        self.all: list[tuple[str, int, int]] = []
+
+    def update(self, what: str, done: int, total: int, unit: str = "") -> None:
+        del unit
+        self.all.append((what, done, total))
+
+
+def test_what_a_worker_reports_is_heard_and_is_no_answer() -> None:
+    heard = _Heard()
+    outcomes = list(LocalPool(1, progress=heard).run(workers.long_work, [7]))
+    assert [o.get() for o in outcomes] == [7]
+    assert heard.all[-1] == ("searching", 3, 3)
+
+
+def test_a_worker_that_keeps_reporting_is_stopped_at_its_time_too() -> None:
+    outcomes = list(LocalPool(1, item_seconds=0.4, progress=_Heard()).run(workers.long_work, [7]))
+    assert "longer than" in str(outcomes[0].error)

@@ -4,6 +4,7 @@ import os
 import signal
 import time
 
+from toolchain import progress
 from toolchain.errors import InputError
 
 
@@ -20,3 +21,10 @@ def work(item: str) -> str:
     if item == "hang":
         time.sleep(60)
     return item.upper()
+
+
+def long_work(item: int) -> int:
+    for done in range(3):
+        progress.here().update("searching", done + 1, 3)
+        time.sleep(0.3)
+    return item

@@ -18,11 +18,23 @@ from typing import Any, TypeVar
 
 from toolchain.errors import ToolError, VtoolError
 from toolchain.execution.base import Outcome
+from toolchain.progress import SILENT, Progress, report_to
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 _CLOSING_SECONDS = 5  # a worker that does not leave by itself in this time is killed
+_REPORT_SECONDS = 0.25  # how often a worker tells how far it is: faster than that nobody reads
+
+
+@dataclass(frozen=True, slots=True)
+class _News:
+    """How far a worker is; what is not an answer yet."""
+
+    what: str
+    done: int
+    total: int
+    unit: str
 
 
 def available_cores() -> int:
@@ -49,7 +61,10 @@ class LocalPool:
 
     workers: int = 0  # 0: one for each core
     preload: tuple[str, ...] = ()  # modules that workers need, imported once
-    item_seconds: float = 900.0  # the longest pass on a 100 MB model takes about one minute
+    item_seconds: float = (
+        1800.0  # searching a 100 MB model may take several minutes on a busy machine
+    )
+    progress: Progress = SILENT  # hears what the workers report by ``progress.here()``
 
     def run(
         self, function: Callable[[Item], Result], items: Sequence[Item]
@@ -71,7 +86,7 @@ class LocalPool:
                         worker.until = time.monotonic() + self.item_seconds
                         with contextlib.suppress(OSError):  # it died: found by its sentinel below
                             worker.pipe.send(items[worker.index])
-                yield from _collect(pool, self.item_seconds)
+                yield from _collect(pool, self.item_seconds, self.progress)
         finally:
             _close(pool)
 
@@ -96,7 +111,7 @@ def _start(context: Any, function: Callable[[Any], Any]) -> _Worker:  # noqa: AN
     return _Worker(process, ours)
 
 
-def _collect(pool: list[_Worker], limit: float) -> Iterator[Outcome[Any]]:
+def _collect(pool: list[_Worker], limit: float, progress: Progress) -> Iterator[Outcome[Any]]:
     """Wait for news, yield what arrived, and remove workers that died or took too long."""
     busy = [w for w in pool if w.index is not None]
     patience = max(0.0, min(w.until for w in busy) - time.monotonic())
@@ -107,10 +122,11 @@ def _collect(pool: list[_Worker], limit: float) -> Iterator[Outcome[Any]]:
             continue
         outcome: Outcome[Any] | None = None
         if worker.pipe in ready:
-            outcome = _received(worker, index)
+            outcome = _received(worker, index, progress)
         elif worker.process.sentinel in ready:
             outcome = Outcome(index, error=_died(worker.process))
-        elif time.monotonic() >= worker.until:
+        overdue = outcome is None and time.monotonic() >= worker.until
+        if overdue:  # also one that keeps telling how far it is
             outcome = Outcome(
                 index,
                 error=ToolError(
@@ -120,7 +136,6 @@ def _collect(pool: list[_Worker], limit: float) -> Iterator[Outcome[Any]]:
             )
         if outcome is None:
             continue
-        overdue = worker.pipe not in ready and time.monotonic() >= worker.until
         if overdue or not worker.process.is_alive():
             pool.remove(worker)
             _close([worker])
@@ -128,12 +143,17 @@ def _collect(pool: list[_Worker], limit: float) -> Iterator[Outcome[Any]]:
         yield outcome
 
 
-def _received(worker: _Worker, index: int) -> Outcome[Any]:
+def _received(worker: _Worker, index: int, progress: Progress) -> Outcome[Any] | None:
+    """Return what the worker answered; None where it only told how far it is."""
     try:
-        value, error = worker.pipe.recv()
+        message = worker.pipe.recv()
     except (EOFError, OSError):
         worker.process.join(_CLOSING_SECONDS)
         return Outcome(index, error=_died(worker.process))
+    if isinstance(message, _News):
+        progress.update(message.what, message.done, message.total, message.unit)
+        return None
+    value, error = message
     return Outcome(index, value, error)
 
 
@@ -167,8 +187,24 @@ def _leave(_signal: int, _frame: FrameType | None) -> None:
     raise SystemExit(0)
 
 
+class _Told:
+    """Progress of a worker: told to the parent, now and then."""
+
+    def __init__(self, pipe: Connection) -> None:
+        self._pipe = pipe
+        self._last = 0.0
+
+    def update(self, what: str, done: int, total: int, unit: str = "") -> None:
+        """Send it, unless something was sent just now and more is to come."""
+        now = time.monotonic()
+        if now - self._last >= _REPORT_SECONDS or done >= total:
+            self._last = now
+            self._pipe.send(_News(what, done, total, unit))
+
+
 def _serve(pipe: Connection, function: Callable[[Any], Any]) -> None:
     """Run in the worker: items in, outcomes out, until the pipe closes."""
+    report_to(_Told(pipe))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's business
     signal.signal(signal.SIGTERM, _leave)  # so that temporary files go
     with contextlib.suppress(EOFError, OSError, BrokenPipeError):

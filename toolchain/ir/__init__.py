@@ -14,6 +14,7 @@ from toolchain.ir.finding import Finding, Severity
 from toolchain.ir.graph import Graph
 from toolchain.ir.ledger import LedgerRow, Proof
 from toolchain.ir.measure import Budget, Machine, Measure, State, Verdict
+from toolchain.ir.model_search import Execution, ModelSearch, OperatingPoint, TensorChoice
 from toolchain.ir.report import ArtifactRow, FileRow, Report, Sizes, Stage
 from toolchain.ir.store import Digest, DirectoryStore, MemoryStore, Store, digest_of
 
@@ -27,6 +28,7 @@ __all__ = [
     "Digest",
     "DirectoryStore",
     "Edge",
+    "Execution",
     "FileRow",
     "Finding",
     "Graph",
@@ -35,6 +37,8 @@ __all__ = [
     "Machine",
     "Measure",
     "MemoryStore",
+    "ModelSearch",
+    "OperatingPoint",
     "Proof",
     "Relation",
     "Report",
@@ -43,6 +47,7 @@ __all__ = [
     "Stage",
     "State",
     "Store",
+    "TensorChoice",
     "Verdict",
     "digest_of",
     "part_id",

@@ -9,6 +9,7 @@ from toolchain.ir.artifact import Kind
 from toolchain.ir.finding import Finding
 from toolchain.ir.ledger import LedgerRow
 from toolchain.ir.measure import Machine, Measure, Verdict
+from toolchain.ir.model_search import ModelSearch
 from toolchain.ir.store import Digest
 from toolchain.units import Bytes
 
@@ -85,4 +86,5 @@ class Report:
     verdicts: tuple[Verdict, ...] = ()
     notes: tuple[str, ...] = ()
     turns: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = ()
+    models: tuple[ModelSearch, ...] = ()
     schema_version: int = SCHEMA_VERSION

@@ -5,11 +5,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from pathlib import Path
 from typing import Any, ClassVar
 
 from toolchain import plugins
 from toolchain.errors import ConfigError
-from toolchain.ir import ArtifactId, Graph, Kind, Store
+from toolchain.ir import ArtifactId, Graph, Kind, ModelSearch, Store
 from toolchain.tables import check, table
 
 
@@ -49,6 +50,45 @@ class ArtifactPass(Pass):
 
 
 @dataclass(frozen=True)
+class Rewritten:
+    """A rewritten file, and what the report shows of how it was found."""
+
+    data: bytes
+    search: ModelSearch | None = None
+
+
+@dataclass(frozen=True)
+class GuardedPass(ArtifactPass):
+    """A lossy rewrite of a model that keeps to the limit of the model's own task.
+
+    ``task`` is what ``tasks.make_task`` takes: the family, and names of other files of the project
+    (a companion model, a tokenizer, recordings), which are then part of what its result depends on.
+    """
+
+    lossy: ClassVar[bool] = True
+
+    task: Mapping[str, Any]
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Ids and globs of the files that the task may read: every string in ``task``."""
+        return tuple(sorted(set(_strings(self.task))))
+
+    @abstractmethod
+    def rewrite_for(self, data: bytes, files: Mapping[str, Path]) -> Rewritten:
+        """Return the rewritten file; ``data`` itself where nothing holds the limit.
+
+        Errors:
+            InputError: ``data`` is not what its kind says, or not a model of the family.
+            ConfigError: the task is wrong, or has no limit.
+        """
+
+    def rewrite(self, data: bytes) -> bytes:
+        """Return the rewritten file for a task that reads no other file."""
+        return self.rewrite_for(data, {}).data
+
+
+@dataclass(frozen=True)
 class GraphPass(Pass):
     """Rewrites the graph as a whole."""
 
@@ -66,6 +106,14 @@ class Step:
     options: Mapping[str, Any] = field(default_factory=dict)
     match: tuple[str, ...] = ("*",)  # globs of artifact ids
     budgets: tuple[str, ...] = ()  # measures that judge a lossy pass
+
+
+def _strings(value: object) -> list[str]:
+    if isinstance(value, str):
+        return [value]
+    if isinstance(value, Mapping):
+        return [s for v in value.values() for s in _strings(v)]
+    return [s for v in value for s in _strings(v)] if isinstance(value, list | tuple) else []
 
 
 def make_pass(name: str, options: Mapping[str, Any]) -> Pass:

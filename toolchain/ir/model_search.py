@@ -1,0 +1,64 @@
+"""How a model was quantized: the points tried, what each costs, and what runs on each target."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from toolchain.units import Bytes
+
+
+@dataclass(frozen=True, slots=True)
+class OperatingPoint:
+    """One setting of the whole model: how large it is, and how far from the original."""
+
+    size: Bytes  # entropy-coded, as it would be downloaded
+    error: float  # in the unit of the task
+    agreement: float  # share of decisions that are the same
+    chosen: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TensorChoice:
+    """What became of one weight."""
+
+    name: str
+    representation: str  # for people: "int8 weights, 31 levels", "as it was"
+    before: Bytes  # as stored in the model
+    after: Bytes  # entropy-coded
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """One format in which the model can run on one target, as measured there.
+
+    A figure that could not be measured is None, and ``why`` says what happened.
+    """
+
+    target: str
+    format: str
+    latency_ms: float | None  # median of one call
+    load_ms: float | None  # CPU time to open the model
+    peak: Bytes | None  # resident memory while it ran, above the empty process
+    size: Bytes | None  # of the materialized file
+    chosen: bool
+    why: str  # why it was chosen, or lost
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSearch:
+    """One model that travels as a package."""
+
+    artifact: str  # id of the package
+    family: str  # the task: "vad", "stt" ...
+    unit: str  # of ``error``
+    error: float  # on data the search did not see
+    agreement: float
+    positions: int  # decisions compared there
+    error_limit: float | None
+    agreement_limit: float | None
+    before: Bytes  # the model's brotli size, at the level of the release
+    after: Bytes  # the package's size
+    evaluations: int
+    points: tuple[OperatingPoint, ...]
+    tensors: tuple[TensorChoice, ...]
+    executions: tuple[Execution, ...] = ()
