@@ -12,12 +12,13 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 from toolchain.errors import FormatError
 
 _OFFSET_BYTES = 4
 _SLOTS_AT = 4  # a vtable's first slot, after its own size and the table's
-_FORMATS = {"b": 1, "B": 1, "H": 2, "i": 4, "I": 4, "q": 8}
+_FORMATS = {"b": 1, "B": 1, "H": 2, "i": 4, "I": 4, "f": 4, "q": 8}
 _STEPS_A_BYTE = 2
 _BYTES_A_STEP = 64  # a string or vector costs its bytes too, at this rate
 
@@ -34,11 +35,19 @@ class Buffer:
         return Table(self, self.offset(0))
 
     def number(self, at: int, code: str) -> int:
-        """Read a little-endian number; ``code`` is that of ``struct``."""
+        """Read a little-endian integer; ``code`` is that of ``struct``."""
+        value: int = self._unpacked(at, code)
+        return value
+
+    def real(self, at: int) -> float:
+        """Read a little-endian float32."""
+        value: float = self._unpacked(at, "f")
+        return value
+
+    def _unpacked(self, at: int, code: str) -> Any:  # noqa: ANN401 - ``code`` says the type
         if at < 0 or at + _FORMATS[code] > len(self.data):
             raise FormatError("an offset points outside the file", max(0, min(at, len(self.data))))
-        value: int = struct.unpack_from(f"<{code}", self.data, at)[0]
-        return value
+        return struct.unpack_from(f"<{code}", self.data, at)[0]
 
     def offset(self, at: int) -> int:
         """Follow the offset stored at ``at``."""
@@ -70,13 +79,28 @@ class Vector:
         size = _FORMATS[code]
         return [self.buffer.number(self.start + i * size, code) for i in range(self.count)]
 
+    def reals(self) -> list[float]:
+        """Return the elements as float32."""
+        size = _FORMATS["f"]
+        return [self.buffer.real(self.start + i * size) for i in range(self.count)]
+
+    def copied(self) -> bytes:
+        """Return the elements, of one byte each, as they are; every copy is charged in full."""
+        self.buffer.charge(self.head, self.count)
+        return bytes(self.buffer.data[self.start : self.start + self.count])
+
     def tables(self) -> Iterator[Table]:
         """Yield the elements as tables."""
         for i in range(self.count):
             yield Table(self.buffer, self.buffer.offset(self.start + i * _OFFSET_BYTES))
 
     def strings(self) -> Iterator[str]:
-        """Yield the elements as strings."""
+        """Yield the elements as strings; what is not UTF-8 is replaced."""
+        for raw in self.raw_strings():
+            yield raw.decode("utf-8", "replace")
+
+    def raw_strings(self) -> Iterator[bytes]:
+        """Yield the elements as strings of any bytes."""
         for i in range(self.count):
             yield _string(self.buffer, self.buffer.offset(self.start + i * _OFFSET_BYTES))
 
@@ -89,14 +113,23 @@ class Table:
     at: int
 
     def number(self, slot: int, code: str, default: int = 0) -> int:
-        """Return a scalar field."""
+        """Return an integer field."""
         place = self._place(slot)
         return self.buffer.number(place, code) if place else default
 
-    def text(self, slot: int) -> str:
-        """Return a string field; empty where there is none."""
+    def real(self, slot: int) -> float:
+        """Return a float32 field; 0 where there is none."""
         place = self._place(slot)
-        return _string(self.buffer, self.buffer.offset(place)) if place else ""
+        return self.buffer.real(place) if place else 0.0
+
+    def text(self, slot: int) -> str:
+        """Return a string field; empty where there is none, what is not UTF-8 replaced."""
+        return self.raw_text(slot).decode("utf-8", "replace")
+
+    def raw_text(self, slot: int) -> bytes:
+        """Return a string field of any bytes; empty where there is none."""
+        place = self._place(slot)
+        return _string(self.buffer, self.buffer.offset(place)) if place else b""
 
     def table(self, slot: int) -> Table | None:
         """Return a table field."""
@@ -138,8 +171,8 @@ def _length(buffer: Buffer, head: int, element_bytes: int) -> int:
     return count
 
 
-def _string(buffer: Buffer, head: int) -> str:
+def _string(buffer: Buffer, head: int) -> bytes:
     size = _length(buffer, head, 1)
     buffer.charge(head, size // _BYTES_A_STEP)
     start = head + _OFFSET_BYTES
-    return bytes(buffer.data[start : start + size]).decode("utf-8", "replace")
+    return bytes(buffer.data[start : start + size])
