@@ -247,7 +247,7 @@ def test_every_text_stands_out_from_what_it_stands_on(theme: str) -> None:
     pairs += [("tile-text", name) for name in colour if name.startswith("k-")]
     pairs += [("tile-text", "surface"), ("accent", "accent-ground"), ("ground", "unsure")]
     pairs += [("mark-text", name) for name in ("met", "broken", "unsure")]
-    assert len([name for name in colour if name.startswith("k-")]) == 19
+    assert len([name for name in colour if name.startswith("k-")]) == 21
     poor = [(a, b) for a, b in pairs if _contrast(colour[a], colour[b]) < 4.5]
     assert poor == []
 

@@ -146,12 +146,20 @@ def test_a_hostile_name_is_text_on_the_page(name: str) -> None:
 
 def test_what_is_missing_has_no_section() -> None:
     empty = replace(
-        sample(), verdicts=(), ledger=(), findings=(), measures=(), baseline=(), turns=(), notes=()
+        sample(),
+        verdicts=(),
+        ledger=(),
+        findings=(),
+        measures=(),
+        baseline=(),
+        turns=(),
+        models=(),
+        notes=(),
     )
     [shown] = drawn(html.data(empty), result='$("nav").textContent')
     assert shown == "BytesEnvironment"
     [every] = drawn(html.data(sample()), result='$("nav").textContent')
-    assert every == "VerdictsWhat changedBytesFindingsMeasuresTurnsEnvironment"
+    assert every == "VerdictsWhat changedModelsBytesFindingsMeasuresTurnsEnvironment"
 
 
 def test_a_sample_is_called_one_and_a_report_is_not() -> None:
@@ -196,3 +204,12 @@ def test_a_choice_keeps_the_place_in_the_treemap() -> None:
         html.data(sample()), acts=acts, result="[before, trail.map(n => n.path).join()]"
     )
     assert before == after == ",models"
+
+
+def test_a_model_shows_every_setting_that_was_tried_and_which_was_taken() -> None:
+    [model] = [m for m in sample().models if m.points]
+    counts = "$('models').querySelectorAll('circle').map(c => c.getAttribute('class'))"
+    [circles] = drawn(html.data(sample()), result=counts)
+    # a point far beyond the limit is left out: it would flatten the others
+    near = [p for p in model.points if p.error <= 3 * (model.error_limit or 0)]
+    assert sorted(circles) == sorted("taken" if p.chosen else "tried" for p in near)

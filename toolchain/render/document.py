@@ -149,6 +149,60 @@ class TurnObject(TypedDict):
 
 
 @_closed
+class PointObject(TypedDict):
+    """One setting of a whole model: entropy-coded bytes and distance from the original."""
+
+    size: Size
+    error: Number
+    agreement: Number
+    chosen: bool
+
+
+@_closed
+class TensorObject(TypedDict):
+    """What became of one weight; bytes as stored in the model, and entropy-coded."""
+
+    name: str
+    representation: str
+    before: Size
+    after: Size
+
+
+@_closed
+class ExecutionObject(TypedDict):
+    """One format in which a model can run on one target; null where it was not measured."""
+
+    target: str
+    format: str
+    latency_ms: Number | None
+    load_ms: Number | None
+    peak: Size | None
+    size: Size | None
+    chosen: bool
+    why: str
+
+
+@_closed
+class ModelObject(TypedDict):
+    """One model that travels as a package; ``before`` and ``after`` are bytes of the download."""
+
+    artifact: str
+    family: str
+    unit: str
+    error: Number
+    agreement: Number
+    positions: int
+    error_limit: Number | None
+    agreement_limit: Number | None
+    before: Size
+    after: Size
+    evaluations: int
+    points: list[PointObject]
+    tensors: list[TensorObject]
+    executions: list[ExecutionObject]
+
+
+@_closed
 class ReportObject(TypedDict):
     """What one run of vtool found out."""
 
@@ -165,6 +219,7 @@ class ReportObject(TypedDict):
     findings: list[FindingObject]
     relations: dict[str, int]
     turns: list[TurnObject]
+    models: list[ModelObject]
     notes: list[str]
     files: list[FileObject]
     artifacts: list[ArtifactObject]

@@ -12,6 +12,7 @@ from toolchain.ir import (
     LedgerRow,
     Machine,
     Measure,
+    ModelSearch,
     Report,
     Sizes,
     Verdict,
@@ -23,10 +24,12 @@ from toolchain.render.document import (
     LedgerObject,
     MachineObject,
     MeasureObject,
+    ModelObject,
     ReportObject,
     SizesObject,
     VerdictObject,
 )
+from toolchain.tables import dump
 
 _EXACT = 2**53  # whole numbers below this are the same as int and as JSON number
 
@@ -48,6 +51,7 @@ def document(report: Report) -> ReportObject:
         "findings": [_finding_object(f) for f in report.findings],
         "relations": dict(report.relations),
         "turns": [{"clip": clip, "texts": _joined(texts)} for clip, texts in report.turns],
+        "models": [_model_object(m) for m in report.models],
         "notes": list(report.notes),
         "files": [_file_object(row) for row in report.files],
         "artifacts": [_artifact_object(row) for row in report.artifacts],
@@ -130,6 +134,10 @@ def _finding_object(finding: Finding) -> FindingObject:
         "severity": finding.severity,
         "evidence": list(finding.evidence),
     }
+
+
+def _model_object(model: ModelSearch) -> ModelObject:
+    return cast("ModelObject", dump(model))  # the nouns are flat already
 
 
 def _file_object(row: FileRow) -> FileObject:

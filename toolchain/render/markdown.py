@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from toolchain.ir import Report, State, Verdict
+from toolchain.ir import ModelSearch, Report, State, Verdict
 from toolchain.render import figures
 from toolchain.render.figures import StepTotal
 from toolchain.render.text import plain
@@ -14,6 +14,7 @@ _MARKS = {State.MET: "✓", State.BROKEN: "✗", State.INCONCLUSIVE: "~", State.
 def summary(report: Report) -> str:
     """Return the verdicts and the ledger of ``report`` as GitHub-flavoured Markdown."""
     lines = [f"### vtool: {escape(report.target)}", "", *_verdicts(report), *_ledger(report)]
+    lines += _models(report)
     lines += [f"- {escape(note)}" for note in report.notes]
     return "\n".join(lines).rstrip() + "\n"
 
@@ -69,6 +70,30 @@ def _ledger(report: Report) -> list[str]:
         _step(figures.whole(report)),
         "",
     ]
+
+
+def _models(report: Report) -> list[str]:
+    if not report.models:
+        return []
+    return [
+        "| model | before | download | | error | agreement |",
+        "|---|---:|---:|---:|---:|---:|",
+        *[_model(model) for model in report.models],
+        "",
+    ]
+
+
+def _model(model: ModelSearch) -> str:
+    limit = "" if model.error_limit is None else f" of {model.error_limit:.3g}"
+    cells = (
+        escape(model.artifact),
+        show_bytes(model.before),
+        show_bytes(model.after),
+        show_share(model.before - model.after, model.before),
+        f"{model.error:.3g}{limit} {escape(model.unit)}",
+        f"{model.agreement:.2%}",
+    )
+    return f"| {' | '.join(cells)} |"
 
 
 def _step(step: StepTotal) -> str:

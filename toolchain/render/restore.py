@@ -14,6 +14,7 @@ from toolchain.ir import (
     LedgerRow,
     Machine,
     Measure,
+    ModelSearch,
     Proof,
     Report,
     Sizes,
@@ -30,6 +31,7 @@ from toolchain.render.document import (
     SizesObject,
     VerdictObject,
 )
+from toolchain.tables import check
 from toolchain.units import Bytes, Seconds
 
 
@@ -55,6 +57,7 @@ def restore(found: ReportObject) -> Report:
         verdicts=tuple(_verdict(row) for row in found["verdicts"]),
         notes=tuple(found["notes"]),
         turns=tuple((turn["clip"], tuple(turn["texts"].items())) for turn in found["turns"]),
+        models=check(found["models"], tuple[ModelSearch, ...], where="models"),
         schema_version=found["schema_version"],
     )
 

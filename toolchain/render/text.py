@@ -46,7 +46,15 @@ def print_run(report: Report, console: Console | None = None) -> None:
 def print_optimization(report: Report, console: Console | None = None) -> None:
     """Print what ``vtool optimize`` did; the verdicts come last, where the eye is."""
     _print(
-        report, console, summary, findings_table, ledger_table, measures_table, notes, verdict_table
+        report,
+        console,
+        summary,
+        findings_table,
+        ledger_table,
+        models_table,
+        measures_table,
+        notes,
+        verdict_table,
     )
 
 
@@ -124,6 +132,36 @@ def findings_table(report: Report, console: Console) -> None:
         line.append(f" at {plain(finding.where)}, {cost}", style="default not bold not dim")
         _wrapped(console, line)
         _paragraph(console, f"{plain(finding.message)}; {plain(finding.advice)}")
+
+
+def models_table(report: Report, console: Console) -> None:
+    """Print each model that travels as a package: its bytes, and its task's error and agreement."""
+    if not report.models:
+        return
+    _title(console, "Models as they are downloaded; errors on data the search did not see")
+    head = ("before", "after", "error", "limit", "same", "limit", "task", "model")
+    rows = [
+        (
+            show_bytes(m.before),
+            show_bytes(m.after),
+            f"{m.error:.3g}",
+            "-" if m.error_limit is None else f"{m.error_limit:.3g}",
+            f"{m.agreement:.2%}",
+            "-" if m.agreement_limit is None else f"{m.agreement_limit:.2%}",
+            plain(m.family),
+            plain(m.artifact),
+        )
+        for m in report.models
+    ]
+    _grid(console, head, rows, numbers=range(6))
+    for model in report.models:
+        for one in model.executions:
+            if one.chosen and one.latency_ms is not None:
+                _paragraph(
+                    console,
+                    f"{plain(model.artifact)} on {plain(one.target)}: {plain(one.format)}, "
+                    f"{show_quantity(one.latency_ms, 'ms')} a call",
+                )
 
 
 def measures_table(report: Report, console: Console) -> None:
