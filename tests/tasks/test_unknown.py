@@ -124,7 +124,8 @@ def test_nothing_lossy_without_a_limit() -> None:
     with pytest.raises(ConfigError, match="no error is small enough") as caught:
         _ = make_task({"family": "unknown"}, {}).limit
     assert "limit = 0.01" in caught.value.hint
-    assert make_task({"family": "unknown", "limit": 0.5}, {}).limit == Limit(error=0.5)
+    for asked in (0.5, {"error": 0.5}):
+        assert make_task({"family": "unknown", "limit": asked}, {}).limit == Limit(error=0.5)
 
 
 @pytest.mark.parametrize("options", [{"limit": "much"}, {"limits": 1.0}, {"shapes": {"x": "1"}}])

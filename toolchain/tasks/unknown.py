@@ -31,6 +31,7 @@ from toolchain.formats.onnx_probes import Probe, port_type, runner_probes
 from toolchain.formats.onnx_runner import Array, Runner
 from toolchain.tables import table
 from toolchain.tasks.base import Limit, Score, Split, Task
+from toolchain.tasks.questions.limits import Asked, allowed
 
 _SIZES = 2  # the smallest inputs that run, and one size more
 _FRAMES = {Split.CALIBRATION: 10, Split.SEARCH: 20, Split.CONFIRMATION: 50}
@@ -45,7 +46,7 @@ class Options:
     sample rate, a switch) has it in every element.
     """
 
-    limit: float | None = None
+    limit: Asked | float | None = None
     shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     values: Mapping[str, float] = field(default_factory=dict)
     seed: int = 0
@@ -69,13 +70,14 @@ class Unknown:
         Errors:
             ConfigError: nothing was allowed.
         """
-        if self.options.limit is None:
+        asked = allowed(self.options.limit, Limit())
+        if asked.error is None:
             raise ConfigError(
                 "nobody knows what this model is for, so no error is small enough by itself",
                 hint="name its family (vad, stt, llm, tts, embedding), or set the largest relative"
                 " output error: limit = 0.01",
             )
-        return Limit(error=self.options.limit)
+        return asked
 
     def instrumented(self, model: bytes) -> bytes:
         """Return ``model`` itself: inputs and outputs are all that is known of it."""

@@ -1,0 +1,1 @@
+"""What models are asked: sound, text, and how much of it for which split."""
