@@ -42,12 +42,25 @@ def session(model: bytes | Path, *, optimize: bool = True) -> onnxruntime.Infere
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     source = model if isinstance(model, bytes) else str(model)
     try:
-        return onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+        opened = onnxruntime.InferenceSession(
+            source,
+            options,
+            providers=["CPUExecutionProvider"],
+            enable_fallback=0,  # it would print, and try the same provider again
+        )
+        _decoded(opened)
     except RUNTIME_ERRORS as error:
         raise UnusableError(
             f"onnxruntime cannot load the model: {reason(error)}",
             hint="the model needs an operator or a file that is not there, or it is damaged",
         ) from error
+    return opened
+
+
+def _decoded(opened: onnxruntime.InferenceSession) -> list[object]:
+    """Return what callers ask a model; a ValueError where it is no text, before they ask."""
+    values = (*opened.get_inputs(), *opened.get_outputs())
+    return [*((v.name, v.shape) for v in values), opened.get_modelmeta().custom_metadata_map]
 
 
 def run(
