@@ -1,10 +1,14 @@
 """Judging: what opens a gate and what does not."""
 
+from dataclasses import replace
+
 import pytest
 
+from toolchain import rulebook
 from toolchain.errors import ConfigError
 from toolchain.gate import exit_code, judge
 from toolchain.ir import Budget, Measure, State
+from toolchain.passes.base import ArtifactPass, Step
 
 
 def test_a_budget_nobody_measured_keeps_the_gate_closed() -> None:
@@ -37,3 +41,21 @@ def test_p95_of_a_lower_limit_looks_at_the_worst_samples() -> None:
 def test_seconds_are_not_judged_as_milliseconds() -> None:
     with pytest.raises(ConfigError, match="measured in s"):
         judge([Measure("a", "s", (1.0,))], [Budget("a", "ms", 5, "why")])
+
+
+class _Careless(ArtifactPass):
+    """A lossy pass whose proof has no limit of its own, as a third party may write one."""
+
+    lossy = True
+
+
+def test_a_lossy_pass_whose_proof_has_no_limit_needs_a_budget(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(rulebook, "pass_class", lambda _: _Careless)
+    step = Step("careless", "smaller at any price, they said")
+    with pytest.raises(ConfigError, match="no quality budget"):
+        rulebook.require_quality((step,), ())
+    rulebook.require_quality(
+        (replace(step, budgets=("q",)),), (Budget("q", "ratio", 0.9, "quality"),)
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import PurePosixPath
 
 from toolchain import __version__
 from toolchain.analysis.packages import package_of
@@ -15,12 +16,14 @@ from toolchain.ir import (
     Artifact,
     ArtifactId,
     ArtifactRow,
+    Budget,
     Digest,
     FileRow,
     Finding,
     Graph,
     Kind,
     Measure,
+    ModelSearch,
     Relation,
     Report,
     Severity,
@@ -36,8 +39,8 @@ CODE_KINDS = frozenset({Kind.JS, Kind.WASM})
 """What "core bundle" and "compression" speak of: what a page must download to run at all."""
 
 
-CODE_MEASURES = ("core.", "code.", "compression.")
-"""How the names of measures of code begin: what a harness does not measure."""
+CODE_MEASURES = ("core.", "code.", "compression.", "models.", "task.")
+"""How the names of measures begin that no harness measures: those of code and of packages."""
 
 
 def empty_report(target: str) -> Report:
@@ -158,3 +161,44 @@ def brotli_siblings(graph: Graph) -> dict[Digest, int]:
 
 def _bytes(name: str, sizes: Iterable[int]) -> Measure:
     return Measure(name, "byte", (float(sum(sizes)),))
+
+
+def model_measures(models: Iterable[ModelSearch]) -> tuple[Measure, ...]:
+    """Return how far each package is from its original, on data the search did not see.
+
+    task.NAME.error: the share of the allowed error that is used (in the task's own unit it stands
+    in the report's models); task.NAME.agreement: the share of decisions that are the same.
+    models.download: bytes of all packages.
+    """
+    searched = tuple(models)
+    found = [
+        Measure(f"task.{_stem(m)}.{what}", "ratio", (value,))
+        for m in searched
+        for what, value in (("error", _used(m)), ("agreement", m.agreement))
+        if value is not None
+    ]
+    download = [_bytes("models.download", (m.after for m in searched))] if searched else []
+    return (*found, *download)
+
+
+def model_budgets(models: Iterable[ModelSearch]) -> tuple[Budget, ...]:
+    """Return the limits that the tasks of ``models`` set, as budgets of ``model_measures``."""
+    found = []
+    for m in models:
+        seen = f"{m.positions:,} positions that the search did not see"
+        if _used(m) is not None:
+            why = f"{m.error:.3g} of {m.error_limit:.3g} {m.unit} allowed by the task, on {seen}"
+            found.append(Budget(f"task.{_stem(m)}.error", "ratio", 1.0, why))
+        if m.agreement_limit is not None:
+            why = f"decisions as of the original, on {seen}"
+            name = f"task.{_stem(m)}.agreement"
+            found.append(Budget(name, "ratio", m.agreement_limit, why, at_least=True))
+    return tuple(found)
+
+
+def _used(model: ModelSearch) -> float | None:
+    return model.error / model.error_limit if model.error_limit else None
+
+
+def _stem(model: ModelSearch) -> str:
+    return PurePosixPath(model.artifact).stem

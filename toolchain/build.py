@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from toolchain import accounts, gate, own_code, plugins, rulebook
+from toolchain import accounts, gate, own_code, placement, plugins, rulebook
 from toolchain.emit import check_output, staging, write
 from toolchain.entries import entries
-from toolchain.errors import ConfigError, InputError
+from toolchain.errors import InputError
 from toolchain.execution.cache import action_key, source_digest
 from toolchain.formats.compression import Codec
 from toolchain.ir import Artifact, ArtifactId, Digest, Finding, Graph, Report, Stage
 from toolchain.loader import Loaded, Loader
 from toolchain.passes import compress
+from toolchain.passes.base import Step
 from toolchain.pipeline import Pipeline, Result
+from toolchain.single_model import Alone, Wish
 from toolchain.sources.address import is_address
-from toolchain.sources.project import Assembly, open_target
+from toolchain.sources.project import Assembly, Project, open_target
 from toolchain.sources.tree import SourceFile
 from toolchain.tables import check, dump
 from toolchain.workspace import Workspace
@@ -36,6 +38,7 @@ class Request:
     harness: bool = True
     repeats: int | None = None
     scenario: str = "single-turn"
+    wish: Wish = field(default_factory=Wish)  # for a model without a project
 
 
 def load(target: str, workspace: Workspace) -> tuple[Assembly, Loaded]:
@@ -82,38 +85,58 @@ def optimize(
     where = Path(request.project)
     check_output(request.out, where if where.is_dir() else None)
     assembly = open_target(request.project, workspace.progress)
-    project = assembly.project
-    if project is None:
-        raise ConfigError(
-            f"{request.project} has no vtool.toml",
-            hint="`vtool analyze` reads any target; `optimize` needs a project",
-        )
-    steps = rulebook.pipeline(project.pipeline, where)
+    assembly, project, steps = _asked(request, assembly)
     budgets = rulebook.budgets(project.budgets, where)
     rulebook.require_quality(steps, budgets)
     play = _player(request, assembly, workspace) if request.harness and project.voice else None
     keep = [g for s in steps for g in s.options.get("keep", ()) if s.run == "drop-unreachable"]
     loaded = _read(request.project, assembly, workspace, *keep)
-    runner = Pipeline(workspace.store, workspace.cache, workspace.executor, workspace.progress)
-    result = runner.run(loaded.graph, steps)
+    result = _pipeline(assembly, workspace).run(loaded.graph, steps)
+    models = placement.placed(result, project.targets, workspace)
     report = replace(
         _report(project.name, loaded, _findings(loaded, workspace)),
         ledger=result.ledger,
+        models=models,
     )
     report = _with_output(report, result.graph, workspace)
     travels = _travels(accounts.brotli_siblings(result.graph), workspace)
     report = replace(
         report,
-        measures=accounts.code_measures(result.graph, travels),
+        measures=(
+            *accounts.code_measures(result.graph, travels),
+            *accounts.model_measures(models),
+        ),
         baseline=accounts.code_measures(loaded.graph, travels),
     )
+    judged = (*budgets, *accounts.model_budgets(models))
     with staging(request.out) as folder:
-        paths = write(result.graph, workspace.store, folder, result.renames)
+        formats = placement.formats(models)
+        paths = write(result.graph, workspace.store, folder, result.renames, formats)
         if play is not None:
             report = play(report, folder, paths, result)
-        report = replace(report, verdicts=gate.judge(report.measures, budgets))
+        report = replace(report, verdicts=gate.judge(report.measures, judged))
         finish(report, folder)
     return report
+
+
+def _asked(request: Request, assembly: Assembly) -> tuple[Assembly, Project, tuple[Step, ...]]:
+    """Return what to work on and with which steps: a project's, or those of a model alone."""
+    if assembly.project is not None:
+        steps = rulebook.pipeline(assembly.project.pipeline, Path(request.project))
+        return assembly, assembly.project, steps
+    alone = Alone(request.wish)
+    assembly, project = alone.assembly(request.project, assembly)
+    return assembly, project, alone.steps(rulebook.pipeline(project.pipeline))
+
+
+def _pipeline(assembly: Assembly, workspace: Workspace) -> Pipeline:
+    return Pipeline(
+        workspace.store,
+        workspace.cache,
+        workspace.executor,
+        workspace.progress,
+        assembly.reference.files,
+    )
 
 
 def _player(

@@ -13,6 +13,7 @@ import shutil
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
+from types import MappingProxyType
 
 from toolchain.errors import ConfigError, InputError, PassError, UnavailableError
 from toolchain.ir import ArtifactId, Digest, DirectoryStore, Graph, Relation
@@ -106,10 +107,15 @@ def staging(out: Path) -> Iterator[Path]:
 
 
 def write(
-    graph: Graph, store: DirectoryStore, folder: Path, renames: Mapping[ArtifactId, ArtifactId]
+    graph: Graph,
+    store: DirectoryStore,
+    folder: Path,
+    renames: Mapping[ArtifactId, ArtifactId],
+    formats: Mapping[str, Mapping[str, str]] = MappingProxyType({}),
 ) -> dict[ArtifactId, Path]:
     """Write all files of ``graph`` and their encodings below ``folder``, and the manifest.
 
+    ``formats`` says of each package in which format it runs best on which target.
     Returns the path of every file by its id.
 
     Errors:
@@ -137,6 +143,7 @@ def write(
                 "sha256": artifact.digest,
                 "size": artifact.size,
                 "encodings": siblings,
+                **({"formats": dict(formats[name])} if name in formats else {}),
             }
         )
     manifest = {

@@ -68,7 +68,9 @@ def rewrite(work: Work) -> Outcome:
         return replace(failed(made.proof, str(error)), seconds=_since(start))
     after = rewritten.data
     if after == before:
-        return replace(failed(made.proof, UNCHANGED, holds=True), seconds=_since(start))
+        return replace(
+            failed(made.proof, rewritten.note or UNCHANGED, holds=True), seconds=_since(start)
+        )
     if len(after) >= len(before) and not made.pays_in_bytes:
         why = f"the result would be {len(after) - len(before)} bytes larger"
         return replace(failed(made.proof, why, holds=True), seconds=_since(start))

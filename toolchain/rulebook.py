@@ -55,14 +55,15 @@ def budgets(name: str, project: Path | None = None) -> tuple[Budget, ...]:
 
 
 def require_quality(steps: tuple[Step, ...], pack: tuple[Budget, ...]) -> None:
-    """Refuse a lossy pass that no budget judges.
+    """Refuse a lossy pass that no budget judges; some passes' proofs have limits.
 
     Errors:
         ConfigError: a lossy step names no budget, or one that the pack does not have.
     """
     known = {b.measure for b in pack}
     for step in steps:
-        if not pass_class(step.run).lossy:
+        kind = pass_class(step.run)
+        if not kind.lossy or (kind.guarded and not step.budgets):
             continue
         missing = sorted(set(step.budgets) - known)
         if missing or not step.budgets:

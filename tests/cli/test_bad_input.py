@@ -143,7 +143,10 @@ def test_an_entry_that_is_not_there_is_refused(tmp_path: Path, refused: Path) ->
         (BUNDLE + 'options = { target = "netscape" }\n', ("netscape",)),
         (BUNDLE + 'options = { outdir = "../../up" }\n', ("../../up",)),
         ('[[step]]\nrun = "bind-input"\nwhy = "x"\n', ("input", "missing")),
-        ('[[step]]\nrun = "import-gguf"\nwhy = "x"\n', ("lossy", "import-gguf", "budget")),
+        (
+            '[[step]]\nrun = "import-gguf"\nwhy = "x"\nbudgets = ["quality.nobody"]\n',
+            ("lossy", "import-gguf", "quality.nobody"),
+        ),
     ],
     ids=[
         "key", "type", "empty", "pass", "option", "option-type", "value", "outside", "missing",

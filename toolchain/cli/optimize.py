@@ -11,7 +11,7 @@ from toolchain.cli.show import JobsOption, JsonOption, progress, write_json
 
 
 def optimize(
-    project: Annotated[str, typer.Argument(help="A folder with vtool.toml.")],
+    project: Annotated[str, typer.Argument(help="A folder with vtool.toml, or one model.")],
     out: Annotated[
         Path,
         typer.Option("--out", "-o", help="Folder for the result, replaced at once."),
@@ -26,15 +26,40 @@ def optimize(
     ] = None,
     scenario: Annotated[str, typer.Option(help="A file in rules/scenarios.")] = "single-turn",
     jobs: JobsOption = 0,
+    task: Annotated[
+        str | None,
+        typer.Option(help="Of a model alone: vad, stt, llm, tts, embedding or unknown."),
+    ] = None,
+    error: Annotated[
+        float | None,
+        typer.Option(min=0.0, help="Of a model alone: the most its task's error may be."),
+    ] = None,
+    agreement: Annotated[
+        float | None,
+        typer.Option(min=0.0, max=1.0, help="Of a model alone: the least share of decisions kept."),
+    ] = None,
+    data: Annotated[
+        list[Path] | None,
+        typer.Option(help="Of a model alone: file or folder that the task reads; repeatable."),
+    ] = None,
+    target: Annotated[
+        list[str] | None,
+        typer.Option(help="Of a model alone: where it will run, of rules/targets; repeatable."),
+    ] = None,
 ) -> None:
     """Shrink PROJECT with proved passes, run it, judge its budgets, and explain every byte.
 
     The folder OUT gets the optimized application, vtool-manifest.json, report.html and report.json.
     The exit code is 0 if every budget is met and 1 if one is broken or was not measured.
 
+    PROJECT may also be one model (ONNX, ORT, GGUF). Without --task or --error nothing is lost;
+    with --error 0.01 the package is the smallest whose outputs differ by 1 % at most.
+
     Examples:
 
       vtool optimize fixtures/voice-app -o build/vtool/voice-app
+
+      vtool optimize model.onnx -o out --error 0.01 --target native-cpu
 
       vtool optimize . -o ../out --no-harness --json - | jq '.ledger[] | select(.kept)'
     """
@@ -42,13 +67,17 @@ def optimize(
     from toolchain.ir import Report
     from toolchain.render import html as page
     from toolchain.render import json_report, text
+    from toolchain.single_model import Wish
     from toolchain.workspace import Workspace
 
     def finish(report: Report, folder: Path) -> None:
         (folder / "report.json").write_text(json_report.write(report), "utf-8")
         (folder / "report.html").write_text(page.page(report), "utf-8")
 
-    request = build.Request(project, out, harness=harness, repeats=repeats, scenario=scenario)
+    wish = Wish(task, error, agreement, tuple(data or ()), tuple(target or ()))
+    request = build.Request(
+        project, out, harness=harness, repeats=repeats, scenario=scenario, wish=wish
+    )
     with progress() as bars:
         report = build.optimize(request, Workspace.open(jobs=jobs, progress=bars), finish)
     if not write_json(json_report.write(report) if json else "", json):

@@ -27,7 +27,7 @@ from toolchain.progress import SILENT, Progress
 from toolchain.tables import check
 from toolchain.voice.engine import located
 from toolchain.voice.pipeline import STAGES, check_table
-from toolchain.voice.runnable import data_files, runnable
+from toolchain.voice.runnable import data_files, is_gguf, runnable
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +181,7 @@ def measure(  # noqa: PLR0913 - keyword arguments, each a thing of its own
         f"{label}{': ' if label else ''}{name} was played as {size / 1e6:.0f} MB of float32 ONNX, "
         "since onnxruntime does not read its format"
         for name in sorted(files)
-        if ready[name] != files[name]
+        if ready[name] != files[name] and is_gguf(files[name])
         for size in [sum(p.stat().st_size for p in data_files(ready[name]))]
     ]
     subject = _Subject(ready, voice, scenario, shown)

@@ -55,6 +55,7 @@ class ImportGguf(ArtifactPass):
     produces: ClassVar[Kind | None] = Kind.ONNX
     pays_in_bytes: ClassVar[bool] = True
     lossy: ClassVar[bool] = True  # level 4 rounds activations
+    guarded: ClassVar[bool] = True  # same-tokens has limits
     proof: ClassVar[str] = "same-tokens"
 
     accuracy_level: int = 4

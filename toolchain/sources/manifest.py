@@ -39,6 +39,7 @@ class Settings:
     packages: Mapping[str, str] = field(default_factory=dict)  # npm: name to version or range
     input: tuple[Input, ...] = ()
     dynamic: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    targets: tuple[str, ...] = ()  # in rules/targets: where models run
     voice: dict[str, Any] = field(default_factory=dict)  # the harness knows what is in it
 
 

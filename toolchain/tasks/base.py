@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from dataclasses import field
 from enum import StrEnum
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Protocol
 
 from toolchain import plugins
 from toolchain.errors import ConfigError
 from toolchain.formats.onnx_runner import Runner
-from toolchain.tables import check, table
+from toolchain.tables import check, dump, table
 
 
 class Split(StrEnum):
@@ -108,13 +109,38 @@ def make_task(options: Mapping[str, Any], files: Mapping[str, Path]) -> Task:
         ConfigError: no such family or option, or a file that is not there.
         InputError: a file that is not what the family expects.
     """
+    module = _module(options)
+    found: Task = module.task(_checked(module, options), files)
+    return found
+
+
+def needed_files(options: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return names and globs of the files that a task may read: every string in its options.
+
+    Errors:
+        ConfigError: no such family or option.
+    """
+    return tuple(sorted(set(_strings(dump(_checked(_module(options), options))))))
+
+
+def _module(options: Mapping[str, Any]) -> ModuleType:
     family = options.get("family")
     if family not in plugins.names("tasks"):
         raise ConfigError(
             f"no task family is called {family!r}",
             hint=f"families: {', '.join(plugins.names('tasks'))}",
         )
-    module = plugins.find("tasks", str(family))
+    return plugins.find("tasks", str(family))
+
+
+def _checked(module: ModuleType, options: Mapping[str, Any]) -> object:
     rest = {name: value for name, value in options.items() if name != "family"}
-    found: Task = module.task(check(rest, module.Options, where=f"task {family}"), files)
-    return found
+    return check(rest, module.Options, where=f"task {options['family']}")
+
+
+def _strings(value: object) -> list[str]:
+    if isinstance(value, str):
+        return [value]
+    if isinstance(value, Mapping):
+        return [s for v in value.values() for s in _strings(v)]
+    return [s for v in value for s in _strings(v)] if isinstance(value, list | tuple) else []

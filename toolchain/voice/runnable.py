@@ -1,35 +1,42 @@
-"""Makes an application's files runnable as they are: a GGUF model becomes plain float32 ONNX."""
+"""Makes an application's files runnable: a package is materialized, GGUF becomes float32 ONNX."""
 
 from __future__ import annotations
 
 import hashlib
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from toolchain.errors import UnavailableError
 from toolchain.voice.pipeline import STAGES
 
-_GGUF_MAGIC = b"GGUF"
+_GGUF = b"GGUF"
+_PACKAGE = b"VTMODEL1"
 
 
 def runnable(files: Mapping[str, Path], voice: Mapping[str, Any], cache: Path) -> dict[str, Path]:
-    """Return ``files`` with each GGUF model that ``voice`` names as ONNX in ``cache``.
+    """Return ``files`` with each package and GGUF model that ``voice`` names as ONNX in ``cache``.
 
-    onnxruntime does not read GGUF, so what an application without our passes would run is the same
-    weights, widened to float32: written once, named by the digest of the GGUF.
+    A package becomes what runs where it is installed. onnxruntime does not read GGUF, so what an
+    application without our passes would run is the same weights, widened to float32. Both are
+    written once, named by the digest of what they were made from.
 
     Errors:
-        InputError: a GGUF file that cannot be read.
+        InputError: a GGUF file or package that cannot be read.
         UnavailableError: ``cache`` cannot be written.
     """
     found = dict(files)
     for stage in STAGES:
         for name in voice[stage].values():
-            if isinstance(name, str) and name in files and _is_gguf(files[name]):
-                found[name] = _as_float32(files[name], cache)
+            if isinstance(name, str) and name in files:
+                found[name] = _runnable(files[name], cache)
     return found
+
+
+def is_gguf(path: Path) -> bool:
+    """Return whether the file at ``path`` begins as GGUF models do."""
+    return _head(path).startswith(_GGUF)
 
 
 def data_files(model: Path) -> list[Path]:
@@ -37,29 +44,50 @@ def data_files(model: Path) -> list[Path]:
     return [p for p in (model, model.with_name(f"{model.name}.data")) if p.exists()]
 
 
-def _is_gguf(path: Path) -> bool:
+def _head(path: Path) -> bytes:
     with path.open("rb") as file:
-        return file.read(len(_GGUF_MAGIC)) == _GGUF_MAGIC
+        return file.read(len(_PACKAGE))
 
 
-def _as_float32(gguf: Path, cache: Path) -> Path:
+def _runnable(path: Path, cache: Path) -> Path:
+    """Return where the runnable form of a model lies; ``path`` itself where it is one."""
+    head = _head(path)
+    if head.startswith(_GGUF):
+        return _written_once(path, cache / "fp32", _write_float32)
+    if head == _PACKAGE:
+        return _written_once(path, cache / "materialized", _write_materialized)
+    return path
+
+
+def _write_float32(gguf: Path, folder: Path) -> None:
     from toolchain.formats.llama_float import write_fp32  # noqa: PLC0415 - onnx and gguf: 0.5 s
 
-    with gguf.open("rb") as file:
+    write_fp32(gguf, folder)
+
+
+def _write_materialized(package: Path, folder: Path) -> None:
+    from toolchain.formats.materializer import materialize  # noqa: PLC0415 - only where used
+
+    (folder / f"{package.stem}.onnx").write_bytes(materialize(package.read_bytes()))
+
+
+def _written_once(source: Path, shelf: Path, write: Callable[[Path, Path], None]) -> Path:
+    """Return the ONNX file that ``write`` makes of ``source``, made now if it is not there."""
+    with source.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-    folder = cache / "fp32" / digest
+    folder = shelf / digest
     try:
         if not folder.is_dir():
-            folder.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".new-") as new:
+            shelf.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=shelf, prefix=".new-") as new:
                 made = Path(new) / "model"
                 made.mkdir()
-                write_fp32(gguf, made)
+                write(source, made)
                 if not folder.is_dir():  # or another process was faster
                     made.rename(folder)
     except OSError as error:
         raise UnavailableError(
-            f"the float32 model cannot be written to the cache: {error.strerror}",
-            hint="free 600 MB of disk space or set VTOOL_CACHE to a folder with room",
+            f"the model cannot be written to the cache: {error.strerror}",
+            hint="free 1 GB of disk space or set VTOOL_CACHE to a folder with room",
         ) from error
     return next(folder.glob("*.onnx"))

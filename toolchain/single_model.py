@@ -1,0 +1,99 @@
+"""A model alone as a project: what ``vtool optimize MODEL.onnx`` works on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from toolchain.errors import ConfigError
+from toolchain.ir import Kind
+from toolchain.passes.base import GuardedPass, Step, pass_class
+from toolchain.sources import directory, file
+from toolchain.sources.manifest import Project
+from toolchain.sources.project import Assembly
+from toolchain.sources.tree import SourceFile, Tree
+
+MODELS = frozenset({Kind.ONNX, Kind.ORT, Kind.GGUF})
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What the user says about a model that has no project: its task and what may be lost.
+
+    Without a family and without limits nothing lossy is done.
+    """
+
+    family: str | None = None
+    error: float | None = None
+    agreement: float | None = None
+    data: tuple[Path, ...] = ()  # files and folders that the task reads
+    targets: tuple[str, ...] = ()
+
+    @property
+    def limited(self) -> bool:
+        """Whether something may be lost."""
+        return self.family is not None or self.error is not None
+
+    @property
+    def task(self) -> dict[str, Any]:
+        """The options of ``make_task``."""
+        asked = {"error": self.error, "agreement": self.agreement}
+        limit = {name: value for name, value in asked.items() if value is not None}
+        return {"family": self.family or "unknown", **({"limit": limit} if limit else {})}
+
+
+@dataclass(frozen=True)
+class Alone:
+    """The pipeline ``model`` and no budgets but the task's limit."""
+
+    wish: Wish = field(default_factory=Wish)
+
+    def assembly(self, target: str, opened: Assembly) -> tuple[Assembly, Project]:
+        """Return ``opened`` as a project whose only root is the model, and that project.
+
+        Errors:
+            ConfigError: ``target`` is not one model, or a data file is not there.
+        """
+        names = list(opened.tree.files)
+        suffixes = {f".{kind}" for kind in MODELS}
+        if len(names) != 1 or Path(names[0]).suffix.lower() not in suffixes:
+            raise ConfigError(
+                f"{target} has no vtool.toml",
+                hint="`vtool analyze` reads any target; `optimize` needs a project or a model file"
+                f" ({', '.join(sorted(suffixes))})",
+            )
+        project = Project(
+            folder=Path(target).parent,
+            name=Path(target).name,
+            pipeline="model",
+            budgets="model",
+            targets=self.wish.targets,
+        )
+        data = _data(self.wish.data)
+        return replace(opened, roots=(names[0],), reference=data, project=project), project
+
+    def steps(self, steps: Sequence[Step]) -> tuple[Step, ...]:
+        """Return ``steps`` with the wished task; lossless ones alone without a wish."""
+        chosen = []
+        for step in steps:
+            if not issubclass(pass_class(step.run), GuardedPass):
+                chosen.append(step)
+            elif self.wish.limited:
+                chosen.append(replace(step, options=self._options(step.options)))
+        return tuple(chosen)
+
+    def _options(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        return {**options, "task": self.wish.task}
+
+
+def _data(paths: Sequence[Path]) -> Tree:
+    """Return all files that the user gave, each under the name it has in its folder."""
+    found: dict[str, SourceFile] = {}
+    for path in paths:
+        if not path.exists():
+            raise ConfigError(f"there is no file or folder {path}", hint="correct --data")
+        tree = directory.open_tree(path) if path.is_dir() else file.open_tree(path)
+        found.update(tree.files)
+    return Tree(found)
