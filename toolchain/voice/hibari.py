@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import textwrap
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import onnxruntime as ort
+from numpy.typing import NDArray
 
 from toolchain.errors import ConfigError
 from toolchain.formats.audio import Audio
@@ -22,7 +23,8 @@ _PAD = 0  # the model's ids begin and end with it
 _MOST_PHONEMES = 400  # as in the package (tts.py, MAX_PHONEMES)
 _SEED = 0  # of the noise in the voice: the same text always sounds the same, so runs compare
 _INPUTS = {"hibari": ("ids", "speed")}
-_OUTPUTS = ["lh", "theta", "ln", "lr", "phi", "f0"]
+OUTPUTS = ("lh", "theta", "ln", "lr", "phi", "f0")
+"""The spectrum: (1, 601, frames) each, f0 (1, frames); a frame is 12.5 ms."""
 
 
 @table
@@ -35,44 +37,54 @@ class Options:
 
 
 @dataclass(frozen=True)
+class Spelling:
+    """Text to what the model reads; ``ids`` are those of the phonemes."""
+
+    phonemes: Callable[[str], str]
+    ids: Mapping[str, int]
+
+    def sentences(self, clause: str) -> Iterator[NDArray[np.int64]]:
+        """Yield the ids of each sentence, (1, n), as much of it as the model takes at once."""
+        from hibari import Hibari as Front  # noqa: PLC0415 - an extra, checked by spelling
+
+        for sentence in Front.split_sentences(clause):
+            known = "".join(p for p in self.phonemes(sentence) if p in self.ids)
+            for part in textwrap.wrap(known, _MOST_PHONEMES, break_on_hyphens=False):
+                yield np.array([[_PAD, *(self.ids[p] for p in part), _PAD]])
+
+
+@dataclass(frozen=True)
 class Hibari:
     """One call of the model a clause; what has no sound (an emoji alone) yields nothing."""
 
     session: ort.InferenceSession
-    phonemes: Callable[[str], str]
-    ids: Mapping[str, int]  # of the phonemes
+    spelling: Spelling
     speed: float
 
     def stream(self, chunks: Iterable[str]) -> Iterator[Audio]:
         """Yield the sound of each sentence or clause, at 24 kHz."""
-        from hibari import dsp  # noqa: PLC0415 - an extra, checked by load
-
         rng = np.random.default_rng(_SEED)
         speed = np.array([self.speed], np.float32)
         for clause in chunks:
-            for phonemes in self._sentences(clause):
-                ids = [[_PAD, *(self.ids[p] for p in phonemes), _PAD]]
-                spectrum = self.session.run(_OUTPUTS, {"ids": np.array(ids), "speed": speed})
-                samples = dsp.synth(*(part[0] for part in spectrum), rng)
-                yield Audio(np.asarray(samples, np.float32), dsp.SR)
-
-    def _sentences(self, clause: str) -> Iterator[str]:
-        """Yield the phonemes the model knows, as much of them as it takes at once."""
-        from hibari import Hibari as Front  # noqa: PLC0415 - an extra, checked by load
-
-        for sentence in Front.split_sentences(clause):
-            known = "".join(p for p in self.phonemes(sentence) if p in self.ids)
-            yield from textwrap.wrap(known, _MOST_PHONEMES, break_on_hyphens=False)
+            for ids in self.spelling.sentences(clause):
+                spectrum = self.session.run(list(OUTPUTS), {"ids": ids, "speed": speed})
+                yield sound(spectrum, rng)
 
 
-def load(options: Options, files: Mapping[str, Path]) -> Tts:
-    """Open the model and read the dictionaries.
+def sound(spectrum: Sequence[np.ndarray], rng: np.random.Generator) -> Audio:
+    """Return what the model's ``OUTPUTS`` sound like; ``rng`` makes the noise in the voice."""
+    from hibari import dsp  # noqa: PLC0415 - an extra, checked by spelling
+
+    samples = dsp.synth(*(part[0] for part in spectrum), rng)
+    return Audio(np.asarray(samples, np.float32), dsp.SR)
+
+
+def spelling(oov: ort.InferenceSession | None = None) -> Spelling:
+    """Read the dictionaries; ``oov`` spells what is not in them.
 
     Errors:
-        ConfigError, InputError: see ``engine``; or the hibari package is not installed.
+        ConfigError: the hibari package is not installed.
     """
-    session = open_model(files, options.model)
-    expect_inputs(session, options.model, _INPUTS)
     if find_spec("hibari") is None:
         raise ConfigError(
             "the adapter 'hibari' needs the hibari package for its phonemes",
@@ -83,5 +95,16 @@ def load(options: Options, files: Mapping[str, Path]) -> Tts:
     from hibari.tts import ASSETS  # noqa: PLC0415 - an extra
 
     ids = json.loads((Path(ASSETS) / "vocab.json").read_text("utf-8"))
-    rare = OOV(session=open_model(files, options.oov)) if options.oov else None
-    return Hibari(session, G2P(oov=rare), ids, options.speed)
+    return Spelling(G2P(oov=OOV(session=oov) if oov else None), ids)
+
+
+def load(options: Options, files: Mapping[str, Path]) -> Tts:
+    """Open the model and read the dictionaries.
+
+    Errors:
+        ConfigError, InputError: see ``engine``; or the hibari package is not installed.
+    """
+    session = open_model(files, options.model)
+    expect_inputs(session, options.model, _INPUTS)
+    rare = open_model(files, options.oov) if options.oov else None
+    return Hibari(session, spelling(rare), options.speed)
