@@ -12,9 +12,10 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from toolchain.errors import FormatError
 from toolchain.formats import chunk_coding, materializer, model_template, package_header
 from toolchain.formats.chunk_coding import Content, Effort
-from toolchain.formats.coded_tensor import CodedTensor
+from toolchain.formats.coded_tensor import CodedTensor, decoded
 from toolchain.formats.compression import Codec
 from toolchain.formats.model_template import Slot
 from toolchain.formats.package_header import (
@@ -100,11 +101,13 @@ def unpack(package: bytes) -> Unpacked:
     model = materializer.materialize(package)
     slots = model_template.slots(memoryview(model))
     reader = materializer.Reader.open(package)
-    coded = {
-        hole.position: reader.coded(hole.grid, slots[hole.position].shape)
-        for hole in reader.header.holes
-        if hole.grid is not None
-    }
+    coded = {}
+    for hole in reader.header.holes:
+        slot = slots[hole.position] if hole.position < len(slots) else None
+        if hole.grid is not None:
+            if slot is None or (slot.dtype, slot.end - slot.start) != (hole.grid.dtype, hole.size):
+                raise FormatError(f"tensor {hole.position} is not in the skeleton", 0)
+            coded[hole.position] = reader.coded(hole.grid, slot.shape)
     return Unpacked(model, coded, reader.header.formats)
 
 
@@ -253,7 +256,15 @@ def _check(position: int, tensor: CodedTensor, slots: Sequence[Slot]) -> None:
     if numbers and tensor.dtype not in ROUNDED:
         raise ValueError(f"{tensor.dtype} is exact: codes without factors")
     if not all(np.isfinite(n).all() for n in numbers):
-        raise ValueError("factors and offsets have to be finite: NaN has many bit patterns")
+        raise ValueError("factors and offsets have to be finite")
+    if len(numbers) > 1 and not _is_finite(tensor):
+        raise ValueError("factors and offset overflow: infinite times zero has many bit patterns")
+
+
+def _is_finite(tensor: CodedTensor) -> bool:
+    with np.errstate(all="ignore"):
+        exact = decoded(replace(tensor, dtype="float32"))
+    return bool(np.isfinite(exact).all())
 
 
 def _assembled(

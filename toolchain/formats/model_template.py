@@ -8,8 +8,10 @@ Source: onnx.proto (ONNX 1.19); field numbers are quoted beside their names belo
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 from onnx import TensorProto, numpy_helper
 
@@ -24,10 +26,6 @@ _RAW_DATA = 9
 _TYPED: Mapping[int, int] = {TensorProto.FLOAT: 4, TensorProto.DOUBLE: 10}
 
 _Parts = Mapping[int, list[Field]]
-
-
-class _UnusualError(Exception):
-    """Legal, but as no exporter writes it: a part that is there once is written in two pieces."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +59,7 @@ def opened(data: bytes, needed: frozenset[int] = frozenset()) -> tuple[bytes, li
     """
     try:
         found = slots(memoryview(data))
-    except (_UnusualError, FormatError):
+    except FormatError:
         data = onnx_model.serialized(onnx_model.load(data))
         found = slots(memoryview(data))
     if all(found[i].start >= 0 for i in needed if i < len(found)):
@@ -74,7 +72,8 @@ def slots(data: memoryview) -> list[Slot]:
     """Return the slots of a model as it is written.
 
     Errors:
-        FormatError: not an ONNX model, or graphs are nested too deep.
+        FormatError: not an ONNX model, graphs are nested too deep, or it is legal, but written as
+            no exporter does: in two pieces where one is enough.
         InputError: weights lie in another file.
     """
     return list(_Walk(data).slots())
@@ -188,5 +187,46 @@ class _Walk:
     def _one(parts: _Parts, number: int) -> Field | None:
         """Return a field that is there at most once; protobuf would merge two, we do not."""
         if len(parts[number]) > 1:
-            raise _UnusualError
+            raise FormatError(f"field {number} is in two pieces", parts[number][1].start)
         return parts[number][0] if parts[number] else None
+
+
+class Holed:
+    """A file of which only the skeleton is there; who reads into a hole gets an error.
+
+    Reads like a memoryview as far as ``protobuf_wire`` needs it.
+    """
+
+    def __init__(self, skeleton: bytes, holes: Sequence[tuple[int, int]]) -> None:
+        """``holes``: place in the skeleton and size of each, in file order."""
+        self._skeleton = skeleton
+        self._starts: list[int] = []  # of each solid piece, in the whole file
+        self._pieces: list[tuple[int, int]] = []  # the same pieces in the skeleton
+        at = before = 0
+        for place, size in (*holes, (len(skeleton), 0)):
+            self._starts.append(at)
+            self._pieces.append((before, place))
+            at += place - before + size
+            before = place
+        self._size = at
+
+    def view(self) -> memoryview:
+        """Return this, for functions that say they take a memoryview."""
+        return cast("memoryview", self)
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __getitem__(self, index: int | slice) -> int | bytes:
+        if isinstance(index, int):
+            return self._solid(index, index + 1)[0]
+        start, end, _ = index.indices(self._size)
+        return self._solid(start, end) if end > start else b""
+
+    def _solid(self, start: int, end: int) -> bytes:
+        piece = bisect_right(self._starts, start) - 1
+        first, last = self._pieces[piece]
+        place = first + start - self._starts[piece]
+        if place + end - start > last:
+            raise FormatError("the skeleton reads into a tensor", 0)
+        return self._skeleton[place : place + end - start]

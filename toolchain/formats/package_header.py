@@ -190,6 +190,9 @@ def _problems(header: Header) -> Iterator[str]:
     for chunk in header.chunks:
         yield from _chunk_problems(chunk)
     yield from _order_problems(header)
+    used = {0}.union(*(hole.chunks for hole in header.holes))
+    if len(used) != len(header.chunks):
+        yield "nothing is made of one of its chunks"
     if header.chunks[0].size + sum(hole.size for hole in header.holes) != header.size:
         yield "its parts are not as large as the model"
     if header.size > MOST_BYTES:

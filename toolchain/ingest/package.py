@@ -1,0 +1,114 @@
+"""What a model package holds: header, skeleton and tensors as they travel, facts for people.
+
+The bytes of a tensor are those of the chunk with its codes (its numbers, where it is exact). Small
+arrays of many tensors share a chunk, and equal tensors share theirs.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from toolchain.errors import FormatError
+from toolchain.formats import chunk_coding, model_template, package_header
+from toolchain.formats.model_template import Holed, Slot
+from toolchain.formats.onnx_wire import inventory
+from toolchain.formats.package_header import CODECS, HEADER_START, Header, Hole, Opened
+from toolchain.formats.part_names import printable, unique_names
+from toolchain.ingest.base import Contents, Neighbours, Part, Reference
+from toolchain.ir import ArtifactId, Kind
+from toolchain.units import Bytes, show_bytes
+
+KINDS = frozenset({Kind.PACKAGE})
+
+
+def read(data: memoryview) -> Contents:
+    """Return header, skeleton and the encoded bytes of each tensor; only the skeleton is decoded.
+
+    Errors:
+        FormatError: ``data`` is not a package, it is cut, or its header is wrong.
+    """
+    opened = package_header.read(data)
+    model = _model(data, opened)
+    parts = [
+        Part(Kind.HEADER, "header", 0, Bytes(opened.starts[0])),
+        *_chunks(opened, model_template.slots(model.view())),
+    ]
+    return Contents(tuple(parts), (), _facts(opened.header, model))
+
+
+def resolve(
+    reference: Reference,  # noqa: ARG001 - the contract of all ingesters
+    source: ArtifactId,  # noqa: ARG001 - as above
+    files: Neighbours,  # noqa: ARG001 - as above
+    conditions: frozenset[str],  # noqa: ARG001 - as above
+) -> list[ArtifactId]:
+    """Return nothing: a package refers to no file."""
+    return []
+
+
+def _model(data: memoryview, opened: Opened) -> Holed:
+    """Return the model as far as it can be read without its tensors."""
+    header, (start, end) = opened.header, opened.starts[:2]
+    skeleton = chunk_coding.decoded(header.chunks[0], data[start:end], header.digest(0), at=start)
+    return Holed(skeleton, [(hole.at, hole.size) for hole in header.holes])
+
+
+def _chunks(opened: Opened, slots: Sequence[Slot]) -> list[Part]:
+    """Return a part for each chunk."""
+    owners = [_owner(opened.header, number, slots) for number in range(len(opened.header.chunks))]
+    names = unique_names(name for _, name in owners)
+    return [
+        Part(kind, name, start, Bytes(chunk.encoded))
+        for (kind, _), name, start, chunk in zip(
+            owners, names, opened.starts, opened.header.chunks, strict=False
+        )
+        if chunk.encoded
+    ]
+
+
+def _owner(header: Header, number: int, slots: Sequence[Slot]) -> tuple[Kind, str]:
+    """Return what a chunk is and whose: the first of equal tensors, or no single one's."""
+    if number == 0:
+        return Kind.SECTION, "skeleton"
+    owned: dict[tuple[int, int], str] = {}
+    for hole in header.holes:
+        if number in hole.chunks:
+            for start, size, what in _ranges(hole, number):
+                owned.setdefault((start, size), _name(hole, slots) + what)
+    if len(owned) == 1:
+        return Kind.TENSOR, next(iter(owned.values()))
+    return Kind.SECTION, f"{len(owned)} small arrays"
+
+
+def _ranges(hole: Hole, chunk: int) -> Iterator[tuple[int, int, str]]:
+    """Yield start and size of what a tensor has in a chunk, and what it is."""
+    if hole.plain is not None:
+        yield hole.plain.start, hole.plain.size, ""
+    for place, array in enumerate(hole.grid.arrays if hole.grid else ()):
+        if array.chunk == chunk:
+            yield array.start, math.prod(array.shape), " factors" if place else ""
+
+
+def _name(hole: Hole, slots: Sequence[Slot]) -> str:
+    if hole.position >= len(slots):
+        raise FormatError(f"the skeleton has no tensor {hole.position}", HEADER_START)
+    return slots[hole.position].name or "unnamed"
+
+
+def _facts(header: Header, model: Holed) -> tuple[tuple[str, str], ...]:
+    codecs: Counter[str] = Counter()
+    for chunk in header.chunks:
+        codecs[str(CODECS[chunk.codec] or "stored")] += chunk.encoded
+    kinds: Counter[str] = Counter(
+        f"coded {hole.grid.dtype}" if hole.grid else "exact" for hole in header.holes
+    )
+    own = {
+        "model": f"{show_bytes(header.size)} when materialized",
+        "formats": ", ".join(printable(name) for name in header.formats),
+        "travels": ", ".join(f"{name} {n}" for name, n in sorted(kinds.items())),
+        "codecs": ", ".join(f"{name} {show_bytes(n)}" for name, n in sorted(codecs.items())),
+    }
+    found = {**own, **dict(inventory(model.view()).facts())}
+    return tuple((name, text) for name, text in found.items() if text)
