@@ -146,20 +146,21 @@ def test_a_huge_constant_of_shape_is_left_to_the_runtime() -> None:
 
 
 def test_equal_weights_of_two_branches_are_kept_once() -> None:
+    stored = f"float[22, 3] w = {{{', '.join(map(str, range(66)))}}}"
     model = model_of(
-        """zero = Constant <value = float {0}> ()
+        f"""zero = Constant <value = float {{0}}> ()
            total = ReduceSum <keepdims = 0> (x)
            open = Greater (total, zero)
            y = If (open) <
-             then_branch = a () => (float[1, k] p) <float[3] w = {1, 2, 3}> { p = Add (x, w) },
-             else_branch = b () => (float[1, k] q) <float[3] w = {1, 2, 3}> { q = Mul (x, w) }
+             then_branch = a () => (float[22, k] p) <{stored}> {{ p = Add (x, w) }},
+             else_branch = b () => (float[22, k] q) <{stored}> {{ q = Mul (x, w) }}
            >"""
     )
     after = bound(model, rate=1)
-    weights = [t for t in onnx_model.tensors(after) if list(t.dims) == [3]]
+    weights = [t for t in onnx_model.tensors(after) if list(t.dims) == [22, 3]]
     assert len(weights) == 1
     for x in (X, -X):
-        weight = np.array([1, 2, 3], np.float32)
+        weight = np.arange(66, dtype=np.float32).reshape(22, 3)
         expected = x + weight if x.sum() > 0 else x * weight
         outputs = run(session(onnx_model.serialized(after)), {"x": x})
         np.testing.assert_array_equal(outputs["y"], expected)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Collection
 
-from onnx import GraphProto, ModelProto, NodeProto, TensorProto
+from onnx import GraphProto, ModelProto, NodeProto
 
-from toolchain.formats.onnx_inline import definitions, free_name, rename, used_names
-from toolchain.formats.onnx_model import function_nodes, graphs, refill, subgraphs
+from toolchain.formats.onnx_inline import rename, used_names
+from toolchain.formats.onnx_model import drop, function_nodes, graphs, refill, subgraphs
+from toolchain.formats.onnx_sharing import share_equal
 
 
 def clean(model: ModelProto, *, keep_inputs: Collection[str]) -> ModelProto:
@@ -19,7 +19,7 @@ def clean(model: ModelProto, *, keep_inputs: Collection[str]) -> ModelProto:
     for graph in graphs(model.graph):
         _skip_identities(graph)
     _drop_dead(model.graph)
-    _share_constants(model.graph)
+    share_equal(model.graph)
     _drop_dead(model.graph)
     unread = unread_inputs(model.graph) - set(keep_inputs)
     refill(model.graph.input, [v for v in model.graph.input if v.name not in unread])
@@ -71,40 +71,10 @@ def _drop_dead(graph: GraphProto) -> None:
             needed |= used_names(node)
             kept.append(node)
     refill(graph.node, kept[::-1])
-    refill(graph.initializer, [t for t in graph.initializer if t.name in needed])
+    drop(graph.initializer, {t.name for t in graph.initializer} - needed)
     refill(
         graph.sparse_initializer, [t for t in graph.sparse_initializer if t.values.name in needed]
     )
-
-
-def _share_constants(main: GraphProto) -> None:
-    """Keep equal weights once, in the main graph, where all graphs inside can read them."""
-    names = definitions(main)
-    fixed = {value.name for graph in graphs(main) for value in graph.output}
-    fixed |= {value.name for value in main.input}
-    shared: dict[bytes, TensorProto] = {}
-    for graph in list(graphs(main)):
-        new: dict[str, str] = {}
-        for tensor in graph.initializer:
-            if tensor.name in fixed:
-                continue
-            first = shared.setdefault(_content(tensor), tensor)
-            if first is tensor and names[tensor.name] > 1:
-                new[tensor.name] = free_name(tensor.name, names)
-            elif first is not tensor:
-                new[tensor.name] = first.name
-        rename(graph, new)
-        refill(graph.initializer, [t for t in graph.initializer if t.name in fixed])
-    main.initializer.extend(shared.values())
-
-
-def _content(tensor: TensorProto) -> bytes:
-    """Return a digest of everything but the name."""
-    nameless = TensorProto()
-    nameless.CopyFrom(tensor)
-    nameless.ClearField("name")
-    nameless.ClearField("doc_string")
-    return hashlib.sha256(nameless.SerializeToString(deterministic=True)).digest()
 
 
 def _drop_functions(model: ModelProto) -> None:

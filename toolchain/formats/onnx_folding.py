@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ from onnx import (
 from onnx.shape_inference import InferenceError, infer_shapes
 
 from toolchain.errors import InputError
+from toolchain.formats.onnx_model import refill
 from toolchain.formats.onnx_session import run, session
 
 Shape = tuple[int, ...]
@@ -93,6 +94,26 @@ def constant_value(node: NodeProto) -> TensorProto | None:
         return None
     array = np.array(helper.get_attribute_value(attribute), dtype)
     return numpy_helper.from_array(array, node.output[0])
+
+
+def store_constants(graph: GraphProto) -> None:
+    """Turn Constant nodes into initializers, but for those that are the graph's result."""
+    outputs = {value.name for value in graph.output}
+    values = {}
+    for node in graph.node:
+        if node.op_type == "Constant" and not node.domain and node.output[0] not in outputs:
+            value = constant_value(node)
+            if value is not None:
+                values[node.output[0]] = value
+    replace(graph, list(values.values()))
+
+
+def replace(graph: GraphProto, values: Sequence[TensorProto]) -> None:
+    """Put stored ``values`` in the place of the nodes that give them."""
+    if values:
+        done = {value.name for value in values}
+        refill(graph.node, [n for n in graph.node if not done.issuperset(filter(None, n.output))])
+        graph.initializer.extend(values)
 
 
 def _is_ready(node: NodeProto, known: Mapping[str, TensorProto]) -> bool:

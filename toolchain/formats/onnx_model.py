@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any, Protocol
 
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]  # has no types
@@ -103,6 +103,16 @@ def tensors(model: ModelProto) -> Iterator[TensorProto]:
             yield from attribute.tensors
 
 
+class _Droppable(Protocol):
+    """A repeated field of messages with names."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int, /) -> Any: ...  # noqa: ANN401 - any message
+
+    def __delitem__(self, index: int, /) -> None: ...
+
+
 class _Refillable(Protocol):
     """A repeated field of a protobuf message."""
 
@@ -115,3 +125,13 @@ def refill(field: _Refillable, items: Sequence[Any]) -> None:
     """Make ``items``, some of which may come from ``field`` itself, its new content."""
     del field[:]
     field.extend(items)
+
+
+def drop(field: _Droppable, names: Collection[str]) -> None:
+    """Take the members called one of ``names`` out of a repeated field, in place.
+
+    Unlike ``refill`` this copies nothing: a protobuf message keeps the memory of what it held.
+    """
+    for place in reversed(range(len(field))):
+        if field[place].name in names:
+            del field[place]

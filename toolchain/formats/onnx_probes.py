@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice, product
 
@@ -171,23 +171,35 @@ def _combinations(
             yield shapes
 
 
-def _states(probe: Probe, outputs: Mapping[str, Array]) -> dict[str, str]:
-    """Pair inputs with outputs of the same type and shape whose name continues theirs.
+def successors(names: Iterable[str], outputs: Collection[str]) -> dict[str, str]:
+    """Pair inputs with outputs whose name continues theirs.
 
     ``state`` and ``stateN``, ``past.0.key`` and ``present.0.key``, ``h_in`` and ``h_out``.
+
+    >>> successors(["past_key_values.0.key", "x"], ["logits", "present.0.key"])
+    {'past_key_values.0.key': 'present.0.key'}
     """
     pairs = {}
-    for name, shape in probe.shapes.items():
+    for name in names:
         stem = name.replace("past_key_values", "present").replace("past", "present")
         stem = stem.removesuffix("_in").removesuffix("_input")
-        for output, value in outputs.items():
-            if (
-                output.startswith(stem)
-                and value.shape == shape
-                and value.dtype == probe.types[name]
-            ):
+        for output in outputs:
+            if output.startswith(stem):
                 pairs[name] = output
     return pairs
+
+
+def _states(probe: Probe, outputs: Mapping[str, Array]) -> dict[str, str]:
+    """Pair inputs with the outputs that continue them in the same type and shape."""
+    found = {}
+    for name, shape in probe.shapes.items():
+        fitting = [
+            output
+            for output, value in outputs.items()
+            if value.shape == shape and value.dtype == probe.types[name]
+        ]
+        found.update(successors([name], fitting))
+    return found
 
 
 def _numbers(

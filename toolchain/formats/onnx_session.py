@@ -32,6 +32,8 @@ RUNTIME_ERRORS: tuple[type[Exception], ...] = (
 def session(model: bytes | Path, *, optimize: bool = True) -> onnxruntime.InferenceSession:
     """Open an ONNX or ORT model on the CPU, with one thread.
 
+    Without ``optimize`` it runs as it is written: nothing is fused, folded or rearranged.
+
     Errors:
         UnusableError: onnxruntime refuses it; the message names the operator or file it misses.
     """
@@ -40,6 +42,7 @@ def session(model: bytes | Path, *, optimize: bool = True) -> onnxruntime.Infere
     options.log_severity_level = _SILENT
     if not optimize:
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+        options.add_session_config_entry("session.disable_prepacking", "1")
     source = model if isinstance(model, bytes) else str(model)
     try:
         opened = onnxruntime.InferenceSession(

@@ -13,13 +13,34 @@ from onnx import GraphProto, ModelProto, NodeProto, TensorProto, numpy_helper
 from toolchain.formats.onnx_cleanup import clean, unread_inputs
 from toolchain.formats.onnx_folding import (
     Shape,
-    constant_value,
     folded,
+    replace,
     static_shapes,
+    store_constants,
     with_shapes,
 )
 from toolchain.formats.onnx_inline import definitions, inlined
+from toolchain.formats.onnx_inputs import bound_array, with_fixed_shapes
 from toolchain.formats.onnx_model import refill, subgraphs
+from toolchain.formats.onnx_rewrite import with_constants_apart
+
+
+def has_input(model: ModelProto, name: str) -> bool:
+    """Whether callers feed an input called ``name``."""
+    return name in {value.name for value in model.graph.input}
+
+
+def with_input_bound(
+    model: ModelProto, name: str, value: float, shapes: Mapping[str, Sequence[int]]
+) -> ModelProto:
+    """Return ``model`` with the input ``name`` always ``value`` and inputs of fixed ``shapes``.
+
+    Errors:
+        ConfigError: there is no such input, or its type or shape does not allow that.
+    """
+    model = with_constants_apart(model)
+    with_fixed_shapes(model.graph, shapes)
+    return specialize(model, {name: bound_array(model.graph, name, value)})
 
 
 def specialize(model: ModelProto, bound: Mapping[str, NDArray[np.generic]]) -> ModelProto:
@@ -53,14 +74,14 @@ class _Round:
         outer_shapes: Mapping[str, Shape],
     ) -> bool:
         """Fold and inline, here and in the graphs inside; return whether anything changed."""
-        _store_constants(graph)
+        store_constants(graph)
         known = {**outer_known, **_own_constants(graph)}
         shapes = {**outer_shapes, **static_shapes(graph), **_sizes(known.values())}
         changed = False
         while values := folded(graph, known, shapes, self.model):
             known.update((value.name, value) for value in values)
             shapes.update(_sizes(values))
-            _replace(graph, values)
+            replace(graph, values)
             changed = True
         nodes: list[NodeProto] = []
         for node in graph.node:
@@ -76,18 +97,6 @@ class _Round:
         return changed
 
 
-def _store_constants(graph: GraphProto) -> None:
-    """Turn Constant nodes into initializers, but for those that are the graph's result."""
-    outputs = {value.name for value in graph.output}
-    values = {}
-    for node in graph.node:
-        if node.op_type == "Constant" and not node.domain and node.output[0] not in outputs:
-            value = constant_value(node)
-            if value is not None:
-                values[node.output[0]] = value
-    _replace(graph, list(values.values()))
-
-
 def _own_constants(graph: GraphProto) -> dict[str, TensorProto]:
     """Return the initializers; one that a caller may override is no constant."""
     inputs = {value.name for value in graph.input}
@@ -96,11 +105,3 @@ def _own_constants(graph: GraphProto) -> dict[str, TensorProto]:
 
 def _sizes(constants: Iterable[TensorProto]) -> dict[str, Shape]:
     return {t.name: tuple(t.dims) for t in constants}
-
-
-def _replace(graph: GraphProto, values: Sequence[TensorProto]) -> None:
-    """Put stored ``values`` in the place of the nodes that give them."""
-    if values:
-        done = {value.name for value in values}
-        refill(graph.node, [n for n in graph.node if not done.issuperset(filter(None, n.output))])
-        graph.initializer.extend(values)

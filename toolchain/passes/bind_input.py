@@ -33,11 +33,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from toolchain.errors import InputError, PassError
-from toolchain.formats import onnx_model
-from toolchain.formats.onnx_inputs import bound_array, with_fixed_shapes
-from toolchain.formats.onnx_session import session
-from toolchain.formats.onnx_specialize import specialize
+from toolchain.formats.onnx_rewrite import rewritten
+from toolchain.formats.onnx_specialize import has_input, with_input_bound
 from toolchain.ir import Kind
 from toolchain.passes.base import ArtifactPass
 
@@ -61,20 +58,8 @@ class BindInput(ArtifactPass):
             ConfigError: ``value`` or ``shapes`` do not fit the input.
             PassError: the result breaks the rules of ONNX although ``data`` does not.
         """
-        model = onnx_model.load(data)
-        if self.input not in {value.name for value in model.graph.input}:
-            return data
-        session(data)
-        was_broken = onnx_model.broken_rule(model)
-        with_fixed_shapes(model.graph, self.shapes)
-        bound = {self.input: bound_array(model.graph, self.input, self.value)}
-        after = specialize(model, bound)
-        result = onnx_model.serialized(after)
-        broken = onnx_model.broken_rule(after)
-        if broken and not was_broken:
-            raise PassError(f"the bound model is not valid: {broken}")
-        try:
-            session(result)
-        except InputError as error:
-            raise PassError(f"of the bound model, {error}") from error
-        return result
+        return rewritten(
+            data,
+            lambda model: with_input_bound(model, self.input, self.value, self.shapes),
+            applies=lambda model: has_input(model, self.input),
+        )

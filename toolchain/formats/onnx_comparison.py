@@ -1,0 +1,194 @@
+"""Runs two ONNX models on the same made-up inputs and tells how far their answers are apart.
+
+Both run in onnxruntime, one thread: at several sizes that the first accepts, with every choice of
+the inputs that decide between branches, from silence to full scale. States (``state`` and
+``stateN``) and caches that grow (``past`` and ``present``) are fed back, each model's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from toolchain.errors import InputError
+from toolchain.formats import onnx_model
+from toolchain.formats.onnx_choices import combinations
+from toolchain.formats.onnx_probes import Probe, probes, successors
+from toolchain.formats.onnx_random import seeded
+from toolchain.formats.onnx_session import run, session
+
+_FRAMES = 24  # ours: of a model with states, in which errors grow
+_STATELESS_FRAMES = 10  # ours: two rounds of the probes' five levels
+_SIZES = 3
+_SEED = 16_000
+_MOST_STATE = 1_000_000  # ours: numbers of a cache that grows; then it starts again
+
+Array = NDArray[np.generic]
+Answers = dict[str, Array]
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is fixed while two models are compared."""
+
+    bound: Mapping[str, Array] = field(default_factory=dict)  # inputs that only the first has
+    shapes: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    dropped: Collection[str] = ()  # outputs that only the first has
+
+
+@dataclass(frozen=True)
+class Distance:
+    """The largest difference of two models' answers, and what was asked."""
+
+    error: float  # 0.0 only if all bits are the same
+    frames: int
+    sizes: int
+    choices: int  # combinations of inputs that decide between branches
+    states: int
+
+
+def distance(before: bytes, after: bytes, question: Question, *, plain: bool = False) -> Distance:
+    """Return how far the answers of ``after`` are from those of ``before``.
+
+    With ``plain``, onnxruntime runs both node by node as they are written: nothing fused, folded
+    or rearranged.
+
+    Errors:
+        InputError: a model cannot be loaded, the first cannot be asked, the second does not
+            answer what the first answers, or its outputs have other names.
+    """
+    models = (seeded(before), seeded(after))
+    random = models[0] is not before
+    pair = _Pair.opened(*models, question, plain=plain)
+    model = onnx_model.load(before)
+    feeds = combinations(model, question.bound)
+    del model
+    asked = [
+        (choice, probe)
+        for choice in feeds
+        for probe in _probes(pair, {**question.bound, **choice}, question)
+    ]
+    if not asked:
+        probes(pair.old, question.bound, question.shapes, limit=1)  # says why
+    frames, error = 0, 0.0
+    for choice, probe in asked:
+        carried = pair.carried(probe, choice)
+        if random:  # each session has a generator of its own, which the probes have moved on
+            pair = _Pair.opened(*models, question, plain=plain)
+        for expected, observed in pair.sequence(probe, choice, carried):
+            frames += 1
+            error = max(error, *(difference(expected[n], observed[n]) for n in observed))
+    if not frames:
+        raise InputError("the original answers none of the made-up inputs")
+    sizes = {tuple(sorted(probe.shapes.items())) for _, probe in asked}
+    return Distance(error, frames, len(sizes), len(feeds), len(asked[0][1].states))
+
+
+def _probes(pair: _Pair, fixed: Mapping[str, Array], question: Question) -> list[Probe]:
+    """Return probes for one choice; none where the model runs with no size."""
+    try:
+        return probes(pair.old, fixed, question.shapes, limit=_SIZES)
+    except InputError:
+        return []
+
+
+@dataclass(frozen=True)
+class _Pair:
+    """Both models, open."""
+
+    old: onnxruntime.InferenceSession
+    new: onnxruntime.InferenceSession
+    question: Question
+
+    @classmethod
+    def opened(cls, before: bytes, after: bytes, question: Question, *, plain: bool) -> _Pair:
+        """Open both."""
+        old = session(before, optimize=not plain)
+        new = session(after, optimize=not plain)
+        expected = [o.name for o in old.get_outputs() if o.name not in question.dropped]
+        if expected != [o.name for o in new.get_outputs()]:
+            raise InputError("the outputs have other names")
+        return cls(old, new, question)
+
+    def carried(self, probe: Probe, choice: Mapping[str, Array]) -> dict[str, str]:
+        """Return the inputs that are states or caches, and the outputs that continue them."""
+        frame = probe.frame(np.random.default_rng(0), 1)
+        fixed = {**self.question.bound, **choice}
+        try:
+            answers = run(self.old, {**frame, **probe.first_states(), **fixed})
+        except InputError:  # zeros are no state for this model
+            return dict(probe.states)
+        return {**probe.states, **_growing(probe, answers)}
+
+    def sequence(
+        self, probe: Probe, choice: Mapping[str, Array], carried: Mapping[str, str]
+    ) -> Iterator[tuple[Answers, Answers]]:
+        """Yield the answers of both to a sequence of frames.
+
+        A frame that the original cannot answer with the caches it has starts without them; one
+        that it cannot answer at all is left out.
+        """
+        generator = np.random.default_rng(_SEED)
+        accepted = {value.name for value in self.new.get_inputs()}
+        fixed = {**self.question.bound, **choice}
+        first = probe.first_states()
+        old_states = new_states = first
+        for number in range(_FRAMES if carried else _STATELESS_FRAMES):
+            frame = probe.frame(generator, number)
+            expected = self._answer({**frame, **old_states, **fixed})
+            if expected is None:
+                old_states = new_states = first
+                expected = self._answer({**frame, **first, **fixed})
+            if expected is None:
+                continue
+            feeds = {**frame, **new_states, **choice}
+            observed = run(self.new, {n: feeds[n] for n in accepted if n in feeds})
+            yield expected, observed
+            old_states = _next(carried, expected)
+            new_states = _next(carried, observed)
+
+    def _answer(self, feeds: Answers) -> Answers | None:
+        try:
+            return run(self.old, feeds)
+        except InputError:
+            return None
+
+
+def _growing(probe: Probe, answers: Answers) -> dict[str, str]:
+    """Return caches: inputs whose next value is an output of the same type but another length."""
+    pairs = successors(probe.shapes, answers)
+    return {
+        name: output
+        for name, output in pairs.items()
+        if name not in probe.states
+        and answers[output].dtype == probe.types[name]
+        and answers[output].ndim == len(probe.shapes[name])
+    }
+
+
+def _next(pairs: Mapping[str, str], answers: Answers) -> Answers:
+    return {
+        name: answers[output]
+        for name, output in pairs.items()
+        if output in answers and answers[output].size <= _MOST_STATE
+    }
+
+
+def difference(expected: Array, observed: Array) -> float:
+    """Return the largest difference of two outputs; infinite where they cannot be compared.
+
+    >>> difference(np.float32([1, 2]), np.float32([1, 2.5]))
+    0.5
+    """
+    if expected.shape != observed.shape or expected.dtype != observed.dtype:
+        return float("inf")
+    if np.array_equal(expected, observed, equal_nan=np.issubdtype(expected.dtype, np.inexact)):
+        return 0.0
+    if not np.issubdtype(expected.dtype, np.number):
+        return float("inf")
+    distance = np.abs(expected.astype(np.float64) - observed.astype(np.float64))
+    return float(np.nan_to_num(distance, nan=np.inf).max())
