@@ -15,6 +15,7 @@ from gguf.quants import dequantize
 
 from toolchain.errors import FormatError, InputError
 from toolchain.formats import gguf, gguf_blocks
+from toolchain.formats.gguf_layouts import LAYOUTS
 
 TINY = tiny_gguf.written(*tiny_gguf.llama(layers=1, hidden=32, heads=2, inner=32, vocabulary=8))
 
@@ -62,29 +63,67 @@ def test_entries_and_descriptions_lie_one_after_another() -> None:
     assert model.tensor_infos[1] <= model.tensors[0].offset
 
 
-@pytest.mark.parametrize("kind", ["Q4_0", "Q4_1", "Q8_0"])
-def test_blocks_are_the_dequantized_numbers(kind: str) -> None:
-    tensor = tiny_gguf.tensor("w", kind, 96, 5)
-    model = gguf.read(tiny_gguf.written({"general.architecture": "x"}, [tensor]))
+def one_tensor(kind: str, *sizes: int) -> gguf.GgufModel:
+    tensor = tiny_gguf.tensor("w", kind, *sizes)
+    return gguf.read(tiny_gguf.written({"general.architecture": "x"}, [tensor]))
+
+
+@pytest.mark.parametrize("kind", LAYOUTS)
+def test_blocks_are_the_dequantized_numbers_to_the_last_bit(kind: str) -> None:
+    model = one_tensor(kind, 768, 5)
     blocks = gguf_blocks.blocks(model, model.tensors[0])
-    codes = blocks.codes.astype(np.float32)
+    codes = blocks.codes
     if blocks.bits == 4:
-        pairs = np.stack([blocks.codes & 15, blocks.codes >> 4], -1)
-        codes = pairs.reshape(5, 3, 32).astype(np.float32)
-    scales = blocks.scales.astype(np.float32)[..., None]
-    if blocks.minima is None:
-        numbers = scales * (codes - 2 ** (blocks.bits - 1))
-    else:
-        numbers = scales * codes + blocks.minima.astype(np.float32)[..., None]
+        codes = np.stack([codes & 15, codes >> 4], -1).reshape(5, -1, blocks.block)
+    assert len(np.unique(codes)) > 3
+    numbers = (codes.astype(np.float32) - blocks.zero) * blocks.scales.numbers()[..., None]
+    if blocks.minima is not None:
+        numbers = numbers + blocks.minima.numbers()[..., None]
     expected = gguf_blocks.as_float32(model, model.tensors[0])
-    np.testing.assert_array_equal(numbers.reshape(5, 96), expected)
+    assert numbers.reshape(5, 768).tobytes() == expected.tobytes()
+
+
+@pytest.mark.parametrize("kind", [k for k in LAYOUTS if k.endswith("_K")])
+def test_every_byte_of_a_super_block_counts_as_in_the_reference(kind: str) -> None:
+    """Random bytes everywhere but in the float16 numbers: every packing rule is used."""
+    model = one_tensor(kind, 256, 64)
+    blocks = gguf_blocks.blocks(model, model.tensors[0])
+    assert blocks.scales.fine is not None
+    assert len(np.unique(blocks.scales.fine)) >= 16
+    product = blocks.scales.coarse.astype(np.float64) * blocks.scales.fine.astype(np.float64)
+    assert np.array_equal(product.reshape(64, -1), blocks.scales.numbers())  # nothing is rounded
+
+
+def test_stacked_blocks_are_the_rows_of_both() -> None:
+    model = one_tensor("Q5_K", 256, 6)
+    whole = gguf_blocks.blocks(model, model.tensors[0])
+    twice = gguf_blocks.stacked([whole, whole])
+    assert twice.codes.shape == (12, 8, 32)
+    assert np.array_equal(twice.scales.numbers()[6:], whole.scales.numbers())
+    assert twice.minima is not None
+    assert whole.minima is not None
+    assert np.array_equal(twice.minima.numbers()[6:], whole.minima.numbers())
 
 
 def test_a_matrix_without_blocks_is_named() -> None:
-    tensor = tiny_gguf.tensor("w", "F32", 32, 2)
-    model = gguf.read(tiny_gguf.written({"general.architecture": "x"}, [tensor]))
-    with pytest.raises(InputError, match=r"'w', F32, has no 32-element blocks"):
+    model = one_tensor("F32", 32, 2)
+    with pytest.raises(InputError, match=r"'w', F32, has no blocks"):
         gguf_blocks.blocks(model, model.tensors[0])
+
+
+@pytest.mark.parametrize("kind", ["F32", "F16", "BF16", "Q8_0", "Q4_1", "Q6_K", "Q4_K"])
+def test_numbers_that_are_none_are_named(kind: str) -> None:
+    tensor = tiny_gguf.tensor("w", kind, 256, 2)
+    data = bytearray(tiny_gguf.written({"general.architecture": "x"}, [tensor]))
+    place = gguf.read(bytes(data)).tensors[0]
+    at = place.offset + (place.size - 2 if kind in {"F32", "F16", "BF16", "Q6_K"} else 0)
+    data[at : at + 2] = b"\x80\x7f" if kind in {"F32", "BF16"} else b"\x00\x7c"  # infinity
+    model = gguf.read(bytes(data))
+    with pytest.raises(InputError, match="'w' holds NaN or infinite numbers"):
+        gguf_blocks.as_float32(model, model.tensors[0])
+    if gguf_blocks.has_blocks(model.tensors[0]):
+        with pytest.raises(InputError, match="'w' holds NaN or infinite numbers"):
+            gguf_blocks.blocks(model, model.tensors[0])
 
 
 def test_every_cut_is_an_error_with_an_offset() -> None:

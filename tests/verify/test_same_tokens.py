@@ -37,6 +37,21 @@ def test_what_the_pass_makes_is_accepted(level: int) -> None:
     assert "first choice 100.0% the same" in proof.detail
 
 
+@pytest.mark.parametrize("kind", ["Q5_0", "Q6_K", "Q4_K", "F16"])
+def test_other_formats_are_accepted_and_one_changed_number_in_them_is_found(kind: str) -> None:
+    sizes = {"layers": 1, "hidden": 256, "inner": 256}
+    data = tiny_gguf.written(*tiny_gguf.llama(**sizes, kinds={"*": kind}))
+    after = ImportGguf(0).rewrite(data)
+    proof = same_tokens.prove(data, after, {})
+    assert proof.holds, proof.detail
+    model = onnx.load_from_string(after)
+    down = [t for t in model.graph.initializer if t.name.startswith("blk.0.ffn_down")]
+    changed = bytearray(down[-1].raw_data)  # floats, scales or minima
+    changed[-1] ^= 0x04
+    down[-1].raw_data = bytes(changed)
+    assert not same_tokens.prove(data, model.SerializeToString(), {}).holds
+
+
 def test_one_changed_code_is_found() -> None:
     model = imported()
     codes = tensor(model, "blk.0.ffn_down.weight.codes")

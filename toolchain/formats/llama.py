@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 
 from toolchain.errors import InputError
 from toolchain.formats.gguf import GgufModel, GgufTensor, Value
+from toolchain.formats.gguf_blocks import as_float32
+
+_OPTIONAL = frozenset({"output.weight", "rope_freqs.weight"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +45,17 @@ class Llama:
     def rope_frequencies(self) -> NDArray[np.float32]:
         """Return the angle a token that each pair of a head turns by, (1, head_size / 2).
 
-        Source: Su et al., RoFormer, 2021, section 3.2.2.
+        Models made for long texts divide each angle by a factor of its own.
+
+        Source: Su et al., RoFormer, 2021, section 3.2.2; ggml's ``rope_freqs``.
         """
         exponents = np.arange(0, self.head_size, 2) / self.head_size
-        return (self.rope_base**-exponents).astype(np.float32)[None]
+        frequencies = (self.rope_base**-exponents).astype(np.float32)[None]
+        factors = self.tensors.get("rope_freqs.weight")
+        if factors is None:
+            return frequencies
+        slower: NDArray[np.float32] = frequencies / as_float32(self.model, factors)
+        return slower
 
 
 def llama(model: GgufModel) -> Llama:
@@ -63,7 +73,7 @@ def llama(model: GgufModel) -> Llama:
         )
     heads = _size(model, "llama.attention.head_count")
     hidden = _size(model, "llama.embedding_length")
-    head_size = hidden // heads
+    head_size = _size(model, "llama.attention.key_length", hidden // heads)
     sizes = Llama(
         layers=_size(model, "llama.block_count"),
         hidden=hidden,
@@ -78,6 +88,8 @@ def llama(model: GgufModel) -> Llama:
     )
     if _size(model, "llama.rope.dimension_count", head_size) != head_size:
         raise InputError("rotary embedding of a part of each head is not supported")
+    if _size(model, "llama.attention.value_length", head_size) != head_size:
+        raise InputError("keys and values of different sizes are not supported")
     if model.metadata.get("llama.rope.scaling.type", "none") != "none":
         raise InputError("scaled rotary embedding is not supported")
     _check_tensors(sizes)
@@ -119,7 +131,7 @@ def _number(model: GgufModel, key: str, default: float) -> float:
 def _check_tensors(sizes: Llama) -> None:
     """Every tensor is there, has its shape, and none is left over."""
     wanted = _shapes(sizes)
-    unknown = sorted(sizes.tensors.keys() - wanted.keys() - {"output.weight"})
+    unknown = sorted(sizes.tensors.keys() - wanted.keys())
     if unknown:
         raise InputError(
             f"tensor {unknown[0]!r} is not part of a plain llama model",
@@ -140,7 +152,8 @@ def _shapes(sizes: Llama) -> dict[str, tuple[int, ...]]:
     inner = first_gate.shape[-1] if first_gate and first_gate.shape else 0
     hidden, kv = sizes.hidden, sizes.kv_heads * sizes.head_size
     q = sizes.heads * sizes.head_size
-    if q != hidden or sizes.heads % sizes.kv_heads or sizes.head_size % 2:
+    divided = q == hidden or "llama.attention.key_length" in sizes.model.metadata
+    if not divided or sizes.heads % sizes.kv_heads or sizes.head_size % 2:
         raise InputError(
             f"{sizes.heads} heads and {sizes.kv_heads} key/value heads do not divide {hidden}"
         )
@@ -163,7 +176,8 @@ def _shapes(sizes: Llama) -> dict[str, tuple[int, ...]]:
     ends: dict[str, tuple[int, ...]] = {
         "token_embd.weight": (hidden, vocabulary),
         "output_norm.weight": (hidden,),
+        "output.weight": (hidden, vocabulary),
+        "rope_freqs.weight": (sizes.head_size // 2,),
     }
-    if "output.weight" in sizes.tensors:
-        ends["output.weight"] = (hidden, vocabulary)
-    return shapes | ends
+    missing = _OPTIONAL - sizes.tensors.keys()
+    return shapes | {name: shape for name, shape in ends.items() if name not in missing}

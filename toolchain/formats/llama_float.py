@@ -114,7 +114,7 @@ class _FloatGraph:
         mixed = add("MatMul", weights, add("Squeeze", values, graph.integers(0)))
         heads = add("Reshape", mixed, graph.integers(llama.heads, -1, size))
         rows = add("Transpose", heads, perm=(1, 0, 2))
-        flat = add("Reshape", rows, graph.integers(-1, llama.hidden))
+        flat = add("Reshape", rows, graph.integers(-1, llama.heads * size))
         return self._linear(flat, llama.tensor(layer, "attn_output"))
 
     def _heads(self, layer: int, name: str, normed: str, heads: int) -> str:

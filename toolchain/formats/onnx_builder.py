@@ -17,10 +17,13 @@ from onnx import (
     numpy_helper,
 )
 
+from toolchain.errors import InputError
+
 MICROSOFT = "com.microsoft"  # onnxruntime's own operators
 
 _IR_VERSION = 10  # of ONNX 1.16, which defines opset 21
 _OPSET = 21
+_MOST_BYTES = 2**31 - 2**24  # protobuf's limit, less 16 MiB for nodes and metadata
 
 Attribute = int | float | str | Sequence[int]
 
@@ -67,7 +70,17 @@ class GraphBuilder:
         outputs: Sequence[ValueInfoProto],
         metadata: Mapping[str, str],
     ) -> ModelProto:
-        """Return the finished model."""
+        """Return the finished model.
+
+        Errors:
+            InputError: its weights are more than a file may hold.
+        """
+        size = sum(len(constant.raw_data) for constant in self.constants.values())
+        if size > _MOST_BYTES:
+            raise InputError(
+                f"the weights take {size} bytes; an ONNX file holds {_MOST_BYTES} at most",
+                hint="quantize the model to fewer bits a weight",
+            )
         graph = helper.make_graph(
             self.nodes, "main", inputs, outputs, initializer=list(self.constants.values())
         )

@@ -1,10 +1,13 @@
-"""Turn a llama GGUF model into an ONNX graph on the same 4-bit blocks.
+"""Turn a llama GGUF model into an ONNX graph on the same blocks of few bits.
 
 What it does
     Writes the graph of the model (RMS norm, rotary embedding, grouped attention with a key/value
-    cache, SwiGLU, tied embedding) as ONNX. Q4_1, Q4_0 and Q8_0 blocks go unchanged into
-    MatMulNBits; the minimum of a Q4_1 block is added exactly, not rounded to a zero point. The
-    tokenizer and all other metadata travel along as metadata of the ONNX model.
+    cache, SwiGLU, tied or separate output) as ONNX. The blocks of Q4_0, Q4_1, Q5_0, Q5_1, Q8_0
+    and the K-quants Q2_K to Q6_K go unchanged into MatMulNBits, of 4 bits or 8; the minimum of a
+    block is added exactly, not rounded to a zero point. F32, F16 and BF16 matrices, and those of
+    other formats dequantized, are stored in the smallest float type that holds every number.
+    Formats may be mixed. The tokenizer and all other metadata travel along as metadata of the
+    ONNX model.
 
 Why
     One runtime then runs the whole voice pipeline, on every platform it has, and the language
@@ -21,7 +24,8 @@ Inputs and outputs of the graph
 
 Keeps
     Every code, scale and minimum of the file, and every metadata key. A model of another
-    architecture, or with a tensor that would be ignored, is left alone.
+    architecture, with a tensor that would be ignored, or with weights that are no numbers is left
+    alone.
 
 Proof
     ``same-tokens``: the float32 graph of the same file chooses the same tokens.
