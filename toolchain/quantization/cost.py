@@ -1,0 +1,71 @@
+"""How many questions a search may ask: from what one costs, counted and not timed.
+
+So that the same model gives the same bytes on a fast and on a slow machine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from toolchain.formats.onnx_runner import Array, Port, Runner
+from toolchain.quantization.quantizer import Prepared
+
+_PRODUCTS_PER_SECOND = 5e9
+"""Multiplications and additions of one onnxruntime thread: 4e9 (Silero, one frame a run) to 2e10
+(Piper) on a Xeon at 2.5 GHz."""
+
+_NODE_SECONDS = 3e-6  # Silero: 45 nodes take 0.13 ms, most of it not for products
+_COLUMN_SECONDS = 1.2e-4  # of rounding with feedback, beside the products
+_LEAST, _MOST = 16, 240
+"""Questions: less than the first cannot find anything; more than the second never paid. Ours."""
+
+
+@dataclass(frozen=True)
+class Counter:
+    """A runner that counts what it is fed."""
+
+    runner: Runner
+    counts: dict[str, int] = field(default_factory=lambda: {"runs": 0, "fed": 0})
+
+    @property
+    def inputs(self) -> tuple[Port, ...]:
+        """What a caller feeds."""
+        return self.runner.inputs
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """The names of what comes back, in order."""
+        return self.runner.outputs
+
+    def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
+        """Return all outputs by name."""
+        self.counts["runs"] += 1
+        self.counts["fed"] += sum(feed.size for feed in feeds.values())
+        return self.runner.run(feeds)
+
+
+def rounding_seconds(weights: Iterable[Prepared]) -> float:
+    """Return what coding all weights once takes."""
+    total = 0.0
+    for one in weights:
+        groups, _, depth = one.values.shape
+        if one.triangle is not None:
+            total += groups * depth * _COLUMN_SECONDS
+            total += one.values.size * depth / (4 * _PRODUCTS_PER_SECOND)
+        total += one.values.size * 5e-8
+    return total
+
+
+def asking_seconds(products: float, runs: int, nodes: int) -> float:
+    """Return what asking everything once takes."""
+    return products / _PRODUCTS_PER_SECOND + runs * nodes * _NODE_SECONDS
+
+
+def evaluations(seconds: float, each: float) -> int:
+    """Return how many questions of ``each`` seconds fit.
+
+    >>> evaluations(180, 4.5), evaluations(180, 0.001), evaluations(1, 100)
+    (40, 240, 16)
+    """
+    return max(_LEAST, min(_MOST, int(seconds / max(each, 1e-9))))

@@ -1,0 +1,108 @@
+"""An operating point of a search: a multiplier for each unit; what it costs, how good it is."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from toolchain.formats.coded_tensor import CodedTensor
+from toolchain.progress import Progress
+from toolchain.quantization.candidate import Guard
+from toolchain.quantization.front import Point
+from toolchain.quantization.quantizer import Prepared, coded, rate_bits
+from toolchain.quantization.rate import entropy_bits, tensor_bits
+from toolchain.tasks.base import Score, Split
+
+Multipliers = Mapping[str, float]
+"""One number a unit, by its name."""
+
+
+@dataclass(frozen=True)
+class Tried:
+    """A point and what came of it."""
+
+    multipliers: Multipliers
+    coded: Mapping[int, CodedTensor]
+    score: Score
+    point: Point
+
+
+@dataclass
+class Trials:
+    """Tries points; results do not depend on how many threads try them."""
+
+    guard: Guard
+    prepared: Mapping[int, Prepared]
+    units: Mapping[str, Sequence[int]]
+    rest: int  # bytes of the model that are not weights
+    workers: int
+    evaluations: int  # planned
+    progress: Progress
+    tried: list[Tried] = field(default_factory=list)
+    _codes: dict[tuple[int, float], CodedTensor | None] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def codes(self, multipliers: Multipliers) -> dict[int, CodedTensor]:
+        """Return the codes of all tensors of the units in ``multipliers``."""
+        found = {}
+        for unit, multiplier in multipliers.items():
+            for index in self.units[unit]:
+                one = self._one(index, multiplier)
+                if one is not None:
+                    found[index] = one
+        return found
+
+    def try_all(self, points: Sequence[Multipliers]) -> list[Tried]:
+        """Return what came of each, on the search data, in the same order."""
+        with ThreadPoolExecutor(max(1, self.workers)) as pool:
+            done = list(pool.map(self._try, points))
+        self.tried += done
+        return done
+
+    def estimated_bits(self, unit: str, multiplier: float) -> float:
+        """Estimate what the tensors of one unit take, without coding them."""
+        found = 0.0
+        for index in self.units[unit]:
+            one = self.prepared[index]
+            found += min(rate_bits(one, multiplier), stored_bits(one))
+        return found
+
+    def size(self, found: Mapping[int, CodedTensor]) -> int:
+        """Return the bytes of the model with these codes."""
+        bits = 0.0
+        for index, one in self.prepared.items():
+            bits += tensor_bits(found[index]) if index in found else stored_bits(one)
+        return self.rest + round(bits / 8)
+
+    def _try(self, multipliers: Multipliers) -> Tried:
+        found = self.codes(multipliers)
+        score = self.guard.score(found, Split.SEARCH)
+        with self._lock:
+            done = self.guard.evaluations
+        self.progress.update("evaluations", min(done, self.evaluations), self.evaluations)
+        point = Point(self.size(found), score.error, score.agreement)
+        return Tried(multipliers, found, score, point)
+
+    def _one(self, index: int, multiplier: float) -> CodedTensor | None:
+        key = (index, multiplier)
+        if key not in self._codes:
+            made: CodedTensor | None = coded(self.prepared[index], multiplier)
+            if made is not None and tensor_bits(made) >= stored_bits(self.prepared[index]):
+                made = None
+            self._codes[key] = made
+        return self._codes[key]
+
+
+def stored_bits(one: Prepared) -> float:
+    """Return what the tensor takes as it is: integers by their entropy, floats in full.
+
+    Bytes of floats hardly compress: 7 % (fp32 in byte planes).
+    """
+    values = one.weight.values
+    if one.weight.dtype.startswith("float"):
+        return values.nbytes * 8.0
+    return entropy_bits(values.astype(np.int32))

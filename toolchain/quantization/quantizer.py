@@ -1,0 +1,302 @@
+"""One weight on a grid of codes: steps, rounding with feedback, the price of each code.
+
+Model
+    A row ``w`` of a weight answers an input ``x`` with ``w.x``; codes change ``w`` by ``d`` and the
+    answer by ``d.x``, whose mean square is ``d H dT`` with ``H`` the mean of ``x xT`` over the
+    calibration data. Columns are rounded one after the other, from the last to the first; each
+    takes over what the ones before it spoiled, as far as their inputs are correlated. With
+    ``H = L LT`` that leaves ``sum((L[j,j] * error[j])**2)``, so steps in proportion to
+    ``1 / L[j,j]`` spend the fewest bits (reverse water-filling). Between two neighbours the one is
+    taken that costs less in error plus price.
+
+Source
+    GPTQ (Frantar et al. 2022) for rounding with feedback; "WaterSIC" (Lifar et al. 2025) for steps
+    from the triangle; Sullivan 1996 for entropy-constrained rounding.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from toolchain.formats.coded_tensor import CodedTensor
+from toolchain.formats.onnx_weights import Weight
+from toolchain.formats.weight_layout import Layout
+from toolchain.quantization.activations import Moments
+from toolchain.quantization.rate import Codes, entropy_bits, factor_bits, price_list
+
+Matrices = NDArray[np.float32]
+
+_DAMPING = 0.01
+"""Share of the mean energy that every input has at least, so that inputs the calibration data does
+not excite are not given up. GPTQ's value."""
+
+_BLOCK = 64  # columns whose feedback is computed one by one; between blocks it is one product
+_PRICE = 2 * float(np.log(2)) / 12
+"""Squared steps that a bit is worth: the slope of ``step**2 / 12`` against the rate of a uniform
+quantizer, -2 ln 2 a bit. From high-resolution theory; measured on Silero: 3-12 % fewer bits."""
+
+_SHAPE_DENSITY = 2  # steps differ by powers of 2 ** (1 / 2): what is lost is below 0.01 bit
+_SAMPLE = 1 << 16  # elements from which a rate is estimated
+_CODE_TYPES: tuple[type[np.signedinteger[Any]], ...] = (np.int8, np.int16, np.int32)
+_LARGEST_CODE = 2**23  # exact in float32, with room
+
+
+class Kind(StrEnum):
+    """How a tensor is represented."""
+
+    STEP = "one step"
+    FEEDBACK = "one step, feedback"
+    SHAPED = "a step for each input, feedback"
+    ENERGY = "a step for each input"
+    ROWS = "a step for each output"
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """A weight with what is known of its inputs, ready to be rounded.
+
+    Shapes:
+        values: (group, row, depth)
+        moments: (1 or group, depth, depth), (1 or group, depth) or None
+        triangle: like full moments, lower
+        shape: relative steps, broadcast against ``values``
+    """
+
+    weight: Weight
+    layout: Layout
+    values: Matrices
+    offset: float
+    moments: Moments | None
+    triangle: Matrices | None
+    kind: Kind
+    shape: Matrices
+    unit_step: float  # the step at which a row's answers would be as wrong as they are large
+
+    def steps(self, multiplier: float) -> Matrices:
+        """Return the steps at ``multiplier``, as they broadcast against ``values``."""
+        return np.float32(self.unit_step * multiplier) * self.shape
+
+
+def prepared(weight: Weight, moments: Moments | None) -> Prepared:
+    """Return ``weight`` in the representation that takes the fewest bits at equal error."""
+    layout = weight.uses[0].layout if weight.uses else Layout((weight.values.size,), "d")
+    numbers = weight.values.astype(np.float32)
+    offset = float(np.median(numbers)) if weight.dtype == "uint8" else 0.0
+    values = (layout.matrices(numbers) - np.float32(offset)).astype(np.float32)
+    if moments is not None and moments.shape[-1] != values.shape[2]:
+        moments = None
+    one = np.ones((1, 1, 1), np.float32)
+    triangle = _triangle(moments) if moments is not None and moments.ndim == 3 else None  # noqa: PLR2004 - full
+    plain = Prepared(weight, layout, values, offset, moments, None, Kind.STEP, one, 1.0)
+    choices = [plain]
+    if moments is not None:
+        choices.append(replace(plain, kind=Kind.ENERGY, shape=_per_depth(_energy(moments) ** 0.5)))
+    rows = np.sqrt(np.mean(values**2, axis=2, keepdims=True))
+    if min(values.shape[1:]) > 1 and rows.min() > 0:
+        choices.append(replace(plain, kind=Kind.ROWS, shape=_powers(rows / np.median(rows))))
+    if triangle is not None:
+        shaped = _per_depth(np.diagonal(triangle, axis1=1, axis2=2))
+        choices.append(replace(plain, kind=Kind.FEEDBACK, triangle=triangle))
+        choices.append(replace(plain, kind=Kind.SHAPED, triangle=triangle, shape=shaped))
+    scaled = [replace(c, unit_step=_unit_step(c)) for c in choices]
+    return min(scaled, key=_merit) if len(scaled) > 1 else scaled[0]
+
+
+def coded(one: Prepared, multiplier: float) -> CodedTensor:
+    """Return the weight's codes at ``multiplier`` times its unit step."""
+    steps = one.steps(multiplier)
+    codes = _rounded(one, steps)
+    factor = _factor(one, steps)
+    grid = one.layout.grid(codes.astype(_code_type(codes)))
+    offset = None
+    if one.offset:
+        offset = np.full((1,) * grid.ndim, one.offset, np.float32)
+    return CodedTensor(grid, one.weight.values.shape, one.weight.dtype, (factor,), offset)
+
+
+def _code_type(codes: Codes) -> type[np.signedinteger[Any]]:
+    low, high = int(codes.min()), int(codes.max())
+    fits = (t for t in _CODE_TYPES if low >= np.iinfo(t).min and high <= np.iinfo(t).max)
+    return next(fits)
+
+
+def rate_bits(one: Prepared, multiplier: float) -> float:
+    """Estimate what the codes will take, from the entropy of a plain rounding of some rows."""
+    steps = one.steps(multiplier)
+    stride = max(1, one.values.size // _SAMPLE)
+    rows = one.values[:, ::stride]
+    part = steps if steps.shape[1] == 1 else steps[:, ::stride]
+    bits = entropy_bits(_plain(rows, part)) * one.values.size / rows.size
+    return bits + factor_bits(_factor(one, steps))
+
+
+def distortion(one: Prepared, codes: Codes, multiplier: float) -> float:
+    """Return the mean square by which the answers of all rows change, summed over rows."""
+    wrong = one.values - codes.astype(np.float32) * one.steps(multiplier)
+    return _power(wrong, one.moments)
+
+
+def _factor(one: Prepared, steps: Matrices) -> NDArray[np.float32]:
+    groups, rows, depth = one.values.shape
+    if steps.size == 1:
+        return steps.reshape((1,) * len(one.layout.split))
+    role = "d" if steps.shape[1] == 1 else "r"
+    size = depth if role == "d" else rows
+    full = np.broadcast_to(steps, (groups, 1, size) if role == "d" else (groups, size, 1))
+    return one.layout.factor(np.ascontiguousarray(full).reshape(groups, size), role).astype(
+        np.float32
+    )
+
+
+def _triangle(moments: Moments) -> Matrices | None:
+    depth = moments.shape[1]
+    energy = np.trace(moments, axis1=1, axis2=2) / depth
+    if not (energy > 0).any():
+        return None
+    energy = np.maximum(energy, energy.max() * _DAMPING)
+    damped = moments + (_DAMPING * energy)[:, None, None] * np.eye(depth)
+    lower: Matrices = np.linalg.cholesky(damped).astype(np.float32)
+    return lower
+
+
+def _energy(moments: Moments) -> NDArray[np.float64]:
+    """Return each input's energy, (group, depth), damped."""
+    full = moments if moments.ndim == 2 else np.diagonal(moments, axis1=1, axis2=2)  # noqa: PLR2004 - the diagonal alone
+    mean = max(float(full.mean()), np.finfo(np.float64).tiny)
+    return full + _DAMPING * mean
+
+
+def _per_depth(weights: NDArray[np.floating]) -> Matrices:
+    """Return steps in inverse proportion to ``weights`` (group, depth)."""
+    return _powers((np.median(weights) / weights)[:, None, :])
+
+
+def _powers(values: NDArray[np.floating]) -> Matrices:
+    exponents = np.round(np.log2(values) * _SHAPE_DENSITY) / _SHAPE_DENSITY
+    shape: Matrices = np.exp2(exponents).astype(np.float32)
+    return shape
+
+
+def _power(matrices: Matrices, moments: Moments | None) -> float:
+    if moments is None:
+        return float(np.square(matrices, dtype=np.float64).sum())
+    if moments.ndim == 2:  # noqa: PLR2004 - the diagonal alone
+        return float((np.square(matrices, dtype=np.float64) * moments[:, None, :]).sum())
+    return float((np.matmul(matrices, moments.astype(np.float32)) * matrices).sum())
+
+
+def _unit_step(one: Prepared) -> float:
+    """Return the step whose rounding error has the power of the answers themselves.
+
+    That is where high-resolution theory would put it: ``step**2 / 12`` an element.
+    """
+    size = _power(one.values, one.moments)
+    shape = np.broadcast_to(one.shape, one.values.shape)
+    if one.triangle is not None:
+        gains = np.square(np.diagonal(one.triangle, axis1=1, axis2=2))[:, None, :]
+        noise = float((np.square(shape) * gains).sum())
+    elif one.moments is not None:
+        noise = float((np.square(shape) * _energy(one.moments)[:, None, :]).sum())
+    else:
+        noise = float(np.square(shape).sum())
+    if not (size > 0 and noise > 0):
+        return float(max(np.abs(one.values).max(), 1.0))
+    return float(np.sqrt(12 * size / noise))
+
+
+_MERIT_MULTIPLIER = 0.05  # answers off by 5 %: between 3 and 6 bits for most tensors
+
+
+def _merit(one: Prepared) -> float:
+    """Return bits an element at a given error: lower is better. 6 dB are worth one bit."""
+    part = one
+    stride = max(1, one.values.size // _SAMPLE)
+    if stride > 1 and one.shape.shape[1] == 1:
+        part = replace(one, values=np.ascontiguousarray(one.values[:, ::stride]))
+    steps = part.steps(_MERIT_MULTIPLIER)
+    codes = _rounded(part, steps)
+    error = distortion(part, codes, _MERIT_MULTIPLIER)
+    fixed = factor_bits(_factor(one, one.steps(_MERIT_MULTIPLIER))) / one.values.size
+    if error <= 0:
+        return fixed
+    return entropy_bits(codes) / codes.size + fixed + 0.5 * float(np.log2(error))
+
+
+def _plain(values: Matrices, steps: Matrices) -> Codes:
+    codes: Codes = _nearest(values / steps).astype(np.int32)
+    return codes
+
+
+def _nearest(scaled: Matrices) -> Matrices:
+    near: Matrices = np.clip(np.rint(scaled), -_LARGEST_CODE, _LARGEST_CODE)
+    return near
+
+
+def _rounded(one: Prepared, steps: Matrices) -> Codes:
+    """Return the codes, (group, row, depth)."""
+    first = _plain(one.values, steps)
+    low, prices = price_list(first)
+    if one.triangle is None:
+        scaled: Matrices = one.values / steps
+        return _thrifty(scaled, first.astype(np.float32), low, prices).astype(np.int32)
+    codes = np.empty(one.values.shape, np.int32)
+    for group, values in enumerate(one.values):
+        lower = one.triangle[group % len(one.triangle)]
+        step = np.broadcast_to(steps[group % len(steps)], values.shape)
+        bounds = np.iinfo(one.weight.dtype) if one.weight.dtype.endswith("int8") else None
+        rule = _Rule(low, prices, one.offset, bounds)
+        codes[group] = _with_feedback(values, step, lower, rule)
+    return codes
+
+
+@dataclass(frozen=True)
+class _Rule:
+    """How a number becomes a code, and a code a number."""
+
+    low: int
+    prices: NDArray[np.float32]
+    offset: float
+    bounds: np.iinfo[Any] | None
+
+    def numbers(self, codes: Matrices, step: Matrices) -> Matrices:
+        """Return what the codes stand for, less the offset."""
+        numbers = codes * step
+        if self.bounds is None:
+            return numbers
+        shift = np.float32(self.offset)
+        rounded: Matrices = np.clip(np.rint(numbers + shift), self.bounds.min, self.bounds.max)
+        return rounded - shift
+
+
+def _thrifty(scaled: Matrices, near: Matrices, low: int, prices: NDArray[np.float32]) -> Matrices:
+    """Return the nearest code of each number, or the next one to zero where that costs less."""
+    inner = near - np.sign(near)
+    last = len(prices) - 1
+    price_near = prices[np.clip(near - low, 0, last).astype(np.int64)]
+    price_inner = prices[np.clip(inner - low, 0, last).astype(np.int64)]
+    gain = np.square(scaled - inner) - np.square(scaled - near)
+    chosen: Matrices = np.where(gain < _PRICE * (price_near - price_inner), inner, near)
+    return chosen
+
+
+def _with_feedback(values: Matrices, steps: Matrices, lower: Matrices, rule: _Rule) -> Codes:
+    """Round the columns of ``values`` (row, depth) from the last to the first."""
+    rows, depth = values.shape
+    share = lower / np.diagonal(lower)  # share[k, j]: of the error in k, what j can take over
+    codes = np.zeros((rows, depth), np.int32)
+    wrong = np.zeros((rows, depth), np.float32)
+    for end in range(depth, 0, -_BLOCK):
+        start = max(0, end - _BLOCK)
+        target = values[:, start:end] + wrong[:, end:] @ share[end:, start:end]
+        for j in range(end - 1, start - 1, -1):
+            wanted: Matrices = target[:, j - start] + wrong[:, j + 1 : end] @ share[j + 1 : end, j]
+            scaled = wanted / steps[:, j]
+            chosen = _thrifty(scaled, _nearest(scaled), rule.low, rule.prices)
+            codes[:, j] = chosen
+            wrong[:, j] = values[:, j] - rule.numbers(chosen, steps[:, j])
+    return codes

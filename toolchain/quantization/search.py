@@ -1,0 +1,189 @@
+"""Finds, for all weights of a model at once, codes of the fewest bytes within a task's limit.
+
+How
+    1. Weights and their inputs' second moments; each weight in its best representation
+       (``quantizer``), with a step relative to the size of its answers.
+    2. One multiplier for all: bisection on the task's own error.
+    3. Each unit (a large weight, or several small ones) alone: how sensitive the task is to it.
+    4. Shares of error by a Lagrangian (``allocation``), bisection on the price of error.
+    5. From there each unit coarser, with all others as they are: sensitivities as they are at the
+       operating point; shared out anew, bisected again.
+    6. The smallest that held is asked the confirmation data, as the model that will run; steps
+       shrink until it holds. If none does, the model stays as it was.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from toolchain.errors import ConfigError, InputError
+from toolchain.execution.cache import ActionCache
+from toolchain.execution.local import available_cores
+from toolchain.formats import onnx_model
+from toolchain.formats.coded_tensor import CodedTensor
+from toolchain.formats.onnx_exposed import constants, exposed
+from toolchain.formats.onnx_runner import open_runner
+from toolchain.formats.onnx_uses import Source
+from toolchain.formats.onnx_weights import Weight, weights
+from toolchain.progress import SILENT, Progress
+from toolchain.quantization.activations import Collector, Moments
+from toolchain.quantization.allocation import shared_out
+from toolchain.quantization.candidate import guard
+from toolchain.quantization.cost import Counter, asking_seconds, evaluations, rounding_seconds
+from toolchain.quantization.descent import Descent
+from toolchain.quantization.front import Found, Row, pareto
+from toolchain.quantization.point import Trials, Tried, stored_bits
+from toolchain.quantization.quantizer import Prepared, prepared
+from toolchain.quantization.rate import tensor_bits
+from toolchain.tables import table
+from toolchain.tasks.base import Limit, Score, Split, Task
+
+_BACKOFF = 0.0625  # octaves by which steps shrink where the confirmation data objects
+_BACKOFFS = 16  # together one octave: half the error
+
+_FIXED = 8  # questions of the first bisection
+_BISECTION = 6  # of each later one
+_ROUNDS = ((120, 3), (60, 2), (36, 1))
+"""From this many questions on, sensitivities are measured so often again. Ours."""
+
+
+@table
+class Plan:
+    """How much is tried, and how careful."""
+
+    seconds: float = 180.0  # of CPU, from a cost estimate: the clock decides nothing
+    least_elements: int = 32  # smaller tensors stay: their factors would cost more
+    margin: float = 0.9  # share of the limit that is used on the search data
+    workers: int = 0  # threads; 0: one for each core. The result does not depend on it
+    stop_seconds: float = 3600.0  # of the clock; then it fails
+
+
+@dataclass(frozen=True)
+class _Survey:
+    """What one pass over the calibration data says."""
+
+    moments: Mapping[Source, Moments]
+    products: float  # multiplications of weights
+    runs: int
+    fed: int  # numbers
+
+
+def search(  # noqa: PLR0913 - all but three have a default and a name
+    model: bytes,
+    task: Task,
+    plan: Plan,
+    *,
+    progress: Progress = SILENT,
+    cache: ActionCache | None = None,
+    identity: str = "",
+) -> Found:
+    """Return the codes of the smallest model within ``task.limit``.
+
+    ``identity`` names task and data for ``cache``: what was asked once is not asked again.
+
+    Errors:
+        ConfigError: the task has no limit.
+        InputError: the model cannot be asked.
+        ToolError: it took longer than ``plan.stop_seconds``.
+    """
+    begin = time.monotonic()
+    if task.limit.error is None and task.limit.agreement is None:
+        raise ConfigError("a lossy search needs a limit", hint="set limit in the task's options")
+    seen = task.instrumented(model)
+    parsed = onnx_model.load(seen)
+    found = weights(parsed, plan.least_elements)
+    if not found:
+        return _nothing("it has no weights that could be coded", begin)
+    progress.update("statistics of activations", 0, 1)
+    survey = _survey(seen, task, found)
+    ready = _prepared(found, survey, plan)
+    counter = Counter(open_runner(seen))
+    asked = guard(seen, task, {w.index: w for w in found}, counter)
+    asked.cache, asked.identity = cache, identity
+    share = counter.counts["fed"] / max(1, survey.fed)
+    each = rounding_seconds(ready.values()) + asking_seconds(
+        survey.products * share, counter.counts["runs"], sum(1 for _ in onnx_model.nodes(parsed))
+    )
+    count = evaluations(plan.seconds, each)
+    rounds = next((r for least, r in _ROUNDS if count >= least), 0)
+    most = max(1, (count - _FIXED - _BISECTION * (rounds + 1)) // (rounds + 1))
+    sizes = {str(i): one.values.size for i, one in ready.items()}
+    grouped = shared_out(list(sizes), sizes, most)
+    trials = Trials(
+        asked,
+        ready,
+        {"+".join(group): [int(n) for n in group] for group in grouped},
+        len(model) - sum(one.weight.values.nbytes for one in ready.values()),
+        plan.workers or available_cores(),
+        _FIXED + _BISECTION * (rounds + 1) + len(grouped) * (rounds + 1),
+        progress,
+    )
+    best = Descent(trials, _strict(task.limit, plan.margin), begin + plan.stop_seconds).run(rounds)
+    if best is None:
+        return _nothing("no codes held on the search data", begin, trials)
+    return _confirmed(trials, best, task.limit, begin)
+
+
+def _survey(model: bytes, task: Task, found: Sequence[Weight]) -> _Survey:
+    sources = {u.source for w in found for u in w.uses if u.source is not None}
+    values = {n for s in sources for n in (s.value, s.zero_point, s.initial) if n}
+    plain = open_runner(model)
+    counter = Counter(plain)
+    collector = Collector(counter, plain.outputs, ())
+    try:
+        counter = Counter(open_runner(exposed(model, values)))
+        stored = constants(model, values)
+        collector = Collector(counter, plain.outputs, sorted(sources, key=repr), stored)
+    except InputError:
+        pass  # rounding without feedback works for any model
+    task.reference(collector, Split.CALIBRATION)
+    seen = collector.rows()
+    products = 0.0
+    for weight in found:
+        known = [seen.get(u.source, 0) for u in weight.uses if u.source is not None]
+        products += weight.values.size * (sum(known) or counter.counts["runs"])
+    return _Survey(collector.moments(), products, counter.counts["runs"], counter.counts["fed"])
+
+
+def _prepared(found: Sequence[Weight], survey: _Survey, plan: Plan) -> dict[int, Prepared]:
+    def ready(weight: Weight) -> Prepared:
+        known = (survey.moments.get(u.source) for u in weight.uses if u.source is not None)
+        return prepared(weight, next((m for m in known if m is not None), None))
+
+    with ThreadPoolExecutor(plan.workers or available_cores()) as pool:
+        return {one.weight.index: one for one in pool.map(ready, found)}
+
+
+def _strict(limit: Limit, margin: float) -> Limit:
+    error = None if limit.error is None else limit.error * margin
+    agreement = None if limit.agreement is None else 1 - (1 - limit.agreement) * margin
+    return Limit(error, agreement)
+
+
+def _confirmed(trials: Trials, best: Tried, limit: Limit, begin: float) -> Found:
+    for step in range(_BACKOFFS + 1):
+        shrunk = {n: m * 2 ** (-_BACKOFF * step) for n, m in best.multipliers.items()}
+        coded = trials.codes(shrunk)
+        score = trials.guard.final(coded, Split.CONFIRMATION)
+        if not limit.problem(score):
+            return _found(trials, coded, score, begin)
+    return _nothing("what held on the search data did not on the confirmation data", begin, trials)
+
+
+def _found(trials: Trials, coded: Mapping[int, CodedTensor], score: Score, begin: float) -> Found:
+    rows = []
+    for index, one in trials.prepared.items():
+        bits = tensor_bits(coded[index]) if index in coded else stored_bits(one)
+        kind = str(one.kind) if index in coded else "as it was"
+        rows.append(Row(index, one.weight.name, kind, one.weight.values.nbytes, round(bits / 8)))
+    full = [t.point for t in trials.tried if t.multipliers.keys() == trials.units.keys()]
+    count, seconds = trials.guard.evaluations, time.monotonic() - begin
+    return Found(coded, score, pareto(full), tuple(rows), count, seconds)
+
+
+def _nothing(note: str, begin: float, trials: Trials | None = None) -> Found:
+    count = trials.guard.evaluations if trials else 0
+    return Found({}, None, (), (), count, time.monotonic() - begin, note)
