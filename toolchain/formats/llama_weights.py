@@ -16,9 +16,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from ml_dtypes import bfloat16
 from numpy.typing import NDArray
-from onnx import TensorProto
+from onnx import TensorProto, helper
 
 from toolchain.formats.gguf import GgufModel, GgufTensor
 from toolchain.formats.gguf_blocks import Blocks, as_float32, blocks, has_blocks, stacked
@@ -163,7 +162,7 @@ def _smallest(model: GgufModel, tensor: GgufTensor) -> NDArray[np.generic]:
     """Return a matrix in the smallest float type that holds every number of it."""
     numbers = as_float32(model, tensor)
     if tensor.type_name == "BF16":
-        return numbers.astype(bfloat16)
+        return numbers.astype(helper.tensor_dtype_to_np_dtype(TensorProto.BFLOAT16))
     with np.errstate(over="ignore"):
         halves = numbers.astype(np.float16)
     return halves if np.array_equal(halves, numbers) else numbers
