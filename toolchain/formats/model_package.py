@@ -135,11 +135,11 @@ class _Chest:
 
     def grid(self, tensor: CodedTensor) -> Grid:
         """Put a coded tensor in; return where its arrays lie."""
-        codes = narrowest(tensor.codes)
+        codes = self._array(narrowest(tensor.codes), codes=True)
         numbers = (*tensor.factors, *(() if tensor.offset is None else (tensor.offset,)))
         arrays = tuple(self._array(_half_where_exact(n), codes=False) for n in numbers)
         factors, offset = (arrays, None) if tensor.offset is None else (arrays[:-1], arrays[-1])
-        return Grid(tensor.dtype, self._array(codes, codes=True), factors, offset)
+        return Grid(tensor.dtype, codes, factors, offset)
 
     def plain(self, model: bytes, slot: Slot) -> Plain:
         """Put an exact tensor in; return where it lies."""
