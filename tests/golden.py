@@ -240,6 +240,8 @@ def _rewrite(made: ArtifactPass, graph: Graph, store: Store) -> tuple[Graph, lis
         except InputError as error:
             refused.append(f"{name}: {error}")
             continue
+        if data == store.get(artifact.digest):
+            continue
         digest, size = store.put(data), Bytes(len(data))
         changed.append(
             replace(artifact, kind=made.produces or artifact.kind, digest=digest, size=size)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import PurePosixPath
 
 from toolchain import __version__
@@ -133,8 +134,11 @@ def code_measures(graph: Graph, brotli: Callable[[Artifact], int]) -> tuple[Meas
     core.raw, core.brotli: JavaScript and WebAssembly downloaded before the application can listen
     code.raw: all JavaScript and WebAssembly, used or not
     compression.code: the share that brotli takes off the code that is used
+    Of a graph without code nothing is measured.
     """
     code = [a for a in graph.files.values() if a.kind in CODE_KINDS]
+    if not code:
+        return ()
     used = reachable(graph)
     needed = [a for a in code if a.id in used]
     first = core(graph)
@@ -161,6 +165,20 @@ def brotli_siblings(graph: Graph) -> dict[Digest, int]:
 
 def _bytes(name: str, sizes: Iterable[int]) -> Measure:
     return Measure(name, "byte", (float(sum(sizes)),))
+
+
+def with_downloads(
+    models: Iterable[ModelSearch],
+    before: Graph,
+    renames: Mapping[ArtifactId, ArtifactId],
+    brotli: Callable[[Artifact], int],
+) -> tuple[ModelSearch, ...]:
+    """Return ``models`` with the bytes that each would travel in as it came: its brotli size."""
+    origins = {new: old for old, new in renames.items()}
+    return tuple(
+        replace(m, before=Bytes(brotli(before.artifacts[origins[ArtifactId(m.artifact)]])))
+        for m in models
+    )
 
 
 def model_measures(models: Iterable[ModelSearch]) -> tuple[Measure, ...]:

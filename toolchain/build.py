@@ -86,22 +86,23 @@ def optimize(
     check_output(request.out, where if where.is_dir() else None)
     assembly = open_target(request.project, workspace.progress)
     assembly, project, steps = _asked(request, assembly)
+    placement.check(project)
     budgets = rulebook.budgets(project.budgets, where)
     rulebook.require_quality(steps, budgets)
     play = _player(request, assembly, workspace) if request.harness and project.voice else None
     keep = [g for s in steps for g in s.options.get("keep", ()) if s.run == "drop-unreachable"]
     loaded = _read(request.project, assembly, workspace, *keep)
     result = _pipeline(assembly, workspace).run(loaded.graph, steps)
-    models = placement.placed(result, project.targets, workspace)
+    travels = _travels(accounts.brotli_siblings(result.graph), workspace)
+    placed = placement.placed(result, project, workspace)
+    models = accounts.with_downloads(placed, loaded.graph, result.renames, travels)
     report = replace(
         _report(project.name, loaded, _findings(loaded, workspace)),
         ledger=result.ledger,
         models=models,
     )
-    report = _with_output(report, result.graph, workspace)
-    travels = _travels(accounts.brotli_siblings(result.graph), workspace)
     report = replace(
-        report,
+        _with_output(report, result.graph, workspace),
         measures=(
             *accounts.code_measures(result.graph, travels),
             *accounts.model_measures(models),

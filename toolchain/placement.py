@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from toolchain.ir import ModelSearch
 from toolchain.pipeline import Result
+from toolchain.sources.project import Project
 from toolchain.workspace import Workspace
 
 
