@@ -10,9 +10,22 @@ from toolchain.sources.project import Project
 from toolchain.workspace import Workspace
 
 
-def placed(result: Result, targets: Sequence[str], workspace: Workspace) -> tuple[ModelSearch, ...]:
-    """Return the searches of ``result`` with what was measured on each of ``targets``."""
-    del targets, workspace
+def check(project: Project) -> None:
+    """Refuse a target that does not exist, before any work.
+
+    Errors:
+        ConfigError: ``rules/targets`` has no such file, or it is wrong.
+    """
+    if project.targets:
+        from toolchain.quantization import targets  # noqa: PLC0415 - onnx: only where used
+
+        for name in project.targets:
+            targets.load(name, project.folder)
+
+
+def placed(result: Result, project: Project, workspace: Workspace) -> tuple[ModelSearch, ...]:
+    """Return the searches of ``result`` with what was measured on each target of ``project``."""
+    del project, workspace
     return result.searches
 
 
