@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import math
 
-from onnx import ModelProto, helper, numpy_helper, parser, printer
+from onnx import ModelProto, TensorProto, helper, numpy_helper, parser, printer
 
 _MOST_NUMBERS = 16  # a longer constant is shown by type, shape and digest
 _MOST_CHARACTERS = 60  # of a metadata value
@@ -20,8 +21,8 @@ def decode(data: bytes) -> str:
     """Return the text of a model; its long constants are comments below it."""
     model = ModelProto()
     model.ParseFromString(data)
-    long = [t for t in model.graph.initializer if numpy_helper.to_array(t).size > _MOST_NUMBERS]
-    short = [t for t in model.graph.initializer if numpy_helper.to_array(t).size <= _MOST_NUMBERS]
+    long = [t for t in model.graph.initializer if _is_long(t)]
+    short = [t for t in model.graph.initializer if not _is_long(t)]
     del model.graph.initializer[:]
     model.graph.initializer.extend(short)
     metadata = {p.key: p.value for p in model.metadata_props}
@@ -36,3 +37,8 @@ def decode(data: bytes) -> str:
         shown = value if len(value) <= _MOST_CHARACTERS else f"{value[:_MOST_CHARACTERS]}..."
         lines.append(f"# {key}: {shown}")
     return "".join(f"{line}\n" for text in lines for line in text.splitlines())
+
+
+def _is_long(tensor: TensorProto) -> bool:
+    elsewhere = tensor.data_location == TensorProto.EXTERNAL  # shown by its place
+    return not elsewhere and math.prod(tensor.dims) > _MOST_NUMBERS

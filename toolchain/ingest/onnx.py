@@ -9,6 +9,7 @@ from __future__ import annotations
 import posixpath
 
 from toolchain.formats import onnx_wire
+from toolchain.formats.external_data import stays_inside
 from toolchain.formats.part_names import printable, unique_names
 from toolchain.ingest.base import Contents, Neighbours, Part, Reference
 from toolchain.ir import ArtifactId, Kind, Relation
@@ -35,8 +36,8 @@ def read(data: memoryview) -> Contents:
             unique_names(e.key for e in found.metadata), found.metadata, strict=True
         )
     )
-    inside = [location for location in found.external if _stays_inside(location)]
-    outside = [location for location in found.external if not _stays_inside(location)]
+    inside = [location for location in found.external if stays_inside(location)]
+    outside = [location for location in found.external if not stays_inside(location)]
     problems = [f"external data outside the model's folder: {printable(o)}" for o in outside]
     references = tuple(Reference(location, Relation.FETCH, "data") for location in inside)
     return Contents((*tensors, *entries), references, found.facts(), (*found.problems, *problems))
@@ -51,10 +52,3 @@ def resolve(
     """Return the file with the external weights, which lies at or below the model's folder."""
     path = posixpath.normpath(posixpath.join(posixpath.dirname(source), reference.target))
     return [ArtifactId(path)] if path in files else []
-
-
-def _stays_inside(location: str) -> bool:
-    """Whether a location is a relative path that does not leave the model's folder."""
-    strange = any(c in location for c in ("\\", "\0", ":"))
-    normal = posixpath.normpath(location)
-    return not strange and not normal.startswith(("/", "../")) and normal not in {"..", "."}
