@@ -7,8 +7,11 @@ the inputs that decide between branches, from silence to full scale. States (``s
 
 from __future__ import annotations
 
+import contextlib
+import tempfile
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import onnxruntime
@@ -61,39 +64,43 @@ def distance(before: bytes, after: bytes, question: Question, *, plain: bool = F
         InputError: a model cannot be loaded, the first cannot be asked, the second does not
             answer what the first answers, or its outputs have other names.
     """
-    models = (seeded(before), seeded(after))
-    random = models[0] is not before
-    pair = _Pair.opened(*models, question, plain=plain)
-    model = onnx_model.load(before)
-    feeds = combinations(model, question.bound)
-    del model
-    asked = [
-        (choice, probe)
-        for choice in feeds
-        for probe in _probes(pair, {**question.bound, **choice}, question)
-    ]
-    if not asked:
-        probes(pair.old, question.bound, question.shapes, limit=1)  # says why
-    frames, error = 0, 0.0
-    for choice, probe in asked:
-        carried = pair.carried(probe, choice)
-        if random:  # each session has a generator of its own, which the probes have moved on
-            pair = _Pair.opened(*models, question, plain=plain)
-        for expected, observed in pair.sequence(probe, choice, carried):
-            frames += 1
-            error = max(error, *(difference(expected[n], observed[n]) for n in observed))
+    choices = combinations(onnx_model.load(before), question.bound)
+    with _seeded(before) as old, _seeded(after) as new:
+        random = old is not before
+        pair = _Pair.opened(old, new, question, plain=plain)
+        asked = [
+            (choice, probe, pair.carried(probe, choice))
+            for choice in choices
+            for probe in pair.probes(choice)
+        ]
+        if not asked:
+            probes(pair.old, question.bound, question.shapes, limit=1)  # says why
+        frames, error = 0, 0.0
+        for choice, probe, carried in asked:
+            if random:  # each session has a generator of its own, which the probes have moved on
+                del pair  # before the next one is there: they are large
+                pair = _Pair.opened(old, new, question, plain=plain)
+            for expected, observed in pair.sequence(probe, choice, carried):
+                frames += 1
+                error = max(error, *(difference(expected[n], observed[n]) for n in observed))
     if not frames:
         raise InputError("the original answers none of the made-up inputs")
-    sizes = {tuple(sorted(probe.shapes.items())) for _, probe in asked}
-    return Distance(error, frames, len(sizes), len(feeds), len(asked[0][1].states))
+    sizes = {tuple(sorted(probe.shapes.items())) for _, probe, _ in asked}
+    return Distance(error, frames, len(sizes), len(choices), len(asked[0][1].states))
 
 
-def _probes(pair: _Pair, fixed: Mapping[str, Array], question: Question) -> list[Probe]:
-    """Return probes for one choice; none where the model runs with no size."""
-    try:
-        return probes(pair.old, fixed, question.shapes, limit=_SIZES)
-    except InputError:
-        return []
+@contextlib.contextmanager
+def _seeded(model: bytes) -> Iterator[bytes | Path]:
+    """Yield ``model``; or, where it gets seeds, a file, so that it is in memory only once."""
+    made = seeded(model)
+    if made is model:
+        yield model
+        return
+    with tempfile.TemporaryDirectory(prefix="vtool-") as folder:
+        path = Path(folder) / "model.onnx"
+        path.write_bytes(made)
+        del made
+        yield path
 
 
 @dataclass(frozen=True)
@@ -105,7 +112,9 @@ class _Pair:
     question: Question
 
     @classmethod
-    def opened(cls, before: bytes, after: bytes, question: Question, *, plain: bool) -> _Pair:
+    def opened(
+        cls, before: bytes | Path, after: bytes | Path, question: Question, *, plain: bool
+    ) -> _Pair:
         """Open both."""
         old = session(before, optimize=not plain)
         new = session(after, optimize=not plain)
@@ -113,6 +122,14 @@ class _Pair:
         if expected != [o.name for o in new.get_outputs()]:
             raise InputError("the outputs have other names")
         return cls(old, new, question)
+
+    def probes(self, choice: Mapping[str, Array]) -> list[Probe]:
+        """Return probes for one choice; none where the original runs with no size."""
+        fixed = {**self.question.bound, **choice}
+        try:
+            return probes(self.old, fixed, self.question.shapes, limit=_SIZES)
+        except InputError:
+            return []
 
     def carried(self, probe: Probe, choice: Mapping[str, Array]) -> dict[str, str]:
         """Return the inputs that are states or caches, and the outputs that continue them."""

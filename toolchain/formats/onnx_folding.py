@@ -62,16 +62,18 @@ def folded(
     known: Mapping[str, TensorProto],
     shapes: Mapping[str, Shape],
     model: ModelProto,
+    refused: Collection[str],
 ) -> list[TensorProto]:
     """Return what nodes of ``graph`` give that need nothing but ``known`` values and ``shapes``.
 
-    The graph's own outputs stay: something must compute them. ``model`` says which operators.
+    The graph's own outputs stay: something must compute them; so do ``refused`` values. ``model``
+    says which operators.
     """
     outputs = {value.name for value in graph.output}
     found: list[TensorProto] = []
     ready = []
     for node in graph.node:
-        if node.domain or outputs & set(node.output):
+        if node.domain or not outputs.union(refused).isdisjoint(node.output):
             continue
         shape = shapes.get(node.input[0]) if node.op_type in {"Shape", "Size"} else None
         if shape is not None:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from onnx import GraphProto, ValueInfoProto, helper
 
 from toolchain.errors import ConfigError
+from toolchain.formats.onnx_model import graphs
 
 _NO_TENSOR = 0  # TensorProto.UNDEFINED
 
@@ -34,8 +35,8 @@ def with_fixed_shapes(graph: GraphProto, shapes: Mapping[str, Sequence[int]]) ->
         del dims[:]
         for size in shape:
             dims.add().dim_value = size
-    if shapes:
-        del graph.value_info[:]
+    for inner in graphs(graph) if shapes else ():
+        del inner.value_info[:]
 
 
 def declared_shape(graph: GraphProto, name: str) -> list[int | str]:

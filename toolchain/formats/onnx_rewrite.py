@@ -19,10 +19,12 @@ def rewritten(
     change: Callable[[ModelProto], ModelProto | None],
     *,
     applies: Callable[[ModelProto], bool] = lambda _: True,
+    only_smaller: bool = False,
 ) -> bytes:
     """Return ``data`` as ``change`` makes it; ``data`` itself where that is None.
 
-    A model that ``applies`` says no to is not even opened in onnxruntime.
+    With ``only_smaller``, also where the result takes as many bytes or more. A model that
+    ``applies`` says no to is not even opened in onnxruntime.
 
     Errors:
         InputError: no ONNX model, weights in another file, or onnxruntime cannot load it.
@@ -36,10 +38,12 @@ def rewritten(
     after = change(model)
     if after is None:
         return data
+    result = onnx_model.serialized(after)
+    if only_smaller and len(result) >= len(data):
+        return data
     broken = onnx_model.broken_rule(after)
     if broken and not was_broken:
         raise PassError(f"the rewritten model is not valid: {broken}")
-    result = onnx_model.serialized(after)
     try:
         session(result)
     except InputError as error:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from onnx import GraphProto, ModelProto, NodeProto, TensorProto, numpy_helper
+from onnx import GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, numpy_helper
 
 from toolchain.formats.onnx_cleanup import clean, unread_inputs
 from toolchain.formats.onnx_folding import (
@@ -19,9 +19,10 @@ from toolchain.formats.onnx_folding import (
     store_constants,
     with_shapes,
 )
+from toolchain.formats.onnx_growth import affordable
 from toolchain.formats.onnx_inline import definitions, inlined
 from toolchain.formats.onnx_inputs import bound_array, with_fixed_shapes
-from toolchain.formats.onnx_model import refill, subgraphs
+from toolchain.formats.onnx_model import graphs, refill, subgraphs
 from toolchain.formats.onnx_rewrite import with_constants_apart
 
 
@@ -43,21 +44,44 @@ def with_input_bound(
     return specialize(model, {name: bound_array(model.graph, name, value)})
 
 
-def specialize(model: ModelProto, bound: Mapping[str, NDArray[np.generic]]) -> ModelProto:
+def with_constants_folded(model: ModelProto) -> ModelProto:
+    """Return ``model`` with everything computed that depends on no input; inputs stay."""
+    return specialize(with_constants_apart(model), {}, keep_inputs=True)
+
+
+def specialize(
+    model: ModelProto, bound: Mapping[str, NDArray[np.generic]], *, keep_inputs: bool = False
+) -> ModelProto:
     """Return ``model`` with the inputs ``bound`` made constants; ``model`` may be changed.
 
     Branches that cannot be taken, nodes that only compute with constants, and weights and inputs
     that nothing needs any more are gone. The names of the other inputs and outputs stay.
     """
     graph = model.graph
-    unread_before = unread_inputs(graph)
+    unread_before = frozenset(v.name for v in graph.input) if keep_inputs else unread_inputs(graph)
+    # of a bound input many shapes change, and what was noted is of the graph as it was
+    noted = [] if bound else _noted_shapes(graph)
     refill(graph.input, [v for v in graph.input if v.name not in bound])
     refill(graph.initializer, [t for t in graph.initializer if t.name not in bound])
     graph.initializer.extend(numpy_helper.from_array(a, name) for name, a in bound.items())
     while True:
         model = with_shapes(model)
         if not _Round(model, definitions(model.graph)).simplify(model.graph, {}, {}):
+            for inner in graphs(model.graph):
+                refill(inner.value_info, noted)
             return clean(model, keep_inputs=unread_before)
+
+
+def _noted_shapes(main: GraphProto) -> list[ValueInfoProto]:
+    """Return what the file says about the shapes of values whose names mean one thing only."""
+    names = definitions(main)
+    noted = [value for graph in graphs(main) for value in graph.value_info]
+    found = []
+    for value in noted:
+        if names[value.name] == 1:
+            found.append(ValueInfoProto())
+            found[-1].CopyFrom(value)
+    return found
 
 
 @dataclass(frozen=True)
@@ -78,7 +102,12 @@ class _Round:
         known = {**outer_known, **_own_constants(graph)}
         shapes = {**outer_shapes, **static_shapes(graph), **_sizes(known.values())}
         changed = False
-        while values := folded(graph, known, shapes, self.model):
+        refused: set[str] = set()
+        while found := folded(graph, known, shapes, self.model, refused):
+            values = affordable(graph, found, known, self.model)
+            refused.update({v.name for v in found} - {v.name for v in values})
+            if not values:
+                break
             known.update((value.name, value) for value in values)
             shapes.update(_sizes(values))
             replace(graph, values)
