@@ -26,6 +26,7 @@ class Scope:
     graph: GraphProto
     is_main: bool
     readers: dict[str, list[Reader]]
+    makers: dict[str, NodeProto]  # of its own values
 
 
 def scopes(graph: GraphProto) -> list[Scope]:
@@ -36,7 +37,7 @@ def scopes(graph: GraphProto) -> list[Scope]:
 
 
 def _scope(graph: GraphProto, found: list[Scope]) -> Scope:
-    scope = Scope(graph, not found, {})
+    scope = Scope(graph, not found, {}, {n: node for node in graph.node for n in node.output})
     found.append(scope)
     for node in graph.node:
         for position, name in enumerate(node.input):

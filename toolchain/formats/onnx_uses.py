@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from onnx import AttributeProto, NodeProto
 
@@ -11,6 +11,7 @@ from toolchain.formats.onnx_scopes import Reader
 from toolchain.formats.weight_layout import Layout
 
 _VIEWS = frozenset({"Cast", "DequantizeLinear", "Identity", "Transpose"})
+_QUANTIZING = frozenset({"DynamicQuantizeLinear", "QuantizeLinear"})
 _DIRECTIONS_AXES = 3  # (direction, gate * hidden, input)
 _MATRIX_AXES = 2
 
@@ -71,8 +72,19 @@ def _found(
             seen = _READINGS[node.op_type](node, reader.position, tuple(shape[a] for a in axes))
             if seen is not None:
                 layout, source = seen
-                known = source if reader.scope.is_main else None
+                known = _floating(source, reader) if reader.scope.is_main else None
                 yield Use(node.op_type, _stored(layout, shape, axes), known)
+
+
+def _floating(source: Source | None, reader: Reader) -> Source | None:
+    """Return what ``source`` was before it was made integer, if that is in the graph.
+
+    Integers of different runs have different scales.
+    """
+    maker = reader.scope.makers.get(source.value) if source is not None else None
+    if source is None or maker is None or maker.op_type not in _QUANTIZING:
+        return source
+    return replace(source, value=maker.input[0], zero_point="")
 
 
 def _stored(layout: Layout, shape: tuple[int, ...], axes: tuple[int, ...]) -> Layout:

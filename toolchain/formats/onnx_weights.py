@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -45,6 +46,7 @@ class Weight:
     name: str
     values: NDArray[np.generic]
     uses: tuple[Use, ...]  # what is known of its readers; may be empty
+    key: tuple[str, int]  # name, and how many of that name lie before it: branches repeat names
 
     @property
     def dtype(self) -> str:
@@ -70,7 +72,10 @@ def weights(model: ModelProto, least: int) -> list[Weight]:
     functions; not those that are outputs, that nobody reads, or that hold NaN or infinity.
     """
     found = []
+    counts: Counter[str] = Counter()
     for place in _places(model):
+        key = (place.name, counts[place.name])
+        counts[place.name] += 1
         if place.tensor.data_type not in _NAMES or math.prod(place.tensor.dims) < least:
             continue
         readers = place.scope.readers.get(place.name, [])
@@ -82,7 +87,7 @@ def weights(model: ModelProto, least: int) -> list[Weight]:
                 continue
         elif any((r.node.op_type, r.position) not in _INTEGER_READERS for r in readers):
             continue
-        found.append(Weight(place.index, place.name, values, uses(values.shape, readers)))
+        found.append(Weight(place.index, place.name, values, uses(values.shape, readers), key))
     return found
 
 

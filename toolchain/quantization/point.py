@@ -17,6 +17,8 @@ from toolchain.quantization.quantizer import Prepared, coded, rate_bits
 from toolchain.quantization.rate import entropy_bits, tensor_bits
 from toolchain.tasks.base import Score, Split
 
+_KEPT_BYTES = 1 << 27  # of codes already made: eight points of a 63 MB voice
+
 Multipliers = Mapping[str, float]
 """One number a unit, by its name."""
 
@@ -26,7 +28,6 @@ class Tried:
     """A point and what came of it."""
 
     multipliers: Multipliers
-    coded: Mapping[int, CodedTensor]
     score: Score
     point: Point
 
@@ -44,6 +45,7 @@ class Trials:
     progress: Progress
     tried: list[Tried] = field(default_factory=list)
     _codes: dict[tuple[int, float], CodedTensor | None] = field(default_factory=dict)
+    _held: int = 0  # bytes of codes
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def codes(self, multipliers: Multipliers) -> dict[int, CodedTensor]:
@@ -85,16 +87,27 @@ class Trials:
             done = self.guard.evaluations
         self.progress.update("evaluations", min(done, self.evaluations), self.evaluations)
         point = Point(self.size(found), score.error, score.agreement)
-        return Tried(multipliers, found, score, point)
+        return Tried(multipliers, score, point)
 
     def _one(self, index: int, multiplier: float) -> CodedTensor | None:
+        """Return one tensor's codes; None where the tensor itself takes no more.
+
+        Neighbouring points share most of their codes, so the latest are kept.
+        """
         key = (index, multiplier)
-        if key not in self._codes:
-            made: CodedTensor | None = coded(self.prepared[index], multiplier)
-            if made is not None and tensor_bits(made) >= stored_bits(self.prepared[index]):
-                made = None
+        with self._lock:
+            if key in self._codes:
+                return self._codes[key]
+        made: CodedTensor | None = coded(self.prepared[index], multiplier)
+        if made is not None and tensor_bits(made) >= stored_bits(self.prepared[index]):
+            made = None
+        with self._lock:
             self._codes[key] = made
-        return self._codes[key]
+            self._held += made.codes.nbytes if made is not None else 0
+            while self._held > _KEPT_BYTES:
+                oldest = self._codes.pop(next(iter(self._codes)))
+                self._held -= oldest.codes.nbytes if oldest is not None else 0
+        return made
 
 
 def stored_bits(one: Prepared) -> float:

@@ -17,19 +17,16 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import replace
 
-from toolchain.errors import ConfigError, InputError
+from toolchain.errors import ConfigError
 from toolchain.execution.cache import ActionCache
 from toolchain.execution.local import available_cores
 from toolchain.formats import onnx_model
 from toolchain.formats.coded_tensor import CodedTensor
-from toolchain.formats.onnx_exposed import constants, exposed
 from toolchain.formats.onnx_runner import open_runner
-from toolchain.formats.onnx_uses import Source
 from toolchain.formats.onnx_weights import Weight, weights
 from toolchain.progress import SILENT, Progress
-from toolchain.quantization.activations import Collector, Moments
 from toolchain.quantization.allocation import shared_out
 from toolchain.quantization.candidate import guard
 from toolchain.quantization.cost import Counter, asking_seconds, evaluations, rounding_seconds
@@ -38,6 +35,7 @@ from toolchain.quantization.front import Found, Row, pareto
 from toolchain.quantization.point import Trials, Tried, stored_bits
 from toolchain.quantization.quantizer import Prepared, prepared
 from toolchain.quantization.rate import tensor_bits
+from toolchain.quantization.survey import Survey, surveyed
 from toolchain.tables import table
 from toolchain.tasks.base import Limit, Score, Split, Task
 
@@ -59,16 +57,6 @@ class Plan:
     margin: float = 0.9  # share of the limit that is used on the search data
     workers: int = 0  # threads; 0: one for each core. The result does not depend on it
     stop_seconds: float = 3600.0  # of the clock; then it fails
-
-
-@dataclass(frozen=True)
-class _Survey:
-    """What one pass over the calibration data says."""
-
-    moments: Mapping[Source, Moments]
-    products: float  # multiplications of weights
-    runs: int
-    fed: int  # numbers
 
 
 def search(  # noqa: PLR0913 - all but three have a default and a name
@@ -94,11 +82,12 @@ def search(  # noqa: PLR0913 - all but three have a default and a name
         raise ConfigError("a lossy search needs a limit", hint="set limit in the task's options")
     seen = task.instrumented(model)
     parsed = onnx_model.load(seen)
-    found = weights(parsed, plan.least_elements)
+    own = {w.key for w in weights(onnx_model.load(model), plan.least_elements)}
+    found = [w for w in weights(parsed, plan.least_elements) if w.key in own]
     if not found:
         return _nothing("it has no weights that could be coded", begin)
     progress.update("statistics of activations", 0, 1)
-    survey = _survey(seen, task, found)
+    survey = surveyed(seen, task, found, plan.least_elements)
     ready = _prepared(found, survey, plan)
     counter = Counter(open_runner(seen))
     asked = guard(seen, task, {w.index: w for w in found}, counter)
@@ -124,34 +113,12 @@ def search(  # noqa: PLR0913 - all but three have a default and a name
     best = Descent(trials, _strict(task.limit, plan.margin), begin + plan.stop_seconds).run(rounds)
     if best is None:
         return _nothing("no codes held on the search data", begin, trials)
-    return _confirmed(trials, best, task.limit, begin)
+    return _in_terms_of(model, found, _confirmed(trials, best, task.limit, begin))
 
 
-def _survey(model: bytes, task: Task, found: Sequence[Weight]) -> _Survey:
-    sources = {u.source for w in found for u in w.uses if u.source is not None}
-    values = {n for s in sources for n in (s.value, s.zero_point, s.initial) if n}
-    plain = open_runner(model)
-    counter = Counter(plain)
-    collector = Collector(counter, plain.outputs, ())
-    try:
-        counter = Counter(open_runner(exposed(model, values)))
-        stored = constants(model, values)
-        collector = Collector(counter, plain.outputs, sorted(sources, key=repr), stored)
-    except InputError:
-        pass  # rounding without feedback works for any model
-    task.reference(collector, Split.CALIBRATION)
-    seen = collector.rows()
-    products = 0.0
-    for weight in found:
-        known = [seen.get(u.source, 0) for u in weight.uses if u.source is not None]
-        products += weight.values.size * (sum(known) or counter.counts["runs"])
-    return _Survey(collector.moments(), products, counter.counts["runs"], counter.counts["fed"])
-
-
-def _prepared(found: Sequence[Weight], survey: _Survey, plan: Plan) -> dict[int, Prepared]:
+def _prepared(found: Sequence[Weight], survey: Survey, plan: Plan) -> dict[int, Prepared]:
     def ready(weight: Weight) -> Prepared:
-        known = (survey.moments.get(u.source) for u in weight.uses if u.source is not None)
-        return prepared(weight, next((m for m in known if m is not None), None))
+        return prepared(weight, survey.moments.get(weight.key))
 
     with ThreadPoolExecutor(plan.workers or available_cores()) as pool:
         return {one.weight.index: one for one in pool.map(ready, found)}
@@ -182,6 +149,17 @@ def _found(trials: Trials, coded: Mapping[int, CodedTensor], score: Score, begin
     full = [t.point for t in trials.tried if t.multipliers.keys() == trials.units.keys()]
     count, seconds = trials.guard.evaluations, time.monotonic() - begin
     return Found(coded, score, pareto(full), tuple(rows), count, seconds)
+
+
+def _in_terms_of(model: bytes, found: Sequence[Weight], result: Found) -> Found:
+    """Return ``result``, of an instrumented model, with the indices of ``model`` itself."""
+    own = {w.key: w.index for w in weights(onnx_model.load(model), 0)}
+    index = {w.index: own[w.key] for w in found if w.key in own}
+    return replace(
+        result,
+        coded={index[i]: c for i, c in result.coded.items() if i in index},
+        rows=tuple(replace(r, index=index[r.index]) for r in result.rows if r.index in index),
+    )
 
 
 def _nothing(note: str, begin: float, trials: Trials | None = None) -> Found:
