@@ -163,3 +163,32 @@ def _rounded(model: bytes) -> bytes:
 @pytest.mark.parametrize("word", ["require(", "Buffer.", "process."])
 def test_the_script_needs_nothing_that_browsers_lack(word: str) -> None:
     assert word not in SCRIPT.read_text("utf-8")
+
+
+def test_a_page_brings_its_own_decompression(tmp_path: Path) -> None:
+    model = coded_models.built([_zeros(CodedTensor(np.zeros(9999, np.int8), (9999,), "float32"))])
+    package, out = tmp_path / "m.vtm", tmp_path / "m.onnx"
+    package.write_bytes(pack(model, {}, effort=Effort.FAST))
+    script = """
+    import { readFileSync, writeFileSync } from "node:fs";
+    import { brotliDecompressSync } from "node:zlib";
+    const { materialize } = await import(process.argv[1]);
+    const asked = [];
+    const decompress = async (codec, bytes, size) => {
+      asked.push([codec, size]);
+      return new Uint8Array(brotliDecompressSync(bytes));
+    };
+    const file = new Uint8Array(readFileSync(process.argv[2]));
+    writeFileSync(process.argv[3], await materialize(file, { decompress }));
+    console.log(JSON.stringify(asked));
+    """
+    done = subprocess.run(
+        [tools.node(), "--input-type=module", "-e", script, SCRIPT.as_uri(), package, out],
+        check=True,
+        timeout=TIMEOUT_S,
+        capture_output=True,
+    )
+    assert out.read_bytes() == model
+    asked = json.loads(done.stdout)
+    assert {codec for codec, _ in asked} == {"br"}
+    assert asked[-1] == ["br", 9999 * 4]

@@ -113,6 +113,13 @@ def test_few_small_codes_cost_what_they_tell() -> None:
     assert size < 1.03 * codes.size * np.log2(3) / 8
 
 
+def test_a_few_large_codes_do_not_make_all_others_dearer() -> None:
+    codes = np.random.default_rng(1).normal(0, 9, (256, 96)).astype(np.int16)
+    small = encoded_size(CodedTensor(codes, codes.shape, "float32"), Effort.FULL)
+    codes[7, 7], codes[99, 50] = 1000, -129
+    assert encoded_size(CodedTensor(codes, codes.shape, "float32"), Effort.FULL) < small + 60
+
+
 @pytest.mark.parametrize(
     ("tensor", "words"),
     [

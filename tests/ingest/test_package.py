@@ -89,7 +89,7 @@ def test_damaged_packages_are_refused_or_accounted_for() -> None:
 def test_a_skeleton_that_is_no_model_is_refused() -> None:
     junk = b"junk"
     digest = hashlib.sha256(junk).hexdigest()
-    chunk = Chunk(codec=0, bits=8, width=1, rows=1, size=4, encoded=4)
+    chunk = Chunk(codec=0, form=0, width=1, rows=1, size=4, encoded=4)
     data = package_header.written(Header((chunk,), digest, (), (), digest, 4)) + junk
     assert materialize(data) == junk
     with pytest.raises(FormatError):

@@ -7,6 +7,7 @@
 // In node it is not needed. No dependency; node 18 and newer, every browser with modules.
 
 const CODECS = [null, "br", "zstd"];
+const [PLAIN, HALVES, CENTRED] = [0, 1, 2];
 const MOST_BYTES = 2 ** 31 - 1;
 const MOST_HEADER_BYTES = 2 ** 24;
 const HEADER_START = 16;
@@ -74,23 +75,26 @@ function chunksOf([, , plain, grid]) {
   return [...new Set([codes, ...factors, ...(offset ? [offset] : [])].map((array) => array[0]))];
 }
 
-/** Return a chunk's content: decompress, then undo half bytes, planes and columns. */
+/** Return a chunk's content: decompress, then undo planes, form and columns. */
 async function decoded(header, index, body, decompress) {
-  const [codec, bits, width, rows, size] = header.chunks[index];
-  const stored = bits === 4 ? Math.ceil(size / 2) : size;
+  const [codec, form, width, rows, size] = header.chunks[index];
+  const stored = form === HALVES ? Math.ceil(size / 2) : size;
   const packed = CODECS[codec] === null ? body : await decompress(CODECS[codec], body, stored);
   if (packed.length !== stored) throw new Error("a chunk that is not of its size");
   const content = new Uint8Array(size);
-  const count = size / width;
-  const columns = count / rows;
+  const columns = size / width / rows;
   const byte =
-    bits === 4 ? (i) => (((packed[i >> 1] >> (i % 2 ? 4 : 0)) & 15) ^ 8) - 8 : (i) => packed[i];
-  if (bits === 8 && width === 1 && rows === 1) content.set(packed);
+    form === HALVES ? (i) => (((packed[i >> 1] >> (i % 2 ? 4 : 0)) & 15) ^ 8) - 8 : (i) => packed[i];
+  if (form === PLAIN && width === 1 && rows === 1) content.set(packed);
   else
     for (let plane = 0, from = 0; plane < width; plane++)
       for (let column = 0; column < columns; column++)
         for (let row = 0; row < rows; row++, from++)
           content[(row * columns + column) * width + plane] = byte(from);
+  if (form === CENTRED) {
+    const items = new { 1: Int8Array, 2: Int16Array, 4: Int32Array }[width](content.buffer);
+    for (let i = 0; i < items.length; i++) items[i] -= 128;
+  }
   if ((await sha256(content)) !== header.digests.slice(64 * index, 64 * index + 64))
     throw new Error("a chunk that is not what its digest names");
   return content;

@@ -69,7 +69,7 @@ def pack(  # noqa: PLR0913 - how hard, with what, for whom: each by name
         ValueError: a coded tensor is not of the type and shape of the one it stands for, or its
             factors are not finite (a mistake of the caller).
 
-    Cost: brotli 11 on all weights, 2 s a MB; ``Effort.FAST`` 0.1 s a MB.
+    Cost: brotli on all weights, 2 s a MB; ``Effort.FAST`` 0.1 s a MB.
     """
     used = {position: tensor for position, tensor in coded.items() if tensor.codes.size}
     data, slots = model_template.opened(model, frozenset(used))

@@ -23,6 +23,11 @@ HEADER_START = 16  # magic, then encoded and decoded size of the header, 32 bits
 CODECS: tuple[Codec | None, ...] = (None, Codec.BROTLI, Codec.ZSTD)
 """A chunk names its codec by its place here; None: the bytes as they are."""
 
+FORMS = ("plain", "halves", "centred")
+"""How items are written before they become planes. ``halves``: two codes from -8 to 7 a byte.
+``centred``: 128 is added, so that the upper bytes of codes that are small are zero whatever their
+sign, and a few large codes do not make all others dearer."""
+
 MOST_BYTES = (1 << 31) - 1
 """Most bytes of a model and of a decoded chunk: protobuf's limit for one message, so for one ONNX
 file. What a hostile package may make us allocate."""
@@ -32,8 +37,8 @@ _MOST_AXES = 16  # ours: grids have up to 4
 _MOST_FACTORS = 8  # ours: one or two are used
 _DIGEST_DIGITS = 64
 _SIZES = struct.Struct("<II")
-_BITS = (4, 8)
 _WIDTHS = (1, 2, 4, 8)
+_FORM_WIDTHS = (_WIDTHS, (1,), (2, 4))
 CODES = {"int8": 1, "uint8": 1, "int16": 2, "int32": 4}
 NUMBERS = {"float16": 2, "float32": 4}
 # numpy's names of the types a coded tensor may have, with their bytes
@@ -49,7 +54,7 @@ class Chunk(NamedTuple):
     """One run of encoded bytes; ``size`` is that of its content, whose SHA-256 names it."""
 
     codec: int  # place in CODECS
-    bits: int  # 8, or 4: two items a byte
+    form: int  # of the items: a place in FORMS
     width: int  # bytes of an item: stored as that many planes
     rows: int  # of the matrix that is stored column by column; 1: as it is
     size: int
@@ -213,11 +218,11 @@ def _order_problems(header: Header) -> Iterator[str]:
 def _chunk_problems(chunk: Chunk) -> Iterator[str]:
     if not 0 <= chunk.codec < len(CODECS):
         yield f"codec {chunk.codec}"
-    if chunk.bits not in _BITS or chunk.width not in _WIDTHS or chunk.rows < 1:
+    if not 0 <= chunk.form < len(FORMS) or chunk.width not in _WIDTHS or chunk.rows < 1:
         yield "a chunk is laid out in no known way"
     if not (0 <= chunk.size <= MOST_BYTES and 0 <= chunk.encoded <= MOST_BYTES):
         yield "a chunk is too large"
-    elif chunk.size % (chunk.width * chunk.rows):
+    elif chunk.size % (chunk.width * chunk.rows) or chunk.width not in _FORM_WIDTHS[chunk.form]:
         yield "a chunk does not fit its layout"
 
 
