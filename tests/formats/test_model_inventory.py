@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from hypothesis import given
 from hypothesis import strategies as st
+from onnx import parser
 
+from toolchain.formats import onnx_wire
 from toolchain.formats.model_inventory import Inventory, StoredTensor
 from toolchain.formats.part_names import unique_names
 
@@ -44,3 +46,24 @@ def test_names_are_unique_and_the_first_keeps_its_own(names: list[str]) -> None:
     assert all(name.isprintable() and name for name in unique)
     if "a" in names:
         assert unique[names.index("a")] == "a"
+
+
+def test_weights_are_booked_by_the_operators_that_read_them() -> None:
+    """In branches too, and constants under the name of the value that they are read by."""
+    model = parser.parse_model(
+        """<ir_version: 8, opset_import: ["" : 17]>
+        main (float[n, 2] x, bool on) => (float[n, 3] y)
+           <float[2, 3] w = {1, 2, 3, 4, 5, 6}, float[8] left = {1, 2, 3, 4, 5, 6, 7, 8}> {
+           c = Constant <value = float[3] {1, 2, 3}> ()
+           h = MatMul (x, w)
+           y = If (on) <
+              then_branch = a () => (float[n, 3] p) { p = Add (h, c) },
+              else_branch = b () => (float[n, 3] q) { t = Transpose (w) q = Abs (h) }
+           >
+        }"""
+    )
+    facts = dict(onnx_wire.inventory(memoryview(model.SerializeToString())).facts())
+    assert facts["largest weights"].split("; ")[0] == "left float32[8] 46 B, read by nothing"
+    assert "read by MatMul and Transpose" in facts["largest weights"]
+    assert facts["weights by reader"].startswith("nothing 46 B, MatMul and Transpose")
+    assert "Add " in facts["weights by reader"]

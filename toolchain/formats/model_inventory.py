@@ -11,6 +11,7 @@ from toolchain.units import show_bytes
 
 _TOP = 12  # ours: operators named in the facts
 _VALUES = 8  # ours: inputs or outputs named in the facts; a cache has dozens
+_LARGEST = 5  # ours: weights named in the facts, with who reads them
 
 _QUANTIZING = {
     "DynamicQuantizeLinear": "dynamic int8",
@@ -31,7 +32,8 @@ _QUANTIZING = {
 class StoredTensor:
     """A tensor and the bytes of the file it takes, [``start``, ``end``); none where it is empty.
 
-    ``elements`` is 0 where what is declared and what is stored do not fit together.
+    ``elements`` is 0 where what is declared and what is stored do not fit together. ``value`` is
+    what nodes call it, where that is not its name.
     """
 
     name: str
@@ -40,6 +42,7 @@ class StoredTensor:
     start: int
     end: int
     elements: int
+    value: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,9 @@ class Inventory:
 
     tensors: list[StoredTensor] = field(default_factory=list)
     operators: Counter[str] = field(default_factory=Counter)
+    readers: dict[str, Counter[str]] = field(
+        default_factory=dict
+    )  # value -> operators that read it
     opsets: dict[str, int] = field(default_factory=dict)
     inputs: list[str] = field(default_factory=list)  # name, type and shape, for people
     outputs: list[str] = field(default_factory=list)
@@ -91,12 +97,36 @@ class Inventory:
             "outputs": _some(self.outputs),
             "parameters": f"{sum(t.elements for t in self.tensors):,}",
             "weights": _by_type(self.tensors),
+            "largest weights": self._largest(),
+            "weights by reader": self._by_reader(),
             "quantization": ", ".join(
                 sorted({_QUANTIZING[name] for name, _ in names if name in _QUANTIZING})
             ),
             "metadata": _some(sorted(entry.key for entry in self.metadata)),
         }
         return tuple((name, text) for name, text in found.items() if text)
+
+    def _largest(self) -> str:
+        """Return the largest weights, and the operators that read them where that is known."""
+        largest = sorted(self.tensors, key=lambda t: (t.start - t.end, t.name))[:_LARGEST]
+        texts = []
+        for tensor in largest:
+            shown = value_text(tensor.name, tensor.dtype, tensor.shape)
+            readers = f", read by {self._read_by(tensor)}" if self.readers else ""
+            texts.append(f"{shown} {show_bytes(tensor.end - tensor.start)}{readers}")
+        return "; ".join(texts)
+
+    def _read_by(self, tensor: StoredTensor) -> str:
+        found = self.readers.get(tensor.value or tensor.name, ())
+        return " and ".join(sorted(map(printable, found))) or "nothing"
+
+    def _by_reader(self) -> str:
+        """Return the bytes of weights by the operators that read them, the most first."""
+        sizes: Counter[str] = Counter()
+        for tensor in self.tensors if self.readers else ():
+            sizes[self._read_by(tensor)] += tensor.end - tensor.start
+        largest = sorted(sizes.items(), key=_by_count)[:_VALUES]
+        return ", ".join(f"{name} {show_bytes(size)}" for name, size in largest if size)
 
 
 def value_text(name: str, dtype: str, shape: Iterable[int | str]) -> str:

@@ -9,6 +9,7 @@ Source: onnx.proto (ONNX 1.19); field numbers are quoted beside their names belo
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -97,7 +98,10 @@ class _Reader:
         parts = grouped(self.data, span)
         kind, domain = self._last(parts[4]), self._last(parts[7])  # op_type, domain
         known = domain in {"", "ai.onnx", "com.microsoft"}
-        self.found.operators[kind if known else f"{domain}:{kind}"] += 1
+        called = kind if known else f"{domain}:{kind}"
+        self.found.operators[called] += 1
+        for name in parts[1]:  # input
+            self.found.readers.setdefault(self._last([name]), Counter())[called] += 1
         owner = self._last(parts[2][:1]) or self._last(parts[3]) or kind  # output, name
         for attribute in parts[5]:  # attribute
             self._attribute(attribute.span, owner, depth)
@@ -117,7 +121,7 @@ class _Reader:
             self._tensor(tensor, owner)
 
     def _tensor(self, field: Field, owner: str) -> None:
-        """Book a TensorProto, its tag included; ``owner`` names one that has no name."""
+        """Book a TensorProto, its tag included; ``owner`` is the result of the node it is in."""
         parts = grouped(self.data, field.span)
         dims = [size for part in parts[1] for size in self._numbers(part)]  # dims
         number = parts[2][-1].value if parts[2] else 0  # data_type
@@ -126,7 +130,7 @@ class _Reader:
         external = dict(self._pair(entry.span) for entry in parts[13])  # external_data
         elements = self._elements(name, dims, dtype, parts, external)
         self.found.tensors.append(
-            StoredTensor(name, dtype, tuple(dims), field.start, field.span.end, elements)
+            StoredTensor(name, dtype, tuple(dims), field.start, field.span.end, elements, owner)
         )
         location = external.get("location", "")
         if location and location not in self.found.external:
