@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
@@ -83,6 +84,7 @@ class Target:
     setting: tuple[Setting, ...]
     lacks: tuple[str, ...] = ()  # operators, ``domain:Name`` outside of ONNX
     package: Package | None = None
+    name: str = ""  # of the file, without its ending
 
     @cached_property
     def numbers(self) -> Numbers:
@@ -109,7 +111,7 @@ class Numbers:
     warm_up: float  # passes over the feeds that do not count
     least_passes: float  # that count, in one process
     most_passes: float
-    pass_seconds: float  # passes go on until then
+    pass_seconds: float  # passes go on so long
     seconds: float  # limit of one process
     memory_bytes: float  # limit of one process
 
@@ -124,7 +126,7 @@ def load(name: str, project: Path | None = None) -> Target:
     for folder in folders:
         path = folder / "targets" / f"{name}.toml"
         if path.is_file():
-            return _checked(tables.load(path, Target), path)
+            return _checked(replace(tables.load(path, Target), name=name), path)
     raise ConfigError(
         f"there is no target {name!r}", hint=f"targets: {', '.join(names(project)) or 'none'}"
     )
@@ -152,4 +154,5 @@ def _checked(target: Target, path: Path) -> Target:
             f"{path}: {target.runtime} and its package do not fit",
             hint="onnxruntime is part of vtool, onnxruntime-web needs a [package]",
         )
-    return target if target.numbers else target
+    _ = target.numbers  # refused here, not when something is measured
+    return target

@@ -20,7 +20,13 @@ from toolchain.formats import onnxruntime_trial
 
 NATIVE = (sys.executable, "-P", "-m", onnxruntime_trial.__name__)
 """-P: a folder called toolchain where the user happens to be is not ours."""
-WEB_SCRIPT = Path(onnxruntime_trial.__file__).with_name("onnxruntime_web.mjs")
+WEB = (
+    "--no-warnings",
+    "--no-liftoff",
+    "--wasm-lazy-compilation",
+    str(Path(onnxruntime_trial.__file__).with_name("onnxruntime_web.mjs")),
+)
+"""What comes after ``node``; the flags are explained in the script."""
 
 _LOOK_SECONDS = 0.05  # ours: how often memory is looked at; a runaway model takes 0.1 GB in it
 _GRACE_SECONDS = 10.0  # to a killed process, until the system has buried it
