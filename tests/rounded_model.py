@@ -28,6 +28,22 @@ def rounded(model: bytes | Path, levels: int, least: int = 64) -> bytes:
     return data
 
 
+def coarser(model: bytes, multiple: int) -> bytes:
+    """Return ``model`` with its 8-bit codes of matrices rounded to multiples of a number."""
+    loaded = onnx.load_from_string(model)
+    for tensor in _tensors(loaded.graph):
+        if tensor.data_type not in {TensorProto.INT8, TensorProto.UINT8} or len(tensor.dims) != 2:
+            continue
+        codes = numpy_helper.to_array(tensor)
+        bounds = np.iinfo(codes.dtype)
+        zero = 128 if codes.dtype == np.uint8 else 0
+        whole = np.rint((codes.astype(np.int32) - zero) / multiple) * multiple + zero
+        changed = np.clip(whole, bounds.min, bounds.max).astype(codes.dtype)
+        tensor.CopyFrom(numpy_helper.from_array(changed, tensor.name))
+    data: bytes = loaded.SerializeToString()
+    return data
+
+
 def _tensors(graph: GraphProto) -> Iterator[TensorProto]:
     yield from graph.initializer
     for node in graph.node:

@@ -8,11 +8,9 @@ from pathlib import Path
 
 import application
 import numpy as np
-import onnx
 import pytest
 import real
-from onnx import TensorProto, numpy_helper
-from rounded_model import rounded
+from rounded_model import coarser, rounded
 
 from toolchain.errors import ConfigError, InputError
 from toolchain.formats.audio import Audio
@@ -41,18 +39,6 @@ def reference(split: Split) -> object:
 
 def score(model: bytes, split: Split = Split.CALIBRATION) -> Score:
     return guard().score(open_runner(guard().instrumented(model)), reference(split), split)
-
-
-def coarser(model: bytes, multiple: int) -> bytes:
-    """Return hibari with its int8 codes rounded to multiples of a number."""
-    loaded = onnx.load_from_string(model)
-    for tensor in loaded.graph.initializer:
-        if tensor.data_type == TensorProto.INT8 and len(tensor.dims) == 2:
-            codes = np.rint(numpy_helper.to_array(tensor).astype(np.int32) / multiple) * multiple
-            clipped = np.clip(codes, -128, 127).astype(np.int8)
-            tensor.CopyFrom(numpy_helper.from_array(clipped, tensor.name))
-    data: bytes = loaded.SerializeToString()
-    return data
 
 
 def test_a_voice_sounds_like_itself() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from toolchain.tables import table
 from toolchain.voice.engine import expect_inputs, located, open_model
 from toolchain.voice.stage import LISTENING_HZ, Stt
 
-_BOS, _EOS = 1, 2
+BOS, EOS = 1, 2
 _SPACE = "\u2581"  # how sentencepiece writes a space
 _TOKENS_PER_SECOND = 12
 """Cap on a transcript that never ends. Fast counting has 7.6 tokens a second (the reference clip);
@@ -53,37 +53,75 @@ class Moonshine:
             yield self._text(self._tokens(utterance))
 
     def _tokens(self, utterance: Samples) -> Iterator[int]:
-        heard = np.pad(utterance, (0, max(0, _LEAST_SAMPLES - len(utterance))))[None]
-        mask = np.ones(heard.shape, np.int64)
-        hidden = self.encoder.run(
-            None, _those(self.encoder, input_values=heard, attention_mask=mask)
-        )
-        fixed = _those(self.decoder, encoder_hidden_states=hidden[0], encoder_attention_mask=mask)
-        past = {
-            i.name: np.zeros((1, i.shape[1], 0, i.shape[3]), np.float32)
-            for i in self.decoder.get_inputs()
-            if i.name.startswith(_PAST)
-        }
+        sound = listening(utterance)
+        hidden = self.encoder.run(None, _those(self.encoder, sound))
+        fixed = _those(self.decoder, understood(hidden[0], utterance))
+        past = empty_past({i.name: i.shape for i in self.decoder.get_inputs()})
         outputs = [o.name for o in self.decoder.get_outputs()]
-        token = _BOS
-        for step in range(1 + int(heard.shape[1] / LISTENING_HZ * _TOKENS_PER_SECOND)):
-            new = {"input_ids": np.array([[token]]), "use_cache_branch": np.array([step > 0])}
-            logits, *presents = self.decoder.run(outputs, fixed | past | new)
+        token = BOS
+        for step in range(most_tokens(utterance)):
+            logits, *presents = self.decoder.run(outputs, fixed | past | saying([token], step > 0))
             token = int(logits[0, -1].argmax())
-            if token == _EOS:
+            if token == EOS:
                 return
             yield token
-            for name, present in zip(outputs[1:], presents, strict=True):
-                # the cache branch leaves the encoder's entries empty: keep the first ones
-                if step == 0 or ".encoder." not in name:
-                    past[name.replace(_PRESENT, _PAST)] = present
+            past |= new_past(dict(zip(outputs[1:], presents, strict=True)), step > 0)
 
     def _text(self, tokens: Iterable[int]) -> str:
-        joined = b"".join(self.pieces[t] for t in tokens)
-        return joined.decode("utf-8", errors="replace").replace(_SPACE, " ").strip()
+        return text(tokens, self.pieces)
 
 
-def _those(session: ort.InferenceSession, **feeds: np.ndarray) -> dict[str, np.ndarray]:
+def listening(utterance: Samples) -> dict[str, np.ndarray]:
+    """Return the encoder's feeds for (n,) samples at 16 kHz; very short ones are padded."""
+    heard = np.pad(utterance, (0, max(0, _LEAST_SAMPLES - len(utterance))))[None]
+    return {"input_values": heard, "attention_mask": np.ones(heard.shape, np.int64)}
+
+
+def understood(hidden: np.ndarray, utterance: Samples) -> dict[str, np.ndarray]:
+    """Return what the decoder is fed in every step: (1, m, 288) states of the encoder, a mask."""
+    mask = listening(utterance)["attention_mask"]
+    return {"encoder_hidden_states": hidden, "encoder_attention_mask": mask}
+
+
+def saying(tokens: Sequence[int], cached: bool) -> dict[str, np.ndarray]:  # noqa: FBT001 - the model's own input
+    """Return what the decoder is fed in one step: (1, n) tokens, and whether it has a past."""
+    return {"input_ids": np.array([tokens]), "use_cache_branch": np.array([cached])}
+
+
+def empty_past(shapes: Mapping[str, Sequence[int | str | None]]) -> dict[str, np.ndarray]:
+    """Return the keys and values before the first token, for the inputs that take them."""
+    return {
+        name: np.zeros((1, int(shape[1] or 0), 0, int(shape[3] or 0)), np.float32)
+        for name, shape in shapes.items()
+        if name.startswith(_PAST)
+    }
+
+
+def new_past(presents: Mapping[str, np.ndarray], cached: bool) -> dict[str, np.ndarray]:  # noqa: FBT001 - the model's own input
+    """Return the inputs that take what a step gave out.
+
+    The cache branch leaves the encoder's entries empty: those of the first step are kept.
+    """
+    return {
+        name.replace(_PRESENT, _PAST): present
+        for name, present in presents.items()
+        if not cached or ".encoder." not in name
+    }
+
+
+def most_tokens(utterance: Samples) -> int:
+    """Return how many tokens a transcript may have."""
+    heard = max(len(utterance), _LEAST_SAMPLES)
+    return 1 + int(heard / LISTENING_HZ * _TOKENS_PER_SECOND)
+
+
+def text(tokens: Iterable[int], pieces: Sequence[bytes]) -> str:
+    """Return what tokens say."""
+    joined = b"".join(pieces[t] for t in tokens)
+    return joined.decode("utf-8", errors="replace").replace(_SPACE, " ").strip()
+
+
+def _those(session: ort.InferenceSession, feeds: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Return the feeds that the model has inputs for: exports differ in their masks."""
     known = {i.name for i in session.get_inputs()}
     return {name: feed for name, feed in feeds.items() if name in known}

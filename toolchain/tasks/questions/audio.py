@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
@@ -22,6 +22,7 @@ _QUIET_S = 0.05  # a pause between words
 SHARE = {Split.CALIBRATION: 0.15, Split.SEARCH: 0.3, Split.CONFIRMATION: 0.55}
 """Of the speech that is there. Ours: the last word is had by most of it."""
 
+_DITHER = 2.0**-15  # one step of 16-bit sound
 _MAINS_HZ = 50.0
 _CLICKS_PER_S = 6.0  # fast typing
 _CLICK_S = 0.004
@@ -174,6 +175,19 @@ def typing(generator: np.random.Generator, count: int) -> Samples:
     click = decay * generator.standard_normal(len(decay))
     sound = np.convolve(struck * generator.normal(1.0, 0.3, count), click)[:count]
     return _unit(sound + 1e-3 * generator.standard_normal(count))
+
+
+def in_noise(speech: Samples, noise: Samples, decibels: float) -> Samples:
+    """Return ``speech`` with ``noise`` of rms 1 so far below it, both (n,)."""
+    level = float(np.sqrt((speech.astype(np.float64) ** 2).mean()))
+    mixed = speech + np.float32(level * 10 ** (-decibels / 20)) * noise
+    return np.clip(mixed, -1, 1).astype(np.float32)
+
+
+def dithered(samples: Samples, times: int, generator: np.random.Generator) -> Iterator[Samples]:
+    """Yield renditions that nobody can tell apart: with white noise of rms ``_DITHER``."""
+    for _ in range(times):
+        yield samples + np.float32(_DITHER) * white(generator, len(samples))
 
 
 def _unit(sound: np.ndarray) -> Samples:
