@@ -226,6 +226,17 @@ def test_level_4_rounds_and_level_0_does_not() -> None:
     assert 1e-3 < error < 0.3
 
 
+def test_a_metadata_value_that_is_no_text_is_kept_and_a_key_refused() -> None:
+    metadata, tensors = tiny_gguf.llama(layers=1)
+    data = tiny_gguf.written({**metadata, "general.name": "a name"}, tensors)
+    kept = packed_graph(llama(gguf.read(data.replace(b"a name", b"a n\xffme"))), accuracy_level=4)
+    assert {p.key: p.value for p in kept.metadata_props}["general.name"] == '"a n\\udcffme"'
+    with pytest.raises(InputError, match="is no text"):
+        packed_graph(
+            llama(gguf.read(data.replace(b"general.name", b"general\xffname"))), accuracy_level=4
+        )
+
+
 def test_only_the_last_position_is_computed_unless_asked() -> None:
     opened = session(serialized(packed_graph(llama(gguf.read(TINY)), accuracy_level=0)))
     states = {

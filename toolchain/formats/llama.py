@@ -97,7 +97,14 @@ def llama(model: GgufModel) -> Llama:
 
 
 def metadata(model: GgufModel) -> dict[str, str]:
-    """Return every metadata value as JSON text: what a tokenizer needs travels along."""
+    """Return every metadata value as JSON text: what a tokenizer needs travels along.
+
+    Errors:
+        InputError: a key is no text.
+    """
+    for key in model.metadata:
+        if not key.isprintable():  # bytes that are not UTF-8 are lone surrogates, which are not
+            raise InputError(f"the metadata key {key!r} is no text", hint="fetch the file again")
     return {key: _json(value) for key, value in sorted(model.metadata.items())}
 
 

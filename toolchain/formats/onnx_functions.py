@@ -27,7 +27,7 @@ def inline_functions(model: ModelProto) -> ModelProto:
     """
     if not model.functions:
         return model
-    _refuse_bombs(model)
+    refuse_bombs(model)
     versions = {imported.domain: imported.version for imported in model.opset_import}
     for function in model.functions:
         for imported in function.opset_import:
@@ -47,7 +47,8 @@ def inline_functions(model: ModelProto) -> ModelProto:
     return plain
 
 
-def _refuse_bombs(model: ModelProto) -> None:
+def refuse_bombs(model: ModelProto) -> None:
+    """Raise an InputError if the functions of ``model`` stand for too many nodes."""
     functions: dict[_Key, FunctionProto] = {}
     for function in model.functions:
         if functions.setdefault(_key(function), function) is not function:
