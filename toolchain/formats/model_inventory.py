@@ -60,6 +60,7 @@ class Inventory:
 
     tensors: list[StoredTensor] = field(default_factory=list)
     operators: Counter[str] = field(default_factory=Counter)
+    functions: set[str] = field(default_factory=set)  # the model's own, as operators are called
     readers: dict[str, Counter[str]] = field(
         default_factory=dict
     )  # value -> operators that read it

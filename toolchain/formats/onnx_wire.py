@@ -63,7 +63,10 @@ class _Reader:
             for graph in inner[1] + inner[2]:
                 self._graph(graph.span, 1)
         for function in parts[25]:  # functions: node 7
-            for node in grouped(self.data, function.span)[7]:
+            inside = grouped(self.data, function.span)
+            called = _called(self._last(inside[10]), self._last(inside[1]))  # domain, name
+            self.found.functions.add(called)
+            for node in inside[7]:
                 self._node(node.span, 1)
 
     def _about(self, parts: Mapping[int, list[Field]]) -> None:
@@ -97,8 +100,7 @@ class _Reader:
     def _node(self, span: Span, depth: int) -> None:
         parts = grouped(self.data, span)
         kind, domain = self._last(parts[4]), self._last(parts[7])  # op_type, domain
-        known = domain in {"", "ai.onnx", "com.microsoft"}
-        called = kind if known else f"{domain}:{kind}"
+        called = _called(domain, kind)
         self.found.operators[called] += 1
         for name in parts[1]:  # input
             self.found.readers.setdefault(self._last([name]), Counter())[called] += 1
@@ -202,3 +204,8 @@ class _Reader:
     def _last(self, strings: Sequence[Field]) -> str:
         """Return a string field; the last one counts, as in protobuf."""
         return text(self.data, strings[-1].span) if strings else ""
+
+
+def _called(domain: str, name: str) -> str:
+    """Return how an operator is called: without the domains that everybody knows."""
+    return name if domain in {"", "ai.onnx", "com.microsoft"} else f"{domain}:{name}"
