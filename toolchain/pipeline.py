@@ -45,6 +45,14 @@ from toolchain.units import Bytes, Seconds
 _Names = dict[ArtifactId, ArtifactId]
 
 
+@dataclass(frozen=True, slots=True)
+class Questions:
+    """The task of a package, and the files it reads: what ``tasks.make_task`` takes."""
+
+    task: Mapping[str, Any]
+    files: Mapping[str, Path]
+
+
 @dataclass(frozen=True)
 class Result:
     """What a pipeline made of a graph."""
@@ -53,6 +61,10 @@ class Result:
     ledger: tuple[LedgerRow, ...]
     renames: Mapping[ArtifactId, ArtifactId]  # input id -> output id, where a pass changed it
     searches: tuple[ModelSearch, ...] = ()  # one for each model that travels as a package
+    questions: Mapping[str, Questions] = field(default_factory=dict)  # by id of the package
+
+
+_Searched = tuple[ModelSearch, Questions]
 
 
 @dataclass(frozen=True)
@@ -78,7 +90,7 @@ class Pipeline:
         before = graph = graph.without_parts()
         ledger: list[LedgerRow] = []
         renames: dict[ArtifactId, ArtifactId] = {}
-        searches: dict[ArtifactId, ModelSearch] = {}
+        searches: dict[ArtifactId, _Searched] = {}
         for number, step in enumerate(steps):
             self.progress.update("passes", number, len(steps))
             made = make_pass(step.run, step.options)
@@ -99,8 +111,9 @@ class Pipeline:
         self.progress.update("passes", len(steps), len(steps))
         if sum(r.saved for r in ledger) != before.delivered - graph.delivered:
             raise PassError("the ledger does not add up")
-        searched = tuple(replace(s, artifact=n) for n, s in sorted(searches.items()))
-        return Result(graph, tuple(ledger), renames, searched)
+        searched = tuple(replace(s, artifact=n) for n, (s, _) in sorted(searches.items()))
+        questions = {str(n): asked for n, (_, asked) in searches.items()}
+        return Result(graph, tuple(ledger), renames, searched, questions)
 
     def _each(
         self,
@@ -108,7 +121,7 @@ class Pipeline:
         step: Step,
         made: ArtifactPass,
         renames: Mapping[ArtifactId, ArtifactId],
-    ) -> tuple[Graph, list[LedgerRow], _Names, dict[ArtifactId, ModelSearch]]:
+    ) -> tuple[Graph, list[LedgerRow], _Names, dict[ArtifactId, _Searched]]:
         """Run an artifact pass on every file it is for, in parallel."""
         chosen = [
             a for a in graph.files.values() if a.kind in made.kinds and _matches(a.id, step.match)
@@ -135,7 +148,11 @@ class Pipeline:
             if name != artifact.id:
                 names[artifact.id] = name
                 taken.add(name)
-        searches = {a: o.search for a, o in outcomes.items() if o.kept and o.search is not None}
+        task = made.task if isinstance(made, GuardedPass) else {}
+        asked = Questions(task, {name: path for name, _, path in read})
+        searches = {
+            a: (o.search, asked) for a, o in outcomes.items() if o.kept and o.search is not None
+        }
         return graph.with_artifacts(changed).renamed(names), rows, names, searches
 
     def _read(

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
-from toolchain.ir import ModelSearch
-from toolchain.pipeline import Result
-from toolchain.sources.project import Project
+from toolchain.ir import ArtifactId, Execution, ModelSearch
+from toolchain.pipeline import Questions, Result
+from toolchain.sources.manifest import Project
 from toolchain.workspace import Workspace
+
+if TYPE_CHECKING:
+    from toolchain.formats.onnx_runner import Port, Runner
+
+_FEEDS = 8
+"""Ours: questions of a task that a contest repeats; its first ones, as they come one after the
+other: frames of one recording, a transcript or an answer with its cache."""
 
 
 def check(project: Project) -> None:
@@ -24,9 +34,17 @@ def check(project: Project) -> None:
 
 
 def placed(result: Result, project: Project, workspace: Workspace) -> tuple[ModelSearch, ...]:
-    """Return the searches of ``result`` with what was measured on each target of ``project``."""
-    del project, workspace
-    return result.searches
+    """Return the searches of ``result`` with what was measured on each target of ``project``.
+
+    Figures are kept in the cache for this machine. A model that does not run on a target, or a
+    target whose runtime is not there, is a row that says so.
+    """
+    if not project.targets:
+        return result.searches
+    return tuple(
+        replace(one, executions=_executions(one, result, project, workspace))
+        for one in result.searches
+    )
 
 
 def formats(models: Sequence[ModelSearch]) -> dict[str, Mapping[str, str]]:
@@ -36,3 +54,75 @@ def formats(models: Sequence[ModelSearch]) -> dict[str, Mapping[str, str]]:
         for model in models
         if model.executions
     }
+
+
+def _executions(
+    search: ModelSearch, result: Result, project: Project, workspace: Workspace
+) -> tuple[Execution, ...]:
+    # onnx, onnxruntime and the tasks: only where something is measured
+    from toolchain.errors import VtoolError  # noqa: PLC0415
+    from toolchain.formats import package_header  # noqa: PLC0415
+    from toolchain.formats.materializer import materialize  # noqa: PLC0415
+    from toolchain.harness.machine import machine  # noqa: PLC0415
+    from toolchain.quantization import targets  # noqa: PLC0415
+    from toolchain.quantization.choosing import choose  # noqa: PLC0415
+    from toolchain.quantization.contest import Contest, Known  # noqa: PLC0415
+
+    package = workspace.store.get(result.graph.artifacts[ArtifactId(search.artifact)].digest)
+    allowed = package_header.read(package).header.formats
+    model = materialize(package)
+    feeds = _feeds(model, result.questions[search.artifact])
+    known = Known(workspace.cache, machine())
+    rows: list[Execution] = []
+    for name in project.targets:
+        contest = Contest(targets.load(name, project.folder), feeds, known, workspace.progress)
+        try:
+            rows += choose(model, contest, formats=allowed).rows
+        except VtoolError as error:
+            nothing = Execution(
+                name, "folded", None, None, None, None, chosen=False, why=str(error)
+            )
+            rows.append(nothing)
+    return tuple(rows)
+
+
+class _EnoughError(Exception):
+    """The recorder has heard what it wanted."""
+
+
+@dataclass
+class _Recorder:
+    """A runner that remembers the first questions it is asked, and then stops the asking."""
+
+    runner: Runner
+    heard: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def inputs(self) -> tuple[Port, ...]:
+        """What a caller feeds."""
+        return self.runner.inputs
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """What comes back."""
+        return self.runner.outputs
+
+    def run(self, feeds: Mapping[str, Any]) -> dict[str, Any]:
+        """Remember and answer."""
+        if len(self.heard) == _FEEDS:
+            raise _EnoughError
+        self.heard.append(dict(feeds))
+        return self.runner.run(feeds)
+
+
+def _feeds(model: bytes, questions: Questions) -> list[dict[str, Any]]:
+    """Return what the task asks first; inputs that only the instrumented model has are left out."""
+    from toolchain.formats.onnx_runner import open_runner  # noqa: PLC0415
+    from toolchain.tasks.base import Split, make_task  # noqa: PLC0415
+
+    task = make_task(questions.task, questions.files)
+    recorder = _Recorder(open_runner(task.instrumented(model)))
+    with contextlib.suppress(_EnoughError):
+        task.reference(recorder, Split.SEARCH)
+    known = {port.name for port in open_runner(model).inputs}
+    return [{n: a for n, a in heard.items() if n in known} for heard in recorder.heard]
