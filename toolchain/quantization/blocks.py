@@ -1,0 +1,269 @@
+"""Fewest bytes for models on 4- and 8-bit blocks (imported from GGUF), within a task's limit.
+
+How
+    4-bit codes stay: they are already what fewest bits could say, and each that changes costs
+    twelve times what its block's rounding did. What can be coarser are scales and minima
+    (``block_factors``), a seventh of the bytes, and 8-bit codes (``block_codes``), above all those
+    of the embedding. Tensors of one kind share one step.
+
+    1. Each kind alone at its usual step: how much error it makes.
+    2. Error grows with the square of a step, and a step twice as large saves a bit for each number;
+       so at the best point each kind makes error in proportion to how many numbers it has. That
+       fixes the ratios of the steps.
+    3. One multiplier for all steps: bisection on the task's own error.
+    4. The result is asked the confirmation data; steps shrink until it holds. If none does, the
+       model stays as it was.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+import numpy as np
+
+from toolchain.errors import ConfigError, ToolError
+from toolchain.execution.cache import ActionCache
+from toolchain.execution.local import available_cores
+from toolchain.formats.coded_tensor import CodedTensor
+from toolchain.formats.onnx_blocks import BlockMatrix, Stored, block_matrices
+from toolchain.formats.onnx_runner import open_runner
+from toolchain.progress import SILENT, Progress
+from toolchain.quantization.allocation import narrowed
+from toolchain.quantization.block_codes import coded_codes, column_bits
+from toolchain.quantization.block_factors import coded_factors, exact_bits
+from toolchain.quantization.block_moments import Seen, block_moments
+from toolchain.quantization.candidate import Guard
+from toolchain.quantization.front import Found, Point, Row, pareto
+from toolchain.quantization.rate import tensor_bits
+from toolchain.quantization.search import Plan
+from toolchain.tasks.base import Score, Split, Task
+
+
+class Kind(StrEnum):
+    """What shares a step; the value names it in reports."""
+
+    TOKENS = "embedding, a step for each token, feedback"
+    CODES = "8-bit blocks, a step for each row, feedback"
+    FACTORS = "scales and minima on grids"
+
+
+USUAL: Mapping[Kind, float] = {Kind.TOKENS: 6.0, Kind.CODES: 2.0, Kind.FACTORS: 0.05}
+"""Steps, in median scales, at which each kind is asked alone. Measured on SmolLM2-135M: 6 and 0.05
+make 0.003 and 0.001 nats; 2 is a guess (ours), from which the search finds its way."""
+
+_OCTAVES = 1 / 3  # the first stride of the bisection
+_ROUNDS = 4  # two questions each: 1/27 of the stride, 0.04 bits a number
+_QUESTIONS = 2 + 2 * _ROUNDS  # on the search data, of a model with two kinds
+_BACKOFF = 0.0625  # octaves by which steps shrink where the confirmation data objects
+_BACKOFFS = 16  # together one octave: a quarter of the error
+
+
+def kind(one: BlockMatrix) -> Kind:
+    """Return what shares a step with a matrix."""
+    if one.bits == 4:  # noqa: PLR2004 - 4 or 8
+        return Kind.FACTORS
+    return Kind.TOKENS if one.gathered else Kind.CODES
+
+
+def recode(
+    matrices: Sequence[BlockMatrix], seen: Mapping[str, Seen], steps: Mapping[Kind, float]
+) -> dict[int, CodedTensor]:
+    """Return tensors to be coded, by index; kinds without a step stay exact.
+
+    The graph stays as it is: each decodes to the type and shape it had. ``seen`` may lack matrices:
+    their blocks matter alike then, and are rounded without feedback.
+    """
+    found: dict[int, CodedTensor] = {}
+    for one in matrices:
+        step = steps.get(kind(one))
+        if step is not None:
+            coder = coded_factors if kind(one) is Kind.FACTORS else coded_codes
+            found |= coder(one, seen.get(one.name), step)
+    return found
+
+
+def search(  # noqa: PLR0913 - as quantization.search: all but three have a default and a name
+    model: bytes,
+    task: Task,
+    plan: Plan,
+    *,
+    progress: Progress = SILENT,
+    cache: ActionCache | None = None,
+    identity: str = "",
+) -> Found:
+    """Return the codes of the smallest model within ``task.limit``.
+
+    ``task.instrumented`` is not asked: a language model shows all there is to compare.
+
+    Errors:
+        ConfigError: the task has no limit.
+        InputError: the model cannot be asked.
+        ToolError: it took longer than ``plan.stop_seconds``.
+
+    Cost: 10 to 12 questions, each of which codes anew, opens the model and asks the task.
+    """
+    begin = time.monotonic()
+    if task.limit.error is None and task.limit.agreement is None:
+        raise ConfigError("a lossy search needs a limit", hint="set limit in the task's options")
+    matrices = block_matrices(model)
+    if not matrices:
+        return Found({}, None, (), (), 0, 0.0, "it has no block-quantized matrices")
+    progress.update("statistics of activations", 0, 1)
+    seen = block_moments(model, task, matrices)
+    references = {Split.SEARCH: task.reference(open_runner(model), Split.SEARCH)}
+    guard = Guard(model, task, {}, references, None, {}, cache, identity)
+    trials = _Trials(guard, matrices, seen, plan, begin, progress)
+    ratios = trials.ratios()
+    best = trials.largest(ratios)
+    if best is None:
+        return trials.nothing("no steps held on the search data")
+    return trials.confirmed({k: r * 2.0**best for k, r in ratios.items()})
+
+
+@dataclass
+class _Trials:
+    """Tries steps, and remembers."""
+
+    guard: Guard
+    matrices: Sequence[BlockMatrix]
+    seen: Mapping[str, Seen]
+    plan: Plan
+    begin: float
+    progress: Progress
+    points: list[Point] = field(default_factory=list)
+    exact: dict[int, float] = field(default_factory=dict)  # bits of tensors as they are, by index
+
+    def ratios(self) -> dict[Kind, float]:
+        """Return steps whose errors are shared out well, about as large as the limit allows."""
+        numbers: Counter[Kind] = Counter()
+        for one in self.matrices:
+            numbers[kind(one)] += _numbers(one)
+        kinds = sorted(numbers)
+        alone = self._all([{k: USUAL[k]} for k in kinds])
+        room = self._room()
+        steps = {}
+        for k, score in zip(kinds, alone, strict=True):
+            share = room * numbers[k] / numbers.total()
+            steps[k] = USUAL[k] * (math.sqrt(share / score.error) if score.error > 0 else 1.0)
+        return steps
+
+    def largest(self, ratios: Mapping[Kind, float]) -> float | None:
+        """Return the binary logarithm of the largest multiplier found that holds."""
+
+        def holding(exponents: Sequence[float]) -> list[bool]:
+            points = [{k: r * 2.0**e for k, r in ratios.items()} for e in exponents]
+            scores = self._all(points)
+            return [score.error <= self.plan.margin * self._room() for score in scores]
+
+        return narrowed(holding, -_OCTAVES, _OCTAVES, _ROUNDS)
+
+    def _room(self) -> float:
+        """Return the error at which the limit is reached.
+
+        Errors are squares of changes, and a choice changes where a change exceeds a margin: the
+        share of other choices grows with the root of the error. How fast is taken from all that
+        was tried, since some hundred choices alone tell 97 % from 98 % by chance only.
+        """
+        limit = self.guard.task.limit
+        points = [p for p in self.points if math.isfinite(p.error)]
+        allowed = [] if limit.error is None else [limit.error]
+        others = sum(1 - p.agreement for p in points)
+        if limit.agreement is not None and others > 0:
+            growth = others / sum(math.sqrt(p.error) for p in points)
+            allowed.append(((1 - limit.agreement) / growth) ** 2)
+        return min(allowed, default=max((p.error for p in points), default=0.0))
+
+    def confirmed(self, steps: Mapping[Kind, float]) -> Found:
+        """Return the result at ``steps``, or below, that holds on the confirmation data."""
+        for backoff in range(_BACKOFFS + 1):
+            shrunk = {k: s * 2 ** (-_BACKOFF * backoff) for k, s in steps.items()}
+            coded = recode(self.matrices, self.seen, shrunk)
+            score = self.guard.final(coded, Split.CONFIRMATION)
+            if not self.guard.task.limit.problem(score):
+                return Found(
+                    coded,
+                    score,
+                    pareto(self.points),
+                    self._rows(coded),
+                    self.guard.evaluations,
+                    time.monotonic() - self.begin,
+                )
+        return self.nothing("what held on the search data did not on the confirmation data")
+
+    def nothing(self, note: str) -> Found:
+        """Return that the model stays as it was."""
+        seconds = time.monotonic() - self.begin
+        return Found({}, None, (), (), self.guard.evaluations, seconds, note)
+
+    def _all(self, points: Sequence[Mapping[Kind, float]]) -> list[Score]:
+        if time.monotonic() > self.begin + self.plan.stop_seconds:
+            raise ToolError(
+                "the search took longer than it may and was stopped; nothing of it is kept",
+                hint="raise stop_seconds, or ask fewer questions",
+            )
+        workers = self.plan.workers or available_cores()
+        with ThreadPoolExecutor(workers) as pool:
+            scores = list(pool.map(self._try, points))
+        self.points += [point for point, _ in scores]
+        return [score for _, score in scores]
+
+    def _try(self, steps: Mapping[Kind, float]) -> tuple[Point, Score]:
+        coded = recode(self.matrices, self.seen, steps)
+        score = self.guard.score(coded, Split.SEARCH)
+        size = round(sum(bits for _, _, bits in self._bits(coded)) / 8) + self._rest()
+        self.progress.update("evaluations", min(len(self.points), _QUESTIONS), _QUESTIONS)
+        return Point(size, score.error, score.agreement), score
+
+    def _rest(self) -> int:
+        return len(self.guard.model) - sum(s.values.nbytes for _, s in self._stored())
+
+    def _stored(self) -> list[tuple[str, Stored]]:
+        parts = [(m.name, s) for m in self.matrices for s in (m.codes, m.scales, m.minima)]
+        return [(name, stored) for name, stored in parts if stored is not None]
+
+    def _bits(self, coded: Mapping[int, CodedTensor]) -> list[tuple[str, Stored, float]]:
+        """Return every tensor of the matrices and what it takes."""
+        found = []
+        for name, stored in self._stored():
+            if stored.index not in self.exact:
+                self.exact[stored.index] = _exact_bits(stored)
+            one = coded.get(stored.index)
+            bits = self.exact[stored.index] if one is None else _coded_bits(one)
+            found.append((name, stored, bits))
+        return found
+
+    def _rows(self, coded: Mapping[int, CodedTensor]) -> tuple[Row, ...]:
+        kinds = {m.name: str(kind(m)) for m in self.matrices}
+        return tuple(
+            Row(
+                stored.index,
+                name,
+                kinds[name] if stored.index in coded else "as it was",
+                stored.values.nbytes,
+                round(bits / 8),
+            )
+            for name, stored, bits in self._bits(coded)
+        )
+
+
+def _numbers(one: BlockMatrix) -> int:
+    """Return how many numbers of a matrix get coarser."""
+    if kind(one) is Kind.FACTORS:
+        return one.scales.values.size + (0 if one.minima is None else one.minima.values.size)
+    return one.codes.values.size
+
+
+def _exact_bits(stored: Stored) -> float:
+    if stored.values.dtype.kind == "f":
+        return exact_bits(stored)
+    return column_bits(stored.values.astype(np.uint8))
+
+
+def _coded_bits(coded: CodedTensor) -> float:
+    return tensor_bits(coded) if coded.factors else column_bits(coded.codes)
