@@ -123,6 +123,34 @@ def test_weights_of_every_type_come_back_bit_by_bit(values: np.ndarray) -> None:
         assert array.tobytes() == values.tobytes()
 
 
+def test_a_sparse_tensor_keeps_values_and_places() -> None:
+    values = numpy_helper.from_array(np.array([2, 3], np.float32), "w")
+    places = numpy_helper.from_array(np.array([1, 4]), "w_places")
+    node = helper.make_node("Add", ["x", "w"], ["y"])
+    ends = [helper.make_tensor_value_info(name, 1, [6]) for name in ("x", "y")]
+    graph = helper.make_graph([node], "g", ends[:1], ends[1:])
+    graph.sparse_initializer.append(helper.make_sparse_tensor(values, places, [6]))
+    after = same(
+        helper.make_model(graph, ir_version=10, opset_imports=[helper.make_opsetid("", 21)])
+    )
+    (sparse,) = after.graph.sparse_initializer
+    assert list(sparse.dims) == [6]
+    assert numpy_helper.to_array(sparse.values).tolist() == [2, 3]
+    assert numpy_helper.to_array(sparse.indices).tolist() == [1, 4]
+
+
+def test_what_is_said_about_the_model_is_kept() -> None:
+    model = parser.parse_model(HEAD + "main (float[1] x) => (float[1] y) { y = Neg (x) }")
+    model.producer_name, model.producer_version, model.domain = "us", "2", "org.us"
+    model.model_version, model.doc_string, model.graph.doc_string = 7, "model", "graph"
+    helper.set_model_props(model, {"rate": "16000"})
+    after = same(model)
+    for field in ("producer_name", "producer_version", "domain", "model_version", "doc_string"):
+        assert getattr(after, field) == getattr(model, field)
+    assert after.graph.doc_string == "graph"
+    assert list(after.metadata_props) == list(model.metadata_props)
+
+
 def test_four_bits_a_number_stay_packed() -> None:
     tensor = TensorProto(name="w", data_type=TensorProto.INT4, dims=[3], raw_data=b"\x21\x0f")
     nodes_ = [

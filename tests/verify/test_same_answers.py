@@ -91,3 +91,17 @@ def test_an_ort_model_is_compared_with_what_it_became() -> None:
     assert same_answers.prove(before, after, {}).holds
     for name in ("w", "new"):
         assert not same_answers.prove(before, nudged(load_from_string(after), name), {}).holds
+
+
+def test_a_difference_that_only_a_long_memory_shows_is_found() -> None:
+    text = """<ir_version: 10, opset_import: ["" : 21]>
+    main (float[1] x, float[1] state) => (float[1] y, float[1] state_out)
+    <float[1] one = {1}, float[1] most = {5}> {
+       state_out = Add (state, one)
+       seen = Min (state, most)
+       y = Add (x, seen)
+    }"""
+    models = [parser.parse_model(text.replace("{5}", f"{{{n}}}")) for n in (5, 6)]
+    before, after = (model.SerializeToString() for model in models)
+    assert same_answers.prove(before, before, {}).holds
+    assert not same_answers.prove(before, after, {}).holds

@@ -13,6 +13,7 @@ Source: onnxruntime/core/flatbuffers/schema/ort.fbs; slot numbers are quoted bes
 
 from __future__ import annotations
 
+import numpy as np
 from onnx import (
     AttributeProto,
     GraphProto,
@@ -21,6 +22,7 @@ from onnx import (
     SparseTensorProto,
     TensorProto,
     ValueInfoProto,
+    numpy_helper,
 )
 
 from toolchain.errors import FormatError, InputError
@@ -222,6 +224,15 @@ def _fill_tensor(stored: Table, tensor: TensorProto) -> None:
 
 
 def _fill_sparse(stored: Table, sparse: SparseTensorProto) -> None:
+    """Fill in a sparse tensor; onnxruntime writes places in as few bits as they need."""
     _fill_tensor(_there(stored, 0), sparse.values)
-    _fill_tensor(_there(stored, 1), sparse.indices)
+    narrow = TensorProto()
+    _fill_tensor(_there(stored, 1), narrow)
+    try:
+        places = numpy_helper.to_array(narrow).astype(np.int64)
+    except (KeyError, TypeError, ValueError) as error:
+        raise FormatError(
+            f"the places of {sparse.values.name!r} are no numbers", stored.at
+        ) from error
+    sparse.indices.CopyFrom(numpy_helper.from_array(places, narrow.name))
     sparse.dims.extend(stored.vector(2, 8).numbers("q"))
