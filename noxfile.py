@@ -49,3 +49,12 @@ def bench(session: nox.Session) -> None:
     """Measure against peers, interleaved, on the reference application."""
     _install(session)
     session.run("python", "benchmarks/analysis.py", *session.posargs)
+
+
+@nox.session
+def models(session: nox.Session) -> None:
+    """Measure models beside the tools of others; arguments after ``--`` go to the script."""
+    _install(session)
+    project = nox.project.load_toml("pyproject.toml")
+    session.install(*nox.project.dependency_groups(project, "peers"))
+    session.run("python", "benchmarks/models.py", *session.posargs)

@@ -1,0 +1,84 @@
+"""Asks models their own task's questions: what is fed to them, and how far answers are off."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from model_peers import feeds
+
+from toolchain.errors import InputError, UnusableError
+from toolchain.formats.onnx_runner import Array, Port, Runner, open_runner
+from toolchain.tables import dump
+from toolchain.tasks.base import Split, Task, make_task
+
+_FED = 24  # ours: calls kept for calibration and latency, evenly over all that the task makes
+
+
+@dataclass(frozen=True)
+class Recorder:
+    """A runner that keeps what it is fed, but for what the task's instruments are fed."""
+
+    runner: Runner
+    known: frozenset[str]  # inputs of the model itself
+    rows: list[dict[str, Array]] = field(default_factory=list)
+
+    @property
+    def inputs(self) -> tuple[Port, ...]:
+        """As the runner has them."""
+        return self.runner.inputs
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """As the runner has them."""
+        return self.runner.outputs
+
+    def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
+        """Run, and keep the feeds."""
+        self.rows.append({name: feed for name, feed in feeds.items() if name in self.known})
+        return self.runner.run(feeds)
+
+
+def recorded(request: Mapping[str, Any]) -> dict[str, Any]:
+    """Write to ``out`` what the task feeds ``model`` for calibration; return how much that is."""
+    task = _task(request)
+    model = Path(request["model"])
+    recorder = Recorder(
+        open_runner(task.instrumented(model.read_bytes())),
+        frozenset(port.name for port in open_runner(model).inputs),
+    )
+    task.reference(recorder, Split.CALIBRATION)
+    rows = recorder.rows
+    places = np.linspace(0, len(rows) - 1, min(_FED, len(rows))).round().astype(int)
+    kept = [rows[place] for place in places]
+    feeds.write(Path(request["out"]), kept)
+    return {"calls": len(rows), "kept": len(kept)}
+
+
+def scored(request: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the score of ``candidate`` on the confirmation data, and how it breaks the limit.
+
+    ``stage`` says how far a candidate without a score came: it does not load, or does not run.
+    """
+    task = _task(request)
+    original = open_runner(task.instrumented(Path(request["model"]).read_bytes()))
+    candidate = Path(request["candidate"])
+    try:
+        open_runner(candidate)
+    except UnusableError as error:
+        return {"stage": "does not load", "words": str(error)}
+    reference = task.reference(original, Split.CONFIRMATION)
+    del original
+    try:
+        runner = open_runner(task.instrumented(candidate.read_bytes()))
+        score = task.score(runner, reference, Split.CONFIRMATION)
+    except InputError as error:
+        return {"stage": "does not run", "words": str(error)}
+    return {"score": dump(score), "problem": task.limit.problem(score), "unit": task.unit}
+
+
+def _task(request: Mapping[str, Any]) -> Task:
+    return make_task(request["task"], {n: Path(p) for n, p in request["files"].items()})

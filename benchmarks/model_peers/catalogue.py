@@ -1,0 +1,115 @@
+"""Which models are measured, and where their bytes and their tasks' files come from."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import onnx
+from model_peers import minilm
+
+from toolchain.formats.llama_float import write_fp32
+from toolchain.passes.base import Step, make_pass
+from toolchain.passes.import_ort import ImportOrt
+from toolchain.sources import address, lock, registries
+from toolchain.sources.cache import Unpacked
+from toolchain.tables import load, table
+
+_FOLDER = Path(__file__).parent.parent
+_LIST = _FOLDER / "models.toml"
+_LOCK = _FOLDER / "models.lock"
+
+
+@table
+class Data:
+    """Files in the folder ``member`` of a package; a task knows them as ``name/<file>``."""
+
+    name: str
+    package: str
+    member: str
+    ending: str
+
+
+@table
+class Model:
+    """One model of ``models.toml``."""
+
+    name: str
+    what: str
+    licence: str
+    package: str
+    member: str
+    task: Mapping[str, Any]
+    data: tuple[str, ...] = ()
+    step: tuple[Step, ...] = ()  # lossless ones before the search, beside those of every model
+    bar_bytes: int | None = None  # download, from the goal
+    products: bool = False  # most of its time goes into float32 matrix products
+
+    @property
+    def slug(self) -> str:
+        """The name as a file name."""
+        return self.name.replace(" ", "-")
+
+
+@table
+class Catalogue:
+    """What ``models.toml`` holds."""
+
+    data: tuple[Data, ...]
+    model: tuple[Model, ...]
+
+    def files(self, model: Model) -> dict[str, Path]:
+        """Return the files that the model's task reads, by the names it knows them by."""
+        found: dict[str, Path] = {}
+        for data in self.data:
+            if data.name in model.data:
+                for name, file in _unpacked(data.package).files.items():
+                    if name.startswith(data.member) and name.endswith(data.ending):
+                        found[f"{data.name}/{name.removeprefix(data.member)}"] = file.path
+        return found
+
+
+def catalogue() -> Catalogue:
+    """Read ``models.toml``."""
+    return load(_LIST, Catalogue)
+
+
+def shipped(model: Model) -> Path:
+    """Return the model's file as its package has it."""
+    return _unpacked(model.package).files[model.member].path
+
+
+def written(model: Model, path: Path) -> None:
+    """Write to ``path`` the ONNX model that all tools are given.
+
+    ORT becomes ONNX with the same operators and bits, GGUF and safetensors become float32 graphs as
+    an exporter writes them.
+    """
+    source = shipped(model)
+    if source.suffix == ".ort":
+        path.write_bytes(ImportOrt().rewrite(source.read_bytes()))
+    elif source.suffix == ".gguf":
+        with TemporaryDirectory(dir=path.parent) as folder:
+            onnx.save(onnx.load(write_fp32(source, Path(folder))), path)
+    elif source.suffix == ".zip":
+        with zipfile.ZipFile(source) as archive:
+            path.write_bytes(minilm.exported(archive.read("model.safetensors")))
+    else:
+        path.write_bytes(source.read_bytes())
+
+
+def lossless(model: Model, data: bytes) -> bytes:
+    """Return ``data`` after the lossless passes that this model names."""
+    for step in model.step:
+        data = make_pass(step.run, step.options).rewrite(data)  # type: ignore[attr-defined]  # all are ArtifactPasses
+    return data
+
+
+@cache
+def _unpacked(package: str) -> Unpacked:
+    pinned = load(_LOCK, lock.Lock).find(address.exact(package)).pinned
+    return registries.unpacked(pinned)
