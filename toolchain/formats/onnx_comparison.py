@@ -27,6 +27,7 @@ from toolchain.formats.onnx_session import run, session
 _FRAMES = 24  # ours: of a model with states, in which errors grow
 _STATELESS_FRAMES = 10  # ours: two rounds of the probes' five levels
 _SIZES = 3
+_TOLERANCE = 1e-6  # float32 sums of numbers up to 1 in another order differ by some 2 ** -23
 _SEED = 16_000
 _MOST_STATE = 1_000_000  # ours: numbers of a cache that grows; then it starts again
 
@@ -52,6 +53,33 @@ class Distance:
     sizes: int
     choices: int  # combinations of inputs that decide between branches
     states: int
+
+
+def same_numbers(before: bytes, after: bytes, question: Question) -> tuple[bool, str]:
+    """Return whether both models compute the same numbers, and what was asked and found.
+
+    All bits are the same; or they are when both run as they are written, and onnxruntime's
+    optimizer, which fuses them in different ways, makes no number differ by more than 1e-6.
+
+    Errors:
+        InputError: as ``distance``.
+    """
+    optimized = distance(before, after, question)
+    if optimized.error == 0:
+        return True, f"all bits the same in {_asked(optimized)}"
+    apart = f"largest difference {optimized.error:.1e} of {_TOLERANCE:.0e} allowed"
+    if optimized.error > _TOLERANCE:
+        return False, f"{apart}, in {_asked(optimized)}"
+    plain = distance(before, after, question, plain=True)
+    if plain.error == 0:
+        return True, f"all bits the same in {_asked(plain)}; optimized by onnxruntime, {apart}"
+    return False, f"{apart}, but also {plain.error:.1e} without onnxruntime's optimizations"
+
+
+def _asked(found: Distance) -> str:
+    choices = f", {found.choices} choices of branches" if found.choices > 1 else ""
+    states = f", {found.states} states carried over" if found.states else ""
+    return f"{found.frames} frames at {found.sizes} sizes{choices}{states}"
 
 
 def distance(before: bytes, after: bytes, question: Question, *, plain: bool = False) -> Distance:

@@ -24,12 +24,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toolchain.errors import InputError
-from toolchain.formats.onnx_comparison import Distance, Question, distance
+from toolchain.formats.onnx_comparison import Question, same_numbers
 from toolchain.formats.onnx_probes import input_type
 from toolchain.formats.onnx_session import session
 from toolchain.ir import Proof
-
-_TOLERANCE = 1e-6
 
 Array = NDArray[np.generic]
 
@@ -37,29 +35,10 @@ Array = NDArray[np.generic]
 def prove(before: bytes, after: bytes, options: Mapping[str, object]) -> Proof:
     """Compare the outputs of both models; ``options`` are those of the pass."""
     try:
-        holds, detail = _compared(before, after, _question(before, options))
+        holds, detail = same_numbers(before, after, _question(before, options))
     except InputError as error:
         return Proof("same-numbers", holds=False, detail=str(error))
     return Proof("same-numbers", holds=holds, detail=detail)
-
-
-def _compared(before: bytes, after: bytes, question: Question) -> tuple[bool, str]:
-    optimized = distance(before, after, question)
-    if optimized.error == 0:
-        return True, f"all bits the same in {_asked(optimized)}"
-    apart = f"largest difference {optimized.error:.1e} of {_TOLERANCE:.0e} allowed"
-    if optimized.error > _TOLERANCE:
-        return False, f"{apart}, in {_asked(optimized)}"
-    plain = distance(before, after, question, plain=True)
-    if plain.error == 0:
-        return True, f"all bits the same in {_asked(plain)}; optimized by onnxruntime, {apart}"
-    return False, f"{apart}, but also {plain.error:.1e} without onnxruntime's optimizations"
-
-
-def _asked(found: Distance) -> str:
-    choices = f", {found.choices} choices of branches" if found.choices > 1 else ""
-    states = f", {found.states} states carried over" if found.states else ""
-    return f"{found.frames} frames at {found.sizes} sizes{choices}{states}"
 
 
 def _question(before: bytes, options: Mapping[str, object]) -> Question:
