@@ -23,6 +23,7 @@ from toolchain.sources.address import is_address
 from toolchain.sources.project import Assembly, Project, open_target
 from toolchain.sources.tree import SourceFile
 from toolchain.tables import check, dump
+from toolchain.trust import examine_models
 from toolchain.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -92,6 +93,7 @@ def optimize(
     play = _player(request, assembly, workspace) if request.harness and project.voice else None
     keep = [g for s in steps for g in s.options.get("keep", ()) if s.run == "drop-unreachable"]
     loaded = _read(request.project, assembly, workspace, *keep)
+    examine_models(loaded.graph, steps, workspace)
     result = _pipeline(assembly, workspace).run(loaded.graph, steps)
     travels = _travels(accounts.brotli_siblings(result.graph), workspace)
     placed = placement.placed(result, project, workspace)

@@ -105,3 +105,31 @@ def test_a_cut_model_is_named(tmp_path: Path) -> None:
     model.write_bytes(model.read_bytes()[:-100])
     vtool("optimize", model, "-o", tmp_path / "out", "--error", "0.1").refuses(3, "m.onnx")
     assert not (tmp_path / "out").exists()
+
+
+def _endless(path: Path) -> Path:
+    """Write a model of some hundred bytes whose shapes onnx would write out one by one."""
+    many = numpy_helper.from_array(np.array(10**12, np.int64), "many")
+    graph = helper.make_graph(
+        [
+            helper.make_node("Range", ["zero", "many", "one"], ["r"]),
+            helper.make_node("ReduceMax", ["r"], ["y"], keepdims=0),
+        ],
+        "endless",
+        [helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, [1])],
+        [helper.make_tensor_value_info("y", onnx.TensorProto.INT64, [])],
+        [
+            many,
+            numpy_helper.from_array(np.array(0, np.int64), "zero"),
+            numpy_helper.from_array(np.array(1, np.int64), "one"),
+        ],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    path.write_bytes(model.SerializeToString())
+    return path
+
+
+def test_a_model_that_would_never_end_is_named_and_nothing_is_written(tmp_path: Path) -> None:
+    model = _endless(tmp_path / "endless.onnx")
+    vtool("optimize", model, "-o", tmp_path / "out", "--error", "0.1").refuses(3, "endless.onnx")
+    assert not (tmp_path / "out").exists()
