@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import coded_models
@@ -16,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from toolchain.errors import FormatError
-from toolchain.formats import materializer, onnx_model
+from toolchain.formats import materializer, onnx_model, package_header
 from toolchain.formats.coded_tensor import CodedTensor
 from toolchain.formats.compression import Codec
 from toolchain.formats.model_package import Effort, pack
@@ -131,6 +132,17 @@ def test_damaged_packages_are_refused_by_both(tmp_path: Path) -> None:
             assert materializer.materialize(data) == whole == made
         except FormatError:
             assert isinstance(made, str), "Python refused what JavaScript took"
+
+
+def test_another_model_than_the_promised_one_is_refused(tmp_path: Path) -> None:
+    package = pack(coded_models.built([]), {}, effort=Effort.FAST)
+    opened = package_header.read(package)
+    lie = package_header.written(replace(opened.header, model="0" * 64))
+    data = lie + package[opened.starts[0] :]
+    with pytest.raises(FormatError, match="not the one"):
+        materializer.materialize(data)
+    (made,) = made_in_node([data], tmp_path / "packages")
+    assert made == "Error: the model is not the one that the package promises"
 
 
 def test_a_runtime_without_zstd_says_so(tmp_path: Path) -> None:

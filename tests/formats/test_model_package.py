@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
 import brotli
 import coded_models
 import numpy as np
@@ -15,7 +19,7 @@ from onnx import TensorProto, helper, numpy_helper
 from toolchain.formats import model_template, onnx_model, package_header
 from toolchain.formats.coded_tensor import CodedTensor, decoded
 from toolchain.formats.compression import Codec
-from toolchain.formats.materializer import materialize
+from toolchain.formats.materializer import Reader, materialize
 from toolchain.formats.model_package import Effort, encoded_size, pack, unpack
 
 SILERO = ("pypi:silero-vad==6.2.3", "silero_vad/data/silero_vad.onnx")
@@ -85,6 +89,36 @@ def test_equal_tensors_travel_once() -> None:
         for n in (1, 3)
     )
     assert len(pack(thrice, {})) < len(pack(once, {})) + 100
+
+
+def test_equal_small_tensors_travel_once() -> None:
+    numbers = np.random.default_rng(1).integers(0, 256, 1000).astype(np.uint8)
+    once, thrice = (
+        coded_models.built([numpy_helper.from_array(numbers, f"w{i}") for i in range(n)])
+        for n in (1, 3)
+    )
+    assert len(pack(thrice, {})) < len(pack(once, {})) + 100
+
+
+def test_a_chunk_of_many_tensors_is_decoded_once() -> None:
+    numbers = [np.arange(90, dtype=np.int8) + np.int8(i) for i in range(9)]
+    model = coded_models.built([numpy_helper.from_array(n, "w") for n in numbers])
+    reader = Reader.open(pack(model, {}, effort=Effort.FAST))
+    reader.bodies = read = _Counted(reader.bodies)
+    assert b"".join(reader.pieces()) == model
+    assert read.counts == {0: 1, 1: 1}
+
+
+class _Counted(list[bytes | memoryview]):
+    """A list that knows how often each of its items was asked for."""
+
+    def __init__(self, items: Sequence[bytes | memoryview]) -> None:
+        super().__init__(items)
+        self.counts: Counter[int] = Counter()
+
+    def __getitem__(self, index: Any) -> Any:  # noqa: ANN401 - as list's
+        self.counts[index] += 1
+        return super().__getitem__(index)
 
 
 def test_order_of_matrices_is_found() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import tracemalloc
 from collections.abc import Callable
@@ -110,6 +111,15 @@ def test_no_lie_in_a_header_is_believed() -> None:
             damaged = rewritten(change)
             refused += hostile.refusals(_taken_apart, iter([damaged]), _is_whole)
     assert refused > 400
+
+
+def test_a_chunk_that_nothing_is_made_of_is_refused() -> None:
+    def hide(header: Any) -> None:  # noqa: ANN401 - JSON
+        header["chunks"].append([0, 0, 1, 1, 0, 0])
+        header["digests"] += hashlib.sha256(b"").hexdigest()
+
+    with pytest.raises(FormatError, match="nothing is made of one"):
+        materialize(rewritten(hide))
 
 
 @pytest.mark.parametrize(
