@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
@@ -65,8 +66,13 @@ class SessionRunner:
 
     def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
         """Return all outputs by name; feeds that the model does not know are left out."""
-        known = {i.name for i in self.session.get_inputs()}
-        return run(self.session, {n: f for n, f in feeds.items() if n in known})
+        return run(self.session, {n: f for n, f in feeds.items() if n in self._known})
+
+    @cached_property
+    def _known(self) -> frozenset[str]:
+        """The inputs, those that have a value already (and are not in ``inputs``) too."""
+        both = (self.session.get_inputs(), self.session.get_overridable_initializers())
+        return frozenset(i.name for some in both for i in some)
 
 
 def open_runner(model: bytes | Path) -> SessionRunner:

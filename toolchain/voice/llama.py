@@ -19,7 +19,7 @@ from toolchain.voice.stage import Llm, Token
 
 _INPUTS = {"llama": ("input_ids", "past.0.key", "past.0.value")}
 _PAST, _PRESENT = "past.", "present."
-_START, _END = "<|im_start|>", "<|im_end|>"  # ChatML, the chat template of SmolLM2
+_START, END = "<|im_start|>", "<|im_end|>"  # ChatML, the chat template of SmolLM2
 
 Cache = dict[str, ort.OrtValue]  # by input name: (1, kv_heads, tokens so far, head_size) float32
 
@@ -50,7 +50,7 @@ class Llama:
                 yield Token(number, text)
 
     def _answer(self, question: str) -> Iterator[int]:
-        end = self.vocabulary.control_id(_END)
+        end = self.vocabulary.control_id(END)
         prompt, cache = self._prompt(question), self.system
         for _ in range(self.max_tokens):
             logits, cache = advance(self.session, prompt, cache)
@@ -81,7 +81,7 @@ def opening(vocabulary: bpe.Bpe, role: str) -> list[int]:
 
 def message(vocabulary: bpe.Bpe, role: str, text: str) -> list[int]:
     """Return the tokens of a whole message: ChatML."""
-    closing = [vocabulary.control_id(_END), *vocabulary.encode("\n")]
+    closing = [vocabulary.control_id(END), *vocabulary.encode("\n")]
     return [*opening(vocabulary, role), *vocabulary.encode(text), *closing]
 
 
@@ -122,7 +122,7 @@ def load(options: Options, files: Mapping[str, Path]) -> Llm:
     if _START not in json.loads(metadata.get("tokenizer.chat_template", '""')):
         raise InputError(
             f"the chat template of {options.model} is not ChatML",
-            hint=f"the adapter 'llama' writes messages between {_START} and {_END}",
+            hint=f"the adapter 'llama' writes messages between {_START} and {END}",
         )
     _, system = advance(session, message(vocabulary, "system", options.system), _empty(session))
     return Llama(session, vocabulary, system, options.max_tokens)

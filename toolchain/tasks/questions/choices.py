@@ -38,6 +38,12 @@ class Choices:
         )
 
 
+def leads(logits: Logits) -> NDArray[np.float32]:
+    """Return by how many nats the likeliest token leads the second, (positions,)."""
+    best: NDArray[np.float32] = np.sort(np.partition(logits, -2, axis=-1)[:, -2:], axis=-1)
+    return best[:, 1] - best[:, 0]
+
+
 def _log_probabilities(logits: Logits) -> NDArray[np.float64]:
     shifted = logits.astype(np.float64) - np.nan_to_num(logits.max(-1, keepdims=True))
     with np.errstate(invalid="ignore"):  # not-a-number is dealt with by the caller
