@@ -17,6 +17,7 @@ from toolchain.formats.onnx_model import (
     refill,
     subgraphs,
 )
+from toolchain.formats.onnx_rewrite import with_constants_apart
 from toolchain.formats.onnx_sharing import share_equal
 
 
@@ -47,6 +48,7 @@ def without_unused(model: ModelProto, *, outputs: Collection[str], inputs: bool)
     Errors:
         ConfigError: no output would be left.
     """
+    model = with_constants_apart(model)
     main = model.graph
     drop(main.output, outputs)
     if not main.output:

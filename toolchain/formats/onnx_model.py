@@ -11,14 +11,21 @@ from onnx.checker import ValidationError, check_model
 
 from toolchain.errors import FormatError, InputError
 
+_MOST_BYTES = 2**31 - 1  # protobuf's limit
+
 
 def load(data: bytes) -> ModelProto:
     """Parse a model that has all its weights inside.
 
     Errors:
         FormatError: not an ONNX model.
-        InputError: weights lie in another file, which it names.
+        InputError: weights lie in another file, which it names; or it is too large to be parsed.
     """
+    if len(data) > _MOST_BYTES:
+        raise InputError(
+            f"the ONNX model has {len(data)} bytes, more than can be read ({_MOST_BYTES})",
+            hint="export it with its weights in other files, as onnx does with external data",
+        )
     model = ModelProto()
     try:
         model.ParseFromString(data)
@@ -30,7 +37,7 @@ def load(data: bytes) -> ModelProto:
         if tensor.data_location == TensorProto.EXTERNAL:
             raise InputError(
                 f"the weights of {tensor.name!r} lie in another file, {location(tensor)!r}",
-                hint="save the model with its weights inside",
+                hint="a step inline-weights puts them into the model",
             )
     return model
 

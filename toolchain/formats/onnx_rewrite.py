@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 
 from onnx import ModelProto
@@ -27,13 +28,15 @@ def rewritten(
     ``applies`` says no to is not even opened in onnxruntime.
 
     Errors:
-        InputError: no ONNX model, weights in another file, or onnxruntime cannot load it.
+        InputError: no ONNX model, weights in another file, two weights of one name, or onnxruntime
+            cannot load it.
         PassError: the result breaks the rules of ONNX, or does not load, although ``data`` does.
     """
     model = onnx_model.load(data)
     if not applies(model):
         return data
     session(data)
+    _check_names(model)
     was_broken = onnx_model.broken_rule(model)
     after = change(model)
     if after is None:
@@ -49,6 +52,18 @@ def rewritten(
     except InputError as error:
         raise PassError(f"of the rewritten model, {error}") from error
     return result
+
+
+def _check_names(model: ModelProto) -> None:
+    """Refuse a graph with two weights of one name: runtimes take one of them, not all the same."""
+    for graph in onnx_model.graphs(model.graph):
+        names = Counter(tensor.name for tensor in graph.initializer)
+        twice = [name for name, count in names.items() if count > 1]
+        if twice:
+            raise InputError(
+                f"{names[twice[0]]} weights of the graph {graph.name!r} are called {twice[0]!r}",
+                hint="export the model again: which of them is meant is not said",
+            )
 
 
 def with_constants_apart(model: ModelProto) -> ModelProto:
