@@ -93,11 +93,9 @@ def test_equal_tensors_travel_once() -> None:
 
 def test_equal_small_tensors_travel_once() -> None:
     numbers = np.random.default_rng(1).integers(0, 256, 1000).astype(np.uint8)
-    once, thrice = (
-        coded_models.built([numpy_helper.from_array(numbers, f"w{i}") for i in range(n)])
-        for n in (1, 3)
-    )
-    assert len(pack(thrice, {})) < len(pack(once, {})) + 100
+    model = coded_models.built([numpy_helper.from_array(numbers, f"w{i}") for i in range(3)])
+    _, small = package_header.read(pack(model, {}, effort=Effort.FAST)).header.chunks
+    assert small.size == numbers.size
 
 
 def test_a_chunk_of_many_tensors_is_decoded_once() -> None:
