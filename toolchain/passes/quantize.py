@@ -47,6 +47,7 @@ from toolchain.execution.cache import ActionCache, action_key, source_digest
 from toolchain.formats.execution_format import applied
 from toolchain.formats.materializer import materialize
 from toolchain.formats.model_package import FOLDED, pack
+from toolchain.formats.onnx_blocks import block_matrices
 from toolchain.formats.onnx_runner import open_runner
 from toolchain.ir import (
     ArtifactId,
@@ -58,6 +59,7 @@ from toolchain.ir import (
 )
 from toolchain.passes.base import GuardedPass, Rewritten
 from toolchain.progress import here
+from toolchain.quantization import blocks
 from toolchain.quantization.front import Found
 from toolchain.quantization.search import Plan, search
 from toolchain.sources.cache import folder
@@ -79,7 +81,8 @@ class Quantize(GuardedPass):
     def rewrite_for(self, data: bytes, files: Mapping[str, Path]) -> Rewritten:
         """Return the package of ``data``, with what was tried; ``data`` where nothing holds."""
         task = make_task(self.task, files)
-        found = search(
+        of_blocks = bool(block_matrices(data))
+        found = (blocks.search if of_blocks else search)(
             data,
             task,
             Plan(seconds=self.seconds),
