@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from toolchain.errors import InputError, UnusableError
+from toolchain.errors import InputError
 from toolchain.execution.cache import ActionCache, action_key
 from toolchain.formats.coded_tensor import CodedTensor, decoded
 from toolchain.formats.onnx_runner import Array, Port, Runner, open_runner
 from toolchain.formats.onnx_weights import Weight, with_inputs, with_values
 from toolchain.ir import Digest, digest_of
+from toolchain.quantization.cost import Counter
 from toolchain.tables import check
 from toolchain.tasks.base import Score, Split, Task
 
@@ -67,7 +68,7 @@ class Guard:
         key = (digest_of_codes(coded), split)
         if key in self._known:
             return self._known[key]
-        entry = action_key("quantization-score", self.identity, *key)
+        entry = action_key("quantization-score", self.identity, digest_of(self.model), *key)
         stored = self.cache.get(entry) if self.cache is not None and self.identity else None
         if stored is None:
             found = self.task.score(self._runner(coded), self.references[split], split)
@@ -97,25 +98,30 @@ class Guard:
         return Reweighted(self.session, values)
 
 
-def guard(model: bytes, task: Task, weights: Mapping[int, Weight], original: Runner) -> Guard:
+def guard(model: bytes, task: Task, weights: Mapping[int, Weight]) -> tuple[Guard, Counter]:
     """Ask the original, and open a session with the weights as inputs if that changes nothing.
+
+    Also return what scoring it once took.
 
     Errors:
         InputError: the model cannot be asked.
     """
-    references = {Split.SEARCH: task.reference(original, Split.SEARCH)}
-    made = Guard(model, task, weights, references, None, {})
+    original = open_runner(model)
+    reference = task.reference(original, Split.SEARCH)
+    made = Guard(model, task, weights, {Split.SEARCH: reference}, None, {})
+    counter = Counter(original)
     try:
         changed, inputs = with_inputs(model, weights.keys())
-        made.session, made.inputs = open_runner(changed), inputs
-        same = task.score(made._runner({}), references[Split.SEARCH], Split.SEARCH)  # noqa: SLF001 - its own factory
-    except (UnusableError, InputError):
-        made.session = None
-        return made
-    allowed = task.limit.error or np.inf
-    if not (same.error <= _SAME_SHARE * allowed and not task.limit.problem(same)):
-        made.session = None
-    return made
+        session = open_runner(changed)
+        counter = Counter(Reweighted(session, {n: weights[i].values for i, n in inputs.items()}))
+        same = task.score(counter, reference, Split.SEARCH)
+        allowed = task.limit.error or np.inf
+        if same.error <= _SAME_SHARE * allowed and not task.limit.problem(same):
+            made.session, made.inputs = session, inputs
+    except InputError:
+        counter = Counter(original)
+        task.score(counter, reference, Split.SEARCH)
+    return made, counter
 
 
 def digest_of_codes(coded: Mapping[int, CodedTensor]) -> Digest:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from toolchain.formats.onnx_runner import Array, Port, Runner
 from toolchain.quantization.quantizer import Prepared
+from toolchain.quantization.survey import Survey
 
 _PRODUCTS_PER_SECOND = 1.2e10
 """Multiplications and additions of one thread: from 4e9 (Silero, one frame a run) to 2.4e10
@@ -45,7 +46,20 @@ class Counter:
         return self.runner.run(feeds)
 
 
-def rounding_seconds(weights: Iterable[Prepared]) -> float:
+def question_seconds(
+    weights: Iterable[Prepared], survey: Survey, counter: Counter, nodes: int
+) -> float:
+    """Return what one question of a search takes: coding all weights, and asking.
+
+    ``survey`` says what the calibration data took, ``counter`` how much there is to be asked.
+    """
+    products = survey.products * counter.counts["fed"] / max(1, survey.fed)
+    runs = counter.counts["runs"]
+    asking = products / _PRODUCTS_PER_SECOND + runs * nodes * _NODE_SECONDS
+    return asking + _rounding_seconds(weights)
+
+
+def _rounding_seconds(weights: Iterable[Prepared]) -> float:
     """Return what coding all weights once takes."""
     total = 0.0
     for one in weights:
@@ -55,11 +69,6 @@ def rounding_seconds(weights: Iterable[Prepared]) -> float:
             total += one.values.size * depth / (4 * _PRODUCTS_PER_SECOND)
         total += one.values.size * 5e-8
     return total
-
-
-def asking_seconds(products: float, runs: int, nodes: int) -> float:
-    """Return what asking everything once takes."""
-    return products / _PRODUCTS_PER_SECOND + runs * nodes * _NODE_SECONDS
 
 
 def evaluations(seconds: float, each: float) -> int:

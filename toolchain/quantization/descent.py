@@ -14,6 +14,7 @@ from toolchain.quantization.point import Multipliers, Trials, Tried
 from toolchain.tasks.base import Limit
 
 _START = -5.0  # octaves: answers of each weight off by 3 %; most tasks hold between -6 and -3
+_LEAST = 2.0**-9  # answers off by 0.2 %
 _LEVEL_ROUNDS = 4
 _PRICE_ROUNDS = 3
 _PRICE_STRIDE = 0.25  # octaves of step between the first two prices
@@ -43,7 +44,10 @@ class Descent:
         ``rounds``: how often sensitivities are measured again where the search has arrived.
         """
         names = list(self.trials.units)
-        level = self._narrowed(lambda e: dict.fromkeys(names, 2.0**e), _START, 1.0, _LEVEL_ROUNDS)
+        level = self._level(names)
+        if level is None and len(names) > 1:
+            names = self._tolerant(names)
+            level = self._level(names) if names else None
         if level is None:
             return None
         power = 2 / _slope(self.trials.tried)
@@ -54,6 +58,19 @@ class Descent:
                 known = self._around(self._best(), known, power)
             self._shared(known, power)
         return self._best()
+
+    def _level(self, names: Sequence[str]) -> float | None:
+        """Return the largest exponent at which all ``names`` together hold."""
+        return self._narrowed(lambda e: dict.fromkeys(names, 2.0**e), _START, 1.0, _LEVEL_ROUNDS)
+
+    def _tolerant(self, names: Sequence[str]) -> list[str]:
+        """Return the units that may be changed at all.
+
+        Where a model rounds inside (integers made from activations), the least change of a weight
+        before it can be too much.
+        """
+        tried = self._all([{n: _LEAST} for n in names])
+        return [n for n, t in zip(names, tried, strict=True) if not self.goal.problem(t.score)]
 
     def _alone(self, names: Sequence[str], level: float, power: float) -> Sensitivities:
         """Measure each unit with all others as they are in the original."""
@@ -66,7 +83,7 @@ class Descent:
 
         One measurement is noisy: it counts two thirds, what was known one third (of logarithms).
         """
-        at = best.multipliers
+        at = {n: best.multipliers[n] for n in known}
         tried = self._all([{**at, n: 2 * at[n]} for n in at])
         found = {}
         for name, one in zip(at, tried, strict=True):
@@ -78,7 +95,7 @@ class Descent:
     def _shared(self, known: Sensitivities, power: float) -> None:
         """Try points at which every unit pays the same price for error."""
         floor = _FLOOR * float(np.median(list(known.values()))) + np.finfo(np.float64).tiny
-        costs = {n: max(known[n], floor) for n in self.trials.units}
+        costs = {n: max(cost, floor) for n, cost in known.items()}
         curves = {n: Curve(_bits(self.trials, n)) for n in costs}
         best = self._best()
         start = _price(curves, costs, best.score.error**power)
@@ -108,12 +125,13 @@ class Descent:
                 "the search took longer than it may and was stopped; nothing of it is kept",
                 hint="raise stop_seconds, or lower seconds to ask fewer questions",
             )
-        return self.trials.try_all(points)
+        still = dict.fromkeys(self.trials.units, 0.0)
+        return self.trials.try_all([{**still, **point} for point in points])
 
 
 def _slope(tried: Sequence[Tried]) -> float:
     """Return p of error ~ multiplier ** p, from points with one multiplier for all."""
-    pairs = [(next(iter(t.multipliers.values())), t.score.error) for t in tried]
+    pairs = [(max(t.multipliers.values()), t.score.error) for t in tried]
     usable = {m: e for m, e in pairs if 0 < e < np.inf}
     if len(usable) <= 1:
         return 1.0

@@ -20,7 +20,7 @@ from toolchain.tasks.base import Score, Split
 _KEPT_BYTES = 1 << 27  # of codes already made: eight points of a 63 MB voice
 
 Multipliers = Mapping[str, float]
-"""One number a unit, by its name."""
+"""One number a unit, by its name; 0 changes nothing."""
 
 
 @dataclass(frozen=True)
@@ -90,17 +90,19 @@ class Trials:
         return Tried(multipliers, score, point)
 
     def _one(self, index: int, multiplier: float) -> CodedTensor | None:
-        """Return one tensor's codes; None where the tensor itself takes no more.
+        """Return one tensor's codes; exact ones, or None, where those take no more.
 
         Neighbouring points share most of their codes, so the latest are kept.
         """
+        if not multiplier:
+            return self.prepared[index].exact
         key = (index, multiplier)
         with self._lock:
             if key in self._codes:
                 return self._codes[key]
         made: CodedTensor | None = coded(self.prepared[index], multiplier)
         if made is not None and tensor_bits(made) >= stored_bits(self.prepared[index]):
-            made = None
+            made = self.prepared[index].exact
         with self._lock:
             self._codes[key] = made
             self._held += made.codes.nbytes if made is not None else 0
@@ -115,6 +117,8 @@ def stored_bits(one: Prepared) -> float:
 
     Bytes of floats hardly compress: 7 % (fp32 in byte planes).
     """
+    if one.exact is not None:
+        return tensor_bits(one.exact)
     values = one.weight.values
     if one.weight.dtype.startswith("float"):
         return values.nbytes * 8.0

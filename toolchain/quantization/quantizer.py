@@ -27,6 +27,7 @@ from toolchain.formats.coded_tensor import CodedTensor
 from toolchain.formats.onnx_weights import Weight
 from toolchain.formats.weight_layout import Layout
 from toolchain.quantization.activations import Moments
+from toolchain.quantization.exact import exact_codes
 from toolchain.quantization.rate import Codes, entropy_bits, factor_bits, price_list
 
 Matrices = NDArray[np.float32]
@@ -76,6 +77,7 @@ class Prepared:
     kind: Kind
     shape: Matrices
     unit_step: float  # the step at which a row's answers would be as wrong as they are large
+    exact: CodedTensor | None = None  # codes that change nothing, where there are some
 
     def steps(self, multiplier: float) -> Matrices:
         """Return the steps at ``multiplier``, as they broadcast against ``values``."""
@@ -92,7 +94,8 @@ def prepared(weight: Weight, moments: Moments | None) -> Prepared:
         moments = None
     one = np.ones((1, 1, 1), np.float32)
     triangle = _triangle(moments) if moments is not None and moments.ndim == 3 else None  # noqa: PLR2004 - full
-    plain = Prepared(weight, layout, values, offset, moments, None, Kind.STEP, one, 1.0)
+    exact = exact_codes(weight.values)
+    plain = Prepared(weight, layout, values, offset, moments, None, Kind.STEP, one, 1.0, exact)
     choices = [plain]
     if moments is not None:
         choices.append(replace(plain, kind=Kind.ENERGY, shape=_per_depth(_energy(moments) ** 0.5)))

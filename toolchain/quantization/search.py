@@ -17,25 +17,24 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from toolchain.errors import ConfigError
 from toolchain.execution.cache import ActionCache
 from toolchain.execution.local import available_cores
 from toolchain.formats import onnx_model
 from toolchain.formats.coded_tensor import CodedTensor
-from toolchain.formats.onnx_runner import open_runner
 from toolchain.formats.onnx_weights import Weight, weights
 from toolchain.progress import SILENT, Progress
 from toolchain.quantization.allocation import shared_out
 from toolchain.quantization.candidate import guard
-from toolchain.quantization.cost import Counter, asking_seconds, evaluations, rounding_seconds
+from toolchain.quantization.cost import evaluations, question_seconds
 from toolchain.quantization.descent import Descent
 from toolchain.quantization.front import Found, Row, pareto
 from toolchain.quantization.point import Trials, Tried, stored_bits
 from toolchain.quantization.quantizer import Prepared, prepared
 from toolchain.quantization.rate import tensor_bits
-from toolchain.quantization.survey import Survey, surveyed
+from toolchain.quantization.survey import Survey, content, surveyed
 from toolchain.tables import table
 from toolchain.tasks.base import Limit, Score, Split, Task
 
@@ -54,9 +53,18 @@ class Plan:
 
     seconds: float = 180.0  # of CPU, from a cost estimate: the clock decides nothing
     least_elements: int = 32  # smaller tensors stay: their factors would cost more
-    margin: float = 0.9  # share of the limit that is used on the search data
+    margin: float = 0.95  # share of the limit that is used on the search data
     workers: int = 0  # threads; 0: one for each core. The result does not depend on it
     stop_seconds: float = 3600.0  # of the clock; then it fails
+
+
+@dataclass(frozen=True)
+class _Schedule:
+    """What is asked for: units of weights, and how often their sensitivities are measured again."""
+
+    units: Mapping[str, Sequence[int]]
+    rounds: int
+    evaluations: int
 
 
 def search(  # noqa: PLR0913 - all but three have a default and a name
@@ -89,36 +97,40 @@ def search(  # noqa: PLR0913 - all but three have a default and a name
     progress.update("statistics of activations", 0, 1)
     survey = surveyed(seen, task, found, plan.least_elements)
     ready = _prepared(found, survey, plan)
-    counter = Counter(open_runner(seen))
-    asked = guard(seen, task, {w.index: w for w in found}, counter)
+    asked, counter = guard(seen, task, {w.index: w for w in found})
     asked.cache, asked.identity = cache, identity
-    share = counter.counts["fed"] / max(1, survey.fed)
-    each = rounding_seconds(ready.values()) + asking_seconds(
-        survey.products * share, counter.counts["runs"], sum(1 for _ in onnx_model.nodes(parsed))
-    )
-    count = evaluations(plan.seconds, each)
-    rounds = next((r for least, r in _ROUNDS if count >= least), 0)
-    most = max(1, (count - _FIXED - _BISECTION * (rounds + 1)) // (rounds + 1))
-    sizes = {str(i): one.values.size for i, one in ready.items()}
-    grouped = shared_out(list(sizes), sizes, most)
+    nodes = sum(1 for _ in onnx_model.nodes(parsed))
+    each = question_seconds(ready.values(), survey, counter, nodes)
+    schedule = _schedule(ready, evaluations(plan.seconds, each))
     trials = Trials(
         asked,
         ready,
-        {"+".join(group): [int(n) for n in group] for group in grouped},
+        schedule.units,
         len(model) - sum(one.weight.values.nbytes for one in ready.values()),
         plan.workers or available_cores(),
-        _FIXED + _BISECTION * (rounds + 1) + len(grouped) * (rounds + 1),
+        schedule.evaluations,
         progress,
     )
+    rounds = schedule.rounds
     best = Descent(trials, _strict(task.limit, plan.margin), begin + plan.stop_seconds).run(rounds)
     if best is None:
-        return _nothing("no codes held on the search data", begin, trials)
+        best = trials.try_all([dict.fromkeys(trials.units, 0.0)])[0]
     return _in_terms_of(model, found, _confirmed(trials, best, task.limit, begin))
+
+
+def _schedule(ready: Mapping[int, Prepared], count: int) -> _Schedule:
+    """Share ``count`` questions out."""
+    rounds = next((r for least, r in _ROUNDS if count >= least), 0)
+    bisections = _FIXED + _BISECTION * (rounds + 1)
+    most = max(1, (count - bisections) // (rounds + 1))
+    sizes = {str(i): one.values.size for i, one in ready.items()}
+    units = {"+".join(g): [int(n) for n in g] for g in shared_out(list(sizes), sizes, most)}
+    return _Schedule(units, rounds, bisections + len(units) * (rounds + 1))
 
 
 def _prepared(found: Sequence[Weight], survey: Survey, plan: Plan) -> dict[int, Prepared]:
     def ready(weight: Weight) -> Prepared:
-        return prepared(weight, survey.moments.get(weight.key))
+        return prepared(weight, survey.moments.get(content(weight)))
 
     with ThreadPoolExecutor(plan.workers or available_cores()) as pool:
         return {one.weight.index: one for one in pool.map(ready, found)}
@@ -131,24 +143,32 @@ def _strict(limit: Limit, margin: float) -> Limit:
 
 
 def _confirmed(trials: Trials, best: Tried, limit: Limit, begin: float) -> Found:
+    """Return ``best`` with steps that hold on the confirmation data; or what changes nothing."""
     for step in range(_BACKOFFS + 1):
         shrunk = {n: m * 2 ** (-_BACKOFF * step) for n, m in best.multipliers.items()}
         coded = trials.codes(shrunk)
+        if not coded:
+            break
         score = trials.guard.final(coded, Split.CONFIRMATION)
         if not limit.problem(score):
             return _found(trials, coded, score, begin)
-    return _nothing("what held on the search data did not on the confirmation data", begin, trials)
+    coded = trials.codes(dict.fromkeys(trials.units, 0.0))
+    if coded:
+        return _found(trials, coded, trials.guard.final(coded, Split.CONFIRMATION), begin)
+    return _nothing("no change of any weight held on data the search did not see", begin, trials)
 
 
 def _found(trials: Trials, coded: Mapping[int, CodedTensor], score: Score, begin: float) -> Found:
     rows = []
     for index, one in trials.prepared.items():
         bits = tensor_bits(coded[index]) if index in coded else stored_bits(one)
-        kind = str(one.kind) if index in coded else "as it was"
+        kind = str(one.kind)
+        if coded.get(index) is one.exact:
+            kind = "as it was" if one.exact is None else "as it was, on its own grid"
         rows.append(Row(index, one.weight.name, kind, one.weight.values.nbytes, round(bits / 8)))
-    full = [t.point for t in trials.tried if t.multipliers.keys() == trials.units.keys()]
+    points = pareto([t.point for t in trials.tried])
     count, seconds = trials.guard.evaluations, time.monotonic() - begin
-    return Found(coded, score, pareto(full), tuple(rows), count, seconds)
+    return Found(coded, score, points, tuple(rows), count, seconds)
 
 
 def _in_terms_of(model: bytes, found: Sequence[Weight], result: Found) -> Found:

@@ -14,23 +14,24 @@ from toolchain.formats.onnx_runner import Array, Port, Runner, open_runner
 from toolchain.formats.onnx_switches import decided, switches
 from toolchain.formats.onnx_uses import Source
 from toolchain.formats.onnx_weights import Weight, weights
+from toolchain.ir import Digest, digest_of
 from toolchain.quantization.activations import Collector, Moments
 from toolchain.tasks.base import Split, Task
 
 _MOST_VARIANTS = 4  # of a model with branches: a merged decoder has two
 
-Key = tuple[str, int]
-"""A weight's name and how many of that name lie before it."""
+Content = Digest
+"""Of a weight's type, shape and numbers: deciding a branch renames what was in it."""
 
 
-_View = tuple[Mapping[Key, tuple[Source, ...]], Mapping[Source, Moments], Mapping[Source, int]]
+_View = tuple[Mapping[Content, tuple[Source, ...]], Mapping[Source, Moments], Mapping[Source, int]]
 
 
 @dataclass(frozen=True)
 class Survey:
     """What was seen."""
 
-    moments: Mapping[Key, Moments]
+    moments: Mapping[Content, Moments]
     products: float  # multiplications with weights
     runs: int
     fed: int  # numbers
@@ -41,7 +42,7 @@ class _Variant:
     """The model with its branches decided, and who looks at its values."""
 
     collector: Collector
-    sources: Mapping[Key, tuple[Source, ...]]
+    sources: Mapping[Content, tuple[Source, ...]]
 
 
 @dataclass
@@ -106,17 +107,24 @@ def surveyed(model: bytes, task: Task, found: Sequence[Weight], least: int) -> S
     moments = {}
     products = 0.0
     for weight in found:
-        seen = [_seen(view, weight.key) for view in views]
+        known_as = content(weight)
+        seen = [_seen(view, known_as) for view in views]
         rows = sum(count for _, count in seen)
         products += weight.values.size * (rows or surveyor.runs)
         known = [(m, count) for m, count in seen if m is not None and count]
         if known and all(m.shape == known[0][0].shape for m, _ in known):
             total = sum(count for _, count in known)
-            moments[weight.key] = np.sum([m * (n / total) for m, n in known], axis=0)
+            moments[known_as] = np.sum([m * (n / total) for m, n in known], axis=0)
     return Survey(moments, products, surveyor.runs, surveyor.fed)
 
 
-def _seen(view: _View, key: Key) -> tuple[Moments | None, int]:
+def content(weight: Weight) -> Content:
+    """Return the digest by which a weight is known in all variants of its model."""
+    head = f"{weight.dtype} {weight.values.shape}".encode()
+    return digest_of(head + np.ascontiguousarray(weight.values).tobytes())
+
+
+def _seen(view: _View, key: Content) -> tuple[Moments | None, int]:
     """Return a weight's moments in one variant, and the rows that passed it."""
     of_weight, moments, rows = view
     sources = of_weight.get(key, ())
@@ -126,7 +134,7 @@ def _seen(view: _View, key: Key) -> tuple[Moments | None, int]:
 
 def _looked_at(model: bytes, shown: tuple[str, ...], least: int) -> _Variant:
     of_weight = {
-        w.key: tuple(u.source for u in w.uses if u.source is not None)
+        content(w): tuple(u.source for u in w.uses if u.source is not None)
         for w in weights(onnx_model.load(model), least)
     }
     sources = {s for found in of_weight.values() for s in found}
