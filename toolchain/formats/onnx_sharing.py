@@ -57,12 +57,20 @@ def fixed_names(main: GraphProto) -> set[str]:
     return fixed | {value.name for value in main.input}
 
 
+def read_inside(graph: GraphProto) -> frozenset[str]:
+    """Return the names that graphs inside ``graph`` mention, however deep."""
+    inner = [i for node in graph.node for g in subgraphs(node) for i in graphs(g)]
+    found = {value.name for each in inner for value in each.output}
+    return frozenset(found.union(*(node.input for each in inner for node in each.node)))
+
+
 @dataclass
 class _Home:
     """A graph, the one around it, and what becomes of its initializers."""
 
     graph: GraphProto
     outer: _Home | None
+    deep: frozenset[str]  # what graphs inside this one mention
     gone: set[str] = field(default_factory=set)
     new: dict[str, str] = field(default_factory=dict)
     arrived: list[TensorProto] = field(default_factory=list)
@@ -81,10 +89,14 @@ class _Copy:
     home: _Home
     tensor: TensorProto
 
+    def may_move_to(self, target: _Home) -> bool:
+        """Whether all its readers would then be one graph away."""
+        return self.home.outer is target and self.tensor.name not in self.home.deep
+
 
 def _homes(graph: GraphProto, outer: _Home | None = None) -> Iterator[_Home]:
     """Yield the graphs with those around them, outer first."""
-    home = _Home(graph, outer)
+    home = _Home(graph, outer, read_inside(graph))
     yield home
     for node in graph.node:
         for inner in subgraphs(node):
@@ -101,7 +113,7 @@ def _move_out(
     waiting = list(copies)
     made: dict[int, str] = {}
     for home in homes:
-        group = [c for c in waiting if c.home is home or c.home.outer is home]
+        group = [c for c in waiting if c.home is home or c.may_move_to(home)]
         if len({id(c.home) for c in group}) > 1:
             made[id(home)] = _move(group, home, names)
             waiting = [c for c in waiting if c not in group]

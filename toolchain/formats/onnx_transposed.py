@@ -14,9 +14,10 @@ from toolchain.formats.onnx_folding import store_constants, with_shapes
 from toolchain.formats.onnx_inline import definitions, free_name, rename
 from toolchain.formats.onnx_model import drop, graphs, subgraphs
 from toolchain.formats.onnx_rewrite import with_constants_apart
-from toolchain.formats.onnx_sharing import fixed_names, share_equal
+from toolchain.formats.onnx_sharing import fixed_names, read_inside, share_equal
 
 _AXES = 2  # of a matrix
+_NOWHERE = -1
 # Types whose numbers numpy holds one by one; of the 4-bit ones two are in a byte.
 _PLAIN = frozenset(
     {TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE, TensorProto.BFLOAT16}
@@ -36,8 +37,9 @@ def shared_weights(model: ModelProto, *, least_bytes: int | None) -> ModelProto 
     for graph in graphs(model.graph):
         store_constants(graph)
     changed = share_equal(model.graph)
-    if least_bytes is not None:
-        changed |= share_transposed(model, least_bytes=least_bytes)
+    while least_bytes is not None and share_transposed(model, least_bytes=least_bytes):
+        changed = True
+        share_equal(model.graph)  # copies in branches may have met in the graph around these
     return model if changed else None
 
 
@@ -48,21 +50,45 @@ def share_transposed(model: ModelProto, *, least_bytes: int) -> bool:
     other and transpose what they found: no copy is made, not even in memory. Else a Transpose
     makes it, which onnxruntime does once, while it loads.
     """
-    pairs = list(_pairs(model.graph, least_bytes))
+    places = list(_places(model.graph))
+    pairs = list(_pairs(model.graph, places, least_bytes))
     if not pairs:
         return False
-    work = _Work(model.graph, list(graphs(model.graph)), _ranks(model), definitions(model.graph))
-    for pair in pairs:
-        for kept, gone in (pair, pair[::-1]):
-            lookups = work.lookups(gone)
-            if lookups:
-                work.look_up_columns(work.visible(kept, gone), lookups)
+    work = _Work([p.graph for p in places], _ranks(model), definitions(model.graph))
+    for left, right, target in pairs:
+        for kept, gone in ((left, right), (right, left)):
+            if lookups := work.lookups(gone):
+                work.look_up_columns(work.moved(kept, target), lookups)
                 break
         else:
-            kept, gone = pair
-            work.transpose(work.visible(kept, gone), gone)
+            kept, gone = left, right
+            work.transpose(work.moved(kept, target), gone, target)
         work.drop(gone)
     return True
+
+
+@dataclass(frozen=True)
+class _Place:
+    """A graph, the number of the one around it, and the names that graphs inside it mention."""
+
+    graph: GraphProto
+    outer: int
+    deep: frozenset[str]
+
+
+def _places(graph: GraphProto) -> Iterator[_Place]:
+    """Yield the graphs of a model, outer first, as ``graphs`` does; around the main one is none."""
+    count = 0
+
+    def walk(graph: GraphProto, outer: int) -> Iterator[_Place]:
+        nonlocal count
+        number, count = count, count + 1
+        yield _Place(graph, outer, read_inside(graph))
+        for node in graph.node:
+            for inner in subgraphs(node):
+                yield from walk(inner, number)
+
+    return walk(graph, _NOWHERE)
 
 
 @dataclass(frozen=True)
@@ -78,24 +104,41 @@ class _Matrix:
         return hashlib.sha256(laid_out.tobytes()).digest()
 
 
-def _pairs(main: GraphProto, least_bytes: int) -> Iterator[tuple[_Matrix, _Matrix]]:
-    """Yield the pairs, in the order of the first of each; a symmetric matrix is no pair."""
+def _pairs(
+    main: GraphProto, places: Sequence[_Place], least_bytes: int
+) -> Iterator[tuple[_Matrix, _Matrix, int]]:
+    """Yield pairs and the graph where both can be read; a symmetric matrix is no pair."""
     fixed = fixed_names(main)
     waiting: dict[tuple[int, int, int], list[_Matrix]] = {}
-    for number, graph in enumerate(graphs(main)):
-        for tensor in graph.initializer:
+    for number, place in enumerate(places):
+        for tensor in place.graph.initializer:
             if not _is_candidate(tensor, least_bytes) or tensor.name in fixed:
                 continue
             matrix = _Matrix(number, tensor)
             rows, columns = tensor.dims
             others = waiting.setdefault((tensor.data_type, columns, rows), [])
             mine = matrix.digest(transposed=True) if others else b""
-            found = next((o for o in others if o.digest() == mine), None)
-            if found is None:
+            for other in others if mine != matrix.digest() else ():
+                target = _meeting(other, matrix, places)
+                if target != _NOWHERE and other.digest() == mine:
+                    others.remove(other)
+                    yield other, matrix, target
+                    break
+            else:
                 waiting.setdefault((tensor.data_type, rows, columns), []).append(matrix)
-            elif mine != matrix.digest():
-                others.remove(found)
-                yield found, matrix
+
+
+def _meeting(left: _Matrix, right: _Matrix, places: Sequence[_Place]) -> int:
+    """Return the graph that no reader of either is more than one graph away from, or nowhere."""
+    outer = {left.home: places[left.home].outer, right.home: places[right.home].outer}
+    for target in dict.fromkeys((left.home, right.home, outer[left.home])):
+        if target != _NOWHERE and all(
+            m.home == target
+            or (outer[m.home] == target and m.tensor.name not in places[m.home].deep)
+            for m in (left, right)
+        ):
+            return target
+    return _NOWHERE
 
 
 def _is_candidate(tensor: TensorProto, least_bytes: int) -> bool:
@@ -112,7 +155,6 @@ def _is_candidate(tensor: TensorProto, least_bytes: int) -> bool:
 class _Work:
     """The graphs of a model by number, what is known of each, and who defines which name."""
 
-    main: GraphProto
     graphs: Sequence[GraphProto]
     ranks: Sequence[Mapping[str, int]]  # axes of the values that each graph can read
     names: Counter[str]
@@ -130,20 +172,19 @@ class _Work:
                 found.append((number, node))
         return found
 
-    def visible(self, kept: _Matrix, gone: _Matrix) -> str:
-        """Make ``kept`` readable wherever ``gone`` is read; return its name."""
-        if kept.home in {0, gone.home}:
-            return kept.tensor.name
-        name = kept.tensor.name
-        if self.names[name] > 1:
-            name = free_name(name, self.names)
+    def moved(self, matrix: _Matrix, target: int) -> str:
+        """Put ``matrix`` into the graph ``target``; return its name there."""
+        name = matrix.tensor.name
+        if matrix.home == target:
+            return name
         copy = TensorProto()
-        copy.CopyFrom(kept.tensor)
-        copy.name = name
-        self.drop(kept)
-        rename(self.graphs[kept.home], {kept.tensor.name: name})
-        self.main.initializer.append(copy)
-        return name
+        copy.CopyFrom(matrix.tensor)
+        self.drop(matrix)
+        if self.names[name] > 1:
+            copy.name = free_name(name, self.names)
+            rename(self.graphs[matrix.home], {name: copy.name})
+        self.graphs[target].initializer.append(copy)
+        return str(copy.name)
 
     def look_up_columns(self, name: str, lookups: Sequence[Lookup]) -> None:
         """Let ``lookups`` look up columns of the matrix called ``name``."""
@@ -160,19 +201,17 @@ class _Work:
             turn = helper.make_node("Transpose", [node.output[0]], [result], perm=order)
             _insert_after(self.graphs[number], node, turn)
 
-    def transpose(self, name: str, gone: _Matrix) -> None:
-        """Compute ``gone`` from the matrix called ``name``, in the graph that holds that."""
+    def transpose(self, name: str, gone: _Matrix, target: int) -> None:
+        """Compute ``gone`` from the matrix called ``name`` in the graph ``target``."""
         made = gone.tensor.name
-        home = self.graphs[gone.home]
-        if not any(t.name == name for t in home.initializer):
-            home = self.main
+        if gone.home != target and self.names[made] > 1:
             made = free_name(made, self.names)
             rename(self.graphs[gone.home], {gone.tensor.name: made})
         turn = helper.make_node("Transpose", [name], [made], perm=[1, 0])
-        home.node.insert(0, turn)
+        self.graphs[target].node.insert(0, turn)
 
     def drop(self, matrix: _Matrix) -> None:
-        """Take ``matrix`` out of its graph."""
+        """Take ``matrix`` out of its graph, under its old name or the one it has now."""
         drop(self.graphs[matrix.home].initializer, {matrix.tensor.name})
 
 
