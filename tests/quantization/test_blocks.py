@@ -20,9 +20,11 @@ from toolchain.formats.model_package import pack
 from toolchain.formats.onnx_blocks import BlockMatrix, Stored, block_matrices
 from toolchain.formats.onnx_runner import open_runner
 from toolchain.formats.onnx_weights import with_values
-from toolchain.quantization import block_codes, block_factors, blocks
+from toolchain.quantization import blocks
+from toolchain.quantization.block_codes import code_coder
+from toolchain.quantization.block_factors import factor_coder
 from toolchain.quantization.block_moments import Seen, block_moments
-from toolchain.quantization.blocks import Kind, recode, search
+from toolchain.quantization.blocks import Kind, coders, recode, search
 from toolchain.quantization.search import Plan
 from toolchain.tasks.base import Limit, Split
 
@@ -122,14 +124,14 @@ def test_factors_of_two_tensors_are_left_alone() -> None:
 
 def test_without_steps_the_package_gives_back_the_model() -> None:
     model = block_models.model()
-    coded = recode(block_matrices(model), {}, {})
+    coded = recode(coders(block_matrices(model), {}), {})
     assert materialize(pack(model, coded, effort=Effort.FAST)) == model
 
 
 @pytest.mark.parametrize("matrices", ["Q4_1", "Q4_0", "Q8_0"])
 def test_what_runs_is_what_was_judged(matrices: str) -> None:
     model = block_models.model(matrices)
-    coded = recode(block_matrices(model), {}, ALL)
+    coded = recode(coders(block_matrices(model), {}), ALL)
     assert coded
     filled = with_values(model, {i: decoded(c) for i, c in coded.items()})
     package = pack(model, coded, effort=Effort.FAST)
@@ -151,7 +153,7 @@ def test_what_runs_is_what_was_judged(matrices: str) -> None:
     step=st.sampled_from([0.001, 0.05, 0.3, 2.0]),
 )
 def test_factors_keep_type_and_shape_and_are_within_a_step(one: BlockMatrix, step: float) -> None:
-    for index, coded in block_factors.coded_factors(one, None, step).items():
+    for index, coded in factor_coder(one, None).coded(step).items():
         stored = one.scales if index == 1 else one.minima
         assert stored is not None
         got = decoded(coded)
@@ -174,7 +176,7 @@ def test_new_codes_are_within_half_a_step_without_feedback(
     rows: int, count: int, step: float, seed: int
 ) -> None:
     one = matrix(rows=rows, count=count, bits=8, minima=False, seed=seed)
-    found = block_codes.coded_codes(one, None, step)
+    found = code_coder(one, None).coded(step)
     if not found:
         return
     arrays = {i: decoded(c) for i, c in found.items()}
@@ -186,10 +188,10 @@ def test_new_codes_are_within_half_a_step_without_feedback(
 @pytest.mark.parametrize("bits", [4, 8])
 def test_coarser_steps_take_fewer_bytes(bits: int) -> None:
     one = matrix(rows=256, count=4, bits=bits, minima=bits == 4)
-    coder = block_factors.coded_factors if bits == 4 else block_codes.coded_codes
+    coder = (factor_coder if bits == 4 else code_coder)(one, seen(128, 32))
     sizes = []
     for step in (0.02, 0.05, 0.2) if bits == 4 else (2.0, 4.0, 8.0):
-        found = coder(one, seen(128, 32), step)
+        found = coder.coded(step)
         sizes.append(sum(blocks._coded_bits(c) for c in found.values()))
     assert sizes == sorted(sizes, reverse=True)
     assert len(set(sizes)) == 3
@@ -200,7 +202,7 @@ def test_feedback_makes_answers_better_than_rounding_alone() -> None:
     known = seen(128, 32)
     errors = []
     for moments in (known, Seen(known.rows, known.blocks, None)):
-        found = block_codes.coded_codes(one, moments, 6.0)
+        found = code_coder(one, moments).coded(6.0)
         wrong = changed(one, {i: decoded(c) for i, c in found.items()})
         assert known.full is not None
         errors.append(np.einsum("rk,kl,rl->", wrong, known.full, wrong))
@@ -209,7 +211,7 @@ def test_feedback_makes_answers_better_than_rounding_alone() -> None:
 
 def test_minima_take_over_what_the_rounding_of_scales_spoiled() -> None:
     one = matrix(rows=64, count=4)
-    found = block_factors.coded_factors(one, None, 0.2)
+    found = factor_coder(one, None).coded(0.2)
     both = changed(one, {i: decoded(c) for i, c in found.items()})
     scales_alone = changed(one, {1: decoded(found[1])})
     assert np.square(both).sum() < 0.6 * np.square(scales_alone).sum()
@@ -218,7 +220,7 @@ def test_minima_take_over_what_the_rounding_of_scales_spoiled() -> None:
 def test_frequent_tokens_have_finer_steps_than_rare_ones() -> None:
     model = block_models.model()
     one = next(m for m in block_matrices(model) if m.gathered)
-    scales = decoded(block_codes.coded_codes(one, None, 3.0)[one.scales.index])
+    scales = decoded(code_coder(one, None).coded(3.0)[one.scales.index])
     assert scales[:64].mean() < scales[-64:].mean()
 
 

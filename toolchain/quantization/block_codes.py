@@ -17,6 +17,7 @@ Source
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -39,31 +40,81 @@ _UNDERDETERMINED = 0.25
 """Damping, as a share of the mean energy, is this times columns / rows seen. Measured on SmolLM2
 (576 columns; 663 and 3,955 rows): least error on other texts at 0.1-0.3 and at 0.03-0.05."""
 _LEAST_DAMPING = 0.01  # GPTQ's value
-_BLOCK = 64  # columns whose feedback is computed one by one; between blocks it is one product
+_SAME_STEP = 1e-6  # of an exponent: rounding of a logarithm
+_BLOCK = 32  # columns whose feedback is computed one by one; between blocks it is one product
 
 
-def coded_codes(one: BlockMatrix, seen: Seen | None, step: float) -> dict[int, CodedTensor]:
-    """Return codes and scales at ``step`` times the matrix's median scale.
+class _Feedback(NamedTuple):
+    """The order of columns, loudest first, and how errors are handed on.
 
-    Nothing where that takes no fewer bits, or where scales have no such grid.
+    ``upper``: U of the inverse moments UT U, columns in that order.
     """
-    values = one.numbers()
-    steps = _steps(one, values, seen, step)
-    if steps is None:
-        return {}
-    sizes = decoded(steps).astype(np.float32)
-    if not (np.isfinite(sizes).all() and (sizes > 0).all()):
-        return {}
-    each = np.repeat(sizes, one.block, axis=1)
-    rows = values.reshape(len(values), -1)
-    bounds = _Bounds(-one.zero, 255 - one.zero)
-    codes = _rounded(rows, each, _feedback(seen, rows.shape[1]), bounds) + np.float32(one.zero)
-    shape = one.codes.values.shape
-    grid = CodedTensor(codes.astype(np.uint8).reshape(shape), shape, "uint8")
-    bits = column_bits(grid.codes) + tensor_bits(steps)
-    if bits >= column_bits(one.codes.values.astype(np.uint8)) + exact_bits(one.scales):
-        return {}
-    return {one.codes.index: grid, one.scales.index: steps}
+
+    order: NDArray[np.intp]
+    upper: Rows
+
+
+@dataclass(frozen=True, eq=False)
+class CodeCoder:
+    """Codes an 8-bit matrix anew; what does not depend on the step is here.
+
+    Shapes:
+        values: (rows, blocks, block)
+        shares: (rows, 1) and (1, blocks), relative steps
+    """
+
+    matrix: BlockMatrix
+    values: Rows
+    shares: tuple[NDArray[np.float64], NDArray[np.float64]]
+    feedback: _Feedback | None
+
+    def coded(self, step: float) -> dict[int, CodedTensor]:
+        """Return codes and scales at ``step`` times the matrix's median scale.
+
+        Nothing where that takes no fewer bits, or where scales have no such grid.
+        """
+        one = self.matrix
+        steps = self._steps(step)
+        if steps is None:
+            return {}
+        sizes = decoded(steps).astype(np.float32)
+        if not (np.isfinite(sizes).all() and (sizes > 0).all()):
+            return {}
+        each = np.repeat(sizes, one.block, axis=1)
+        bounds = _Bounds(-one.zero, 255 - one.zero)
+        codes = _rounded(self.values.reshape(each.shape), each, self.feedback, bounds)
+        shape = one.codes.values.shape
+        whole = (codes + np.float32(one.zero)).astype(np.uint8).reshape(shape)
+        before = column_bits(one.codes.values.astype(np.uint8)) + exact_bits(one.scales)
+        if column_bits(whole) + tensor_bits(steps) >= before:
+            return {}
+        return {one.codes.index: CodedTensor(whole, shape, "uint8"), one.scales.index: steps}
+
+    def _steps(self, step: float) -> CodedTensor | None:
+        """Return the new scales, (rows, blocks)."""
+        one, (of_rows, of_blocks) = self.matrix, self.shares
+        usual = float(np.median(np.abs(one.scales.values.astype(np.float64)))) * step
+        if not usual > 0:
+            return None
+        loudest = np.abs(self.values).max(axis=2) / (min(one.zero, 255 - one.zero) - 1)
+        wanted = np.maximum(usual * of_rows, loudest / of_blocks)
+        lowest = float(wanted.min())
+        exponents = np.ceil(np.log2(wanted / lowest) * _STEP_DENSITY - _SAME_STEP)
+        codes = np.ceil(_SMALLEST_STEP * np.exp2(exponents / _STEP_DENSITY))
+        if not codes.max() < _LARGEST_STEP:
+            return None
+        unit = np.full((1, 1), lowest / _SMALLEST_STEP, np.float32)
+        factors = unit, of_blocks.astype(np.float32)
+        dtype = str(one.scales.values.dtype)
+        return CodedTensor(codes.astype(np.int32), one.scales.values.shape, dtype, factors)
+
+
+def code_coder(matrix: BlockMatrix, seen: Seen | None) -> CodeCoder:
+    """Return what codes ``matrix`` anew; without ``seen`` it rounds to the nearest."""
+    values = matrix.numbers()
+    rows = _row_shares(len(values), tokens=matrix.gathered)[:, None]
+    shares = rows, _block_shares(seen, values.shape[1])
+    return CodeCoder(matrix, values, shares, _feedback(seen, matrix.columns))
 
 
 def column_bits(codes: NDArray[np.integer]) -> float:
@@ -78,25 +129,6 @@ def column_bits(codes: NDArray[np.integer]) -> float:
 class _Bounds(NamedTuple):
     low: float
     high: float
-
-
-def _steps(one: BlockMatrix, values: Rows, seen: Seen | None, step: float) -> CodedTensor | None:
-    """Return the new scales, (rows, blocks)."""
-    usual = float(np.median(np.abs(one.scales.values.astype(np.float64)))) * step
-    if not usual > 0:
-        return None
-    shares = _block_shares(seen, values.shape[1])
-    loudest = np.abs(values).max(axis=2) / (min(one.zero, 255 - one.zero) - 1)
-    floor = loudest / shares
-    wanted = np.maximum(usual * _row_shares(len(values), tokens=one.gathered)[:, None], floor)
-    unit = float(wanted.min()) / _SMALLEST_STEP
-    exponents = np.ceil(np.log2(wanted / wanted.min()) * _STEP_DENSITY - 1e-6)
-    codes = np.ceil(_SMALLEST_STEP * np.exp2(exponents / _STEP_DENSITY))
-    if not codes.max() < _LARGEST_STEP:
-        return None
-    factors = np.full((1, 1), unit, np.float32), shares.astype(np.float32)
-    dtype = str(one.scales.values.dtype)
-    return CodedTensor(codes.astype(np.int32), one.scales.values.shape, dtype, factors)
 
 
 def _row_shares(rows: int, *, tokens: bool) -> NDArray[np.float64]:
@@ -117,16 +149,6 @@ def _block_shares(seen: Seen | None, blocks: int) -> NDArray[np.float64]:
     exponents = np.rint(-np.log2(energy / energy.mean()) / 2 * _STEP_DENSITY)
     shares: NDArray[np.float64] = np.exp2((exponents - exponents.mean()) / _STEP_DENSITY)[None]
     return shares
-
-
-class _Feedback(NamedTuple):
-    """The order of columns, loudest first, and how errors are handed on.
-
-    ``upper``: U of the inverse moments UT U, columns in that order.
-    """
-
-    order: NDArray[np.intp]
-    upper: Rows
 
 
 def _feedback(seen: Seen | None, columns: int) -> _Feedback | None:

@@ -11,6 +11,7 @@ Model
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -31,28 +32,54 @@ _WIDEST, _NARROWEST = 4.0, 1 / 64
 _LARGEST_CODE = 2**23  # exact in float32, with room
 
 
-def coded_factors(one: BlockMatrix, seen: Seen | None, step: float) -> dict[int, CodedTensor]:
-    """Return scales and minima on grids of about ``step`` times a row's median scale.
+@dataclass(frozen=True, eq=False)
+class FactorCoder:
+    """Codes the scales and minima of one matrix; what does not depend on the step is here.
 
-    Nothing where exact ones take no more bits, or where no such grid holds them.
+    Shapes:
+        rows: (rows, 1), the step of a row; shares, shares_of_minima: (1, blocks), relative
+        pull: (rows, blocks), k above
     """
-    cost = _costs(one.units(), seen, anchored=one.minima is not None)
-    scales = one.scales.values.astype(np.float64)
-    rows = _row_steps(scales) * step
-    on_grid = _coded(one.scales, scales, rows * _shares(cost.scales, cost.mean), least=1)
-    if on_grid is None:
-        return {}
-    found = {one.scales.index: on_grid}
-    exact = exact_bits(one.scales)
-    if one.minima is not None:
-        spoiled = decoded(on_grid).astype(np.float64) - scales
-        wanted = one.minima.values.astype(np.float64) - spoiled * cost.pull
-        lowest = _coded(one.minima, wanted, rows * _shares(cost.minima, cost.mean), least=0)
-        if lowest is None:
+
+    matrix: BlockMatrix
+    rows: Grid
+    shares: Grid
+    shares_of_minima: Grid
+    pull: Grid
+
+    def coded(self, step: float) -> dict[int, CodedTensor]:
+        """Return scales and minima on grids of about ``step`` times a row's median scale.
+
+        Nothing where exact ones take no more bits, or where no such grid holds them.
+        """
+        stored, minima = self.matrix.scales, self.matrix.minima
+        scales = stored.values.astype(np.float64)
+        on_grid = _coded(stored, scales, self.rows * step * self.shares, least=1)
+        if on_grid is None:
             return {}
-        found[one.minima.index] = lowest
-        exact += exact_bits(one.minima)
-    return found if sum(map(tensor_bits, found.values())) < exact else {}
+        found = {stored.index: on_grid}
+        exact = exact_bits(stored)
+        if minima is not None:
+            spoiled = decoded(on_grid).astype(np.float64) - scales
+            wanted = minima.values.astype(np.float64) - spoiled * self.pull
+            lowest = _coded(minima, wanted, self.rows * step * self.shares_of_minima, least=0)
+            if lowest is None:
+                return {}
+            found[minima.index] = lowest
+            exact += exact_bits(minima)
+        return found if sum(map(tensor_bits, found.values())) < exact else {}
+
+
+def factor_coder(matrix: BlockMatrix, seen: Seen | None) -> FactorCoder:
+    """Return what codes the factors of ``matrix``; without ``seen`` all inputs matter alike."""
+    cost = _costs(matrix.units(), seen, anchored=matrix.minima is not None)
+    return FactorCoder(
+        matrix,
+        _row_steps(matrix.scales.values.astype(np.float64)),
+        _shares(cost.scales, cost.mean),
+        _shares(cost.minima, cost.mean),
+        cost.pull,
+    )
 
 
 class _Costs(NamedTuple):

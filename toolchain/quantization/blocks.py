@@ -24,6 +24,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Protocol
 
 import numpy as np
 
@@ -35,8 +36,8 @@ from toolchain.formats.onnx_blocks import BlockMatrix, Stored, block_matrices
 from toolchain.formats.onnx_runner import open_runner
 from toolchain.progress import SILENT, Progress
 from toolchain.quantization.allocation import narrowed
-from toolchain.quantization.block_codes import coded_codes, column_bits
-from toolchain.quantization.block_factors import coded_factors, exact_bits
+from toolchain.quantization.block_codes import code_coder, column_bits
+from toolchain.quantization.block_factors import exact_bits, factor_coder
 from toolchain.quantization.block_moments import Seen, block_moments
 from toolchain.quantization.candidate import Guard
 from toolchain.quantization.front import Found, Point, Row, pareto
@@ -58,7 +59,7 @@ USUAL: Mapping[Kind, float] = {Kind.TOKENS: 6.0, Kind.CODES: 2.0, Kind.FACTORS: 
 make 0.003 and 0.001 nats; 2 is a guess (ours), from which the search finds its way."""
 
 _OCTAVES = 1 / 3  # the first stride of the bisection
-_ROUNDS = 4  # two questions each: 1/27 of the stride, 0.04 bits a number
+_ROUNDS = 3  # two questions each: 1/9 of the stride, 0.04 bits a number
 _QUESTIONS = 2 + 2 * _ROUNDS  # on the search data, of a model with two kinds
 _BACKOFF = 0.0625  # octaves by which steps shrink where the confirmation data objects
 _BACKOFFS = 16  # together one octave: a quarter of the error
@@ -71,20 +72,41 @@ def kind(one: BlockMatrix) -> Kind:
     return Kind.TOKENS if one.gathered else Kind.CODES
 
 
-def recode(
-    matrices: Sequence[BlockMatrix], seen: Mapping[str, Seen], steps: Mapping[Kind, float]
-) -> dict[int, CodedTensor]:
+class Coder(Protocol):
+    """Codes the tensors of one matrix."""
+
+    @property
+    def matrix(self) -> BlockMatrix:
+        """What is coded."""
+        ...
+
+    def coded(self, step: float) -> dict[int, CodedTensor]:
+        """Return tensors by index; nothing where that saves nothing."""
+        ...
+
+
+def coders(matrices: Sequence[BlockMatrix], seen: Mapping[str, Seen]) -> list[Coder]:
+    """Return what codes each matrix.
+
+    ``seen`` (``block_moments``) may lack matrices: their inputs matter alike then, and they are
+    rounded without feedback.
+    """
+    return [
+        (factor_coder if kind(one) is Kind.FACTORS else code_coder)(one, seen.get(one.name))
+        for one in matrices
+    ]
+
+
+def recode(ready: Sequence[Coder], steps: Mapping[Kind, float]) -> dict[int, CodedTensor]:
     """Return tensors to be coded, by index; kinds without a step stay exact.
 
-    The graph stays as it is: each decodes to the type and shape it had. ``seen`` may lack matrices:
-    their blocks matter alike then, and are rounded without feedback.
+    The graph stays as it is: each decodes to the type and shape it had.
     """
     found: dict[int, CodedTensor] = {}
-    for one in matrices:
-        step = steps.get(kind(one))
+    for coder in ready:
+        step = steps.get(kind(coder.matrix))
         if step is not None:
-            coder = coded_factors if kind(one) is Kind.FACTORS else coded_codes
-            found |= coder(one, seen.get(one.name), step)
+            found |= coder.coded(step)
     return found
 
 
@@ -106,7 +128,7 @@ def search(  # noqa: PLR0913 - as quantization.search: all but three have a defa
         InputError: the model cannot be asked.
         ToolError: it took longer than ``plan.stop_seconds``.
 
-    Cost: 10 to 12 questions, each of which codes anew, opens the model and asks the task.
+    Cost: 8 to 16 questions, each of which codes anew, opens the model and asks the task.
     """
     begin = time.monotonic()
     if task.limit.error is None and task.limit.agreement is None:
@@ -115,10 +137,10 @@ def search(  # noqa: PLR0913 - as quantization.search: all but three have a defa
     if not matrices:
         return Found({}, None, (), (), 0, 0.0, "it has no block-quantized matrices")
     progress.update("statistics of activations", 0, 1)
-    seen = block_moments(model, task, matrices)
+    ready = coders(matrices, block_moments(model, task, matrices))
     references = {Split.SEARCH: task.reference(open_runner(model), Split.SEARCH)}
     guard = Guard(model, task, {}, references, None, {}, cache, identity)
-    trials = _Trials(guard, matrices, seen, plan, begin, progress)
+    trials = _Trials(guard, ready, plan, begin, progress)
     ratios = trials.ratios()
     best = trials.largest(ratios)
     if best is None:
@@ -131,8 +153,7 @@ class _Trials:
     """Tries steps, and remembers."""
 
     guard: Guard
-    matrices: Sequence[BlockMatrix]
-    seen: Mapping[str, Seen]
+    ready: Sequence[Coder]
     plan: Plan
     begin: float
     progress: Progress
@@ -142,8 +163,8 @@ class _Trials:
     def ratios(self) -> dict[Kind, float]:
         """Return steps whose errors are shared out well, about as large as the limit allows."""
         numbers: Counter[Kind] = Counter()
-        for one in self.matrices:
-            numbers[kind(one)] += _numbers(one)
+        for coder in self.ready:
+            numbers[kind(coder.matrix)] += _numbers(coder.matrix)
         kinds = sorted(numbers)
         alone = self._all([{k: USUAL[k]} for k in kinds])
         room = self._room()
@@ -183,7 +204,7 @@ class _Trials:
         """Return the result at ``steps``, or below, that holds on the confirmation data."""
         for backoff in range(_BACKOFFS + 1):
             shrunk = {k: s * 2 ** (-_BACKOFF * backoff) for k, s in steps.items()}
-            coded = recode(self.matrices, self.seen, shrunk)
+            coded = recode(self.ready, shrunk)
             score = self.guard.final(coded, Split.CONFIRMATION)
             if not self.guard.task.limit.problem(score):
                 return Found(
@@ -214,7 +235,7 @@ class _Trials:
         return [score for _, score in scores]
 
     def _try(self, steps: Mapping[Kind, float]) -> tuple[Point, Score]:
-        coded = recode(self.matrices, self.seen, steps)
+        coded = recode(self.ready, steps)
         score = self.guard.score(coded, Split.SEARCH)
         size = round(sum(bits for _, _, bits in self._bits(coded)) / 8) + self._rest()
         self.progress.update("evaluations", min(len(self.points), _QUESTIONS), _QUESTIONS)
@@ -224,7 +245,8 @@ class _Trials:
         return len(self.guard.model) - sum(s.values.nbytes for _, s in self._stored())
 
     def _stored(self) -> list[tuple[str, Stored]]:
-        parts = [(m.name, s) for m in self.matrices for s in (m.codes, m.scales, m.minima)]
+        matrices = [coder.matrix for coder in self.ready]
+        parts = [(m.name, s) for m in matrices for s in (m.codes, m.scales, m.minima)]
         return [(name, stored) for name, stored in parts if stored is not None]
 
     def _bits(self, coded: Mapping[int, CodedTensor]) -> list[tuple[str, Stored, float]]:
@@ -239,7 +261,7 @@ class _Trials:
         return found
 
     def _rows(self, coded: Mapping[int, CodedTensor]) -> tuple[Row, ...]:
-        kinds = {m.name: str(kind(m)) for m in self.matrices}
+        kinds = {c.matrix.name: str(kind(c.matrix)) for c in self.ready}
         return tuple(
             Row(
                 stored.index,
