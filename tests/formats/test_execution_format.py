@@ -131,6 +131,31 @@ def test_weights_in_and_around_branches_are_rewritten_with_names_kept_apart(name
         assert relative(after, before, **feeds) < (0.3 if name.endswith("4") else 0.03)
 
 
+def test_products_before_a_branch_and_in_it_are_both_rewritten() -> None:
+    body = """h = MatMul (x, w)  y = If (c) <
+        then_branch = one () => (float[m, n] t) { t = MatMul (h, u) },
+        else_branch = two () => (float[m, n] t) { t = Relu (h) }
+    >"""
+    weights = {"w": normal(64, 64), "u": normal(64, 64, seed=1)}
+    after = applied(model_of(body, weights, inputs=", bool c"), "matmul-nbits-8")
+    assert operators(after).count("MatMulNBits") == 2
+
+
+def test_an_input_of_a_body_is_not_the_constant_of_its_name_outside() -> None:
+    model = parser.parse_model(
+        """<ir_version: 8, opset_import: ["" : 17]>
+        main (float[2] x, bool c) => (float[2] y) <int64 times = {3}, float[2] w = {1, 2}> {
+            y = Loop (times, c, x) <
+                body = inner (int64 i, bool d, float[2] w) => (bool e, float[2] z)
+                { e = Identity (d)  z = Add (w, w) }>
+        }"""
+    )
+    outer, inner = scopes(model.graph)
+    assert outer.array("w") is not None
+    assert inner.array("w") is None
+    assert inner.array("times") == np.int64(3)
+
+
 @pytest.mark.parametrize("name", QUANTIZED)
 def test_what_the_caller_may_replace_stays(name: str) -> None:
     before = model_of("y = MatMul (x, w)", {"w": normal(64, 64)}, inputs=", float[64, 64] w")

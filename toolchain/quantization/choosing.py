@@ -41,7 +41,8 @@ def choose(
     First the formats are compared, opened as usual; then the ways to store and open the best one.
     The score of a candidate is the product of its figures (latency, load time, memory, size), each
     as a multiple of the baseline's and to the power of its weight; the least wins. Nothing wins
-    that is slower than ``most_latency`` times the baseline: the model as it is, opened as usual.
+    that is slower than ``most_latency`` times the baseline (the model as it is, opened as usual),
+    and no format that scores more than ``least_gain``.
 
     ``formats`` are those that may be tried of the target's, None all of them. A format changes
     numbers, so ``accepts`` is asked about a changed model before it may win: in the order of the
@@ -95,9 +96,13 @@ class _Judge:
         return self.baseline
 
     def eligible(self, one: Tried) -> bool:
-        """Return whether it runs, and no slower than the target allows."""
-        most = self.target.numbers.most_latency
-        return one.figures is not None and _ratios(one, self.baseline)["latency"] <= most
+        """Return whether it runs, no slower than the target allows, and is worth other numbers."""
+        if one.figures is None:
+            return False
+        numbers = self.target.numbers
+        if _ratios(one, self.baseline)["latency"] > numbers.most_latency:
+            return False
+        return one.candidate.format == FOLDED or self.score(one) <= numbers.least_gain
 
     def score(self, one: Tried) -> float:
         """Return the weighted geometric mean of the figures as multiples of the baseline's."""

@@ -106,6 +106,7 @@ class Numbers:
     memory_weight: float
     size_weight: float
     most_latency: float  # of the baseline's latency; above, a candidate is not taken
+    least_gain: float  # a format with a higher score than this is not taken
     rounds: float  # processes a candidate, interleaved with those of the others
     hopeless: float  # a candidate this many times slower than the best gets one round only
     warm_up: float  # passes over the feeds that do not count
