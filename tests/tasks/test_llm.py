@@ -120,12 +120,24 @@ def test_a_damaged_cache_is_asked_anew(tmp_path: Path) -> None:
 def test_the_end_of_an_answer_is_compared_too(tmp_path: Path) -> None:
     task = answering(tmp_path)
     (one, *_) = task.reference(open_runner(TINY), Split.SEARCH)  # type: ignore[misc]  # answers of the task
-    ending = Llm(task.options, Vocabulary(PROMPTS, end=one.tokens[2]), ActionCache(tmp_path))
+    later = next(t for t in one.tokens if one.tokens.index(t) > 1)
+    ending = Llm(task.options, Vocabulary(PROMPTS, end=later), ActionCache(tmp_path))
     (cut, *_) = ending.reference(open_runner(TINY), Split.SEARCH)  # type: ignore[misc]  # answers of the task
-    length = one.tokens.index(one.tokens[2])
+    length = one.tokens.index(later)
     assert cut.tokens == one.tokens[:length]
     assert len(cut.logits) == length + 1
     assert len(one.logits) == len(one.tokens) == 32
+
+
+def test_only_decided_places_count_for_the_agreement() -> None:
+    found = {}
+    for margin in (0.0, 0.3):
+        task = make_task({"family": "llm", "margin": margin}, {})
+        asked = task.reference(open_runner(TINY), Split.CONFIRMATION)
+        found[margin] = task.score(open_runner(louder(0.1)), asked, Split.CONFIRMATION)
+    assert found[0.3].agreement > found[0.0].agreement
+    assert found[0.3].positions < found[0.0].positions
+    assert found[0.3].error == found[0.0].error
 
 
 def test_free_answers_are_a_detail_of_the_confirmation(tmp_path: Path) -> None:

@@ -53,6 +53,15 @@ def test_a_state_does_not_carry_an_error_on() -> None:
     assert found.error == found.details["error of stateN"] == pytest.approx(0.1, rel=1e-5)
 
 
+def test_the_originals_state_is_what_is_fed_next() -> None:
+    task = make_task({"family": "unknown"}, {})
+    frames = task.reference(open_runner(model(STATEFUL % 0.5)), Split.SEARCH)
+    feeds, outputs = zip(*frames, strict=True)  # type: ignore[call-overload]  # the frames of unknown
+    for before, after in zip(outputs[:19], feeds[1:20], strict=True):
+        assert np.array_equal(before["stateN"], after["state"])
+    assert any(np.any(one["state"]) for one in feeds)
+
+
 def test_integers_are_decisions() -> None:
     text = """main (float[1, n] x) => (int64[1, 1] best, float[1, n] y)
         <float a = {%r}> { y = Mul (x, a) best = ArgMax <axis = 1> (y) }"""

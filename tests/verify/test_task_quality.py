@@ -35,6 +35,7 @@ def test_the_same_model_holds() -> None:
     proof = task_quality.prove(model(LAYER), model(LAYER), unknown(0.0))
     assert proof.holds
     assert "error 0 relative of 0 allowed" in proof.detail
+    assert "200 positions" in proof.detail  # four numbers in 50 frames: those of the confirmation
 
 
 def test_a_model_within_the_limit_holds_and_one_outside_does_not() -> None:
