@@ -95,7 +95,7 @@ class Pipeline:
             self.progress.update("passes", number, len(steps))
             made = make_pass(step.run, step.options)
             if isinstance(made, ArtifactPass):
-                after, rows, names, found = self._each(graph, step, made, renames)
+                after, rows, names, found = self._each(graph, step, made, before)
                 searches = {names.get(n, n): s for n, s in {**searches, **found}.items()}
             elif isinstance(made, GraphPass):
                 after, rows, names = *self._whole(graph, step, made), {}
@@ -120,13 +120,13 @@ class Pipeline:
         graph: Graph,
         step: Step,
         made: ArtifactPass,
-        renames: Mapping[ArtifactId, ArtifactId],
+        origin: Graph,
     ) -> tuple[Graph, list[LedgerRow], _Names, dict[ArtifactId, _Searched]]:
         """Run an artifact pass on every file it is for, in parallel."""
         chosen = [
             a for a in graph.files.values() if a.kind in made.kinds and _matches(a.id, step.match)
         ]
-        read = self._read(made, graph, renames)
+        read = self._read(made, origin)
         works = {a.id: self._work(step, made, a, graph, read) for a in chosen}
         outcomes = self._run(made.proof, works)
         rows, changed = [], []
@@ -155,23 +155,17 @@ class Pipeline:
         }
         return graph.with_artifacts(changed).renamed(names), rows, names, searches
 
-    def _read(
-        self, made: ArtifactPass, graph: Graph, renames: Mapping[ArtifactId, ArtifactId]
-    ) -> list[tuple[str, Digest, Path]]:
+    def _read(self, made: ArtifactPass, origin: Graph) -> list[tuple[str, Digest, Path]]:
         """Return name, digest and path of the files that ``made`` may read beside its own.
 
-        A file that an earlier pass renamed is found under its old name too: rule packs and
-        ``vtool.toml`` name the files of the input.
+        They are those of the input, as they came: a companion model is what the application would
+        use without any pass, so errors of two models do not hide each other.
         """
         if not isinstance(made, GuardedPass):
             return []
-        names = {**{str(n): n for n in graph.files}, **{str(o): n for o, n in renames.items()}}
-        shipped = ((n, graph.artifacts[i].digest) for n, i in names.items() if i in graph.artifacts)
-        found = [
-            *((name, digest, self.store.path(digest)) for name, digest in shipped),
-            *((name, file.digest, file.path) for name, file in self.reference.items()),
-        ]
-        return sorted(one for one in found if _matches(ArtifactId(one[0]), made.needs))
+        shipped = ((a.id, a.digest, self.store.path(a.digest)) for a in origin.files.values())
+        apart = ((name, file.digest, file.path) for name, file in self.reference.items())
+        return sorted(one for one in (*shipped, *apart) if _matches(ArtifactId(one[0]), made.needs))
 
     def _work(
         self,
