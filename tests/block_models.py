@@ -10,6 +10,7 @@ import tiny_gguf
 from numpy.typing import NDArray
 
 from toolchain.formats import gguf
+from toolchain.formats.gguf import GgufModel
 from toolchain.formats.llama import llama
 from toolchain.formats.llama_packed import packed_graph
 from toolchain.formats.onnx_model import serialized
@@ -23,16 +24,24 @@ _TOKENS = 24
 
 
 @cache
-def model(
+def source(
     matrices: str = "Q4_1", embedding: str = "Q8_0", *, tied: bool = True, hidden: int = 64
-) -> bytes:
+) -> GgufModel:
     """Return a two-layer llama; all its matrices but the embeddings are of one format."""
     parts = ("attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down")
     kinds = dict.fromkeys(parts, matrices) | {"token_embd": embedding, "output": embedding}
     metadata, tensors = tiny_gguf.llama(
         vocabulary=512, hidden=hidden, inner=2 * hidden, tied=tied, kinds=kinds
     )
-    read = llama(gguf.read(tiny_gguf.written(metadata, tensors)))
+    return gguf.read(tiny_gguf.written(metadata, tensors))
+
+
+@cache
+def model(
+    matrices: str = "Q4_1", embedding: str = "Q8_0", *, tied: bool = True, hidden: int = 64
+) -> bytes:
+    """Return ``source`` as an ONNX model."""
+    read = llama(source(matrices, embedding, tied=tied, hidden=hidden))
     return serialized(packed_graph(read, accuracy_level=1))
 
 

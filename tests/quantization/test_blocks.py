@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
 import block_models
 import numpy as np
 import pytest
@@ -15,11 +18,14 @@ from toolchain.errors import ConfigError
 from toolchain.formats import onnx_model
 from toolchain.formats.chunk_coding import Effort
 from toolchain.formats.coded_tensor import decoded
+from toolchain.formats.gguf_blocks import as_float32
 from toolchain.formats.materializer import materialize
 from toolchain.formats.model_package import pack
 from toolchain.formats.onnx_blocks import BlockMatrix, Stored, block_matrices
-from toolchain.formats.onnx_runner import open_runner
+from toolchain.formats.onnx_exposed import exposed
+from toolchain.formats.onnx_runner import Port, Runner, open_runner
 from toolchain.formats.onnx_weights import with_values
+from toolchain.quantization import block_moments as block_moments_module
 from toolchain.quantization import blocks
 from toolchain.quantization.block_codes import code_coder
 from toolchain.quantization.block_factors import factor_coder
@@ -62,6 +68,26 @@ def seen(columns: int, block: int, seed: int = 0) -> Seen:
     at = np.arange(columns // block)
     parts = full.reshape(len(at), block, len(at), block)[at, :, at]
     return Seen(len(rows), parts, full)
+
+
+@dataclass
+class _Kept:
+    """A runner that remembers its answers."""
+
+    runner: Runner
+    found: list[dict[str, NDArray[np.generic]]] = field(default_factory=list)
+
+    @property
+    def inputs(self) -> tuple[Port, ...]:
+        return self.runner.inputs
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        return self.runner.outputs
+
+    def run(self, feeds: Mapping[str, NDArray[np.generic]]) -> dict[str, NDArray[np.generic]]:
+        self.found.append(self.runner.run(feeds))
+        return self.found[-1]
 
 
 def arrays(model: bytes) -> list[NDArray[np.generic]]:
@@ -115,6 +141,28 @@ def test_every_matrix_of_an_imported_model_is_found_with_its_numbers(
             one.zero
             == {"Q4_1": 0, "Q4_0": 8, "Q8_0": 128}[embedding if one.bits == 8 else matrices]
         )
+
+
+@pytest.mark.parametrize("matrices", ["Q4_1", "Q4_0", "Q8_0"])
+def test_numbers_of_a_matrix_are_those_of_the_file(matrices: str) -> None:
+    source = block_models.source(matrices)
+    found = {one.name: one for one in block_matrices(block_models.model(matrices))}
+    for name in ("blk.1.ffn_down.weight", "token_embd.weight"):
+        one = found[f"{name}.codes"]
+        numbers = one.numbers()
+        if one.minima is not None:
+            numbers = numbers + one.minima.values.astype(np.float32)[:, :, None]
+        expected = as_float32(source, next(t for t in source.tensors if t.name == name))
+        assert np.array_equal(numbers.reshape(expected.shape), expected)
+
+
+def test_zero_points_are_left_alone() -> None:
+    parsed = onnx_model.load(block_models.model())
+    product = next(n for n in parsed.graph.node if n.op_type == "MatMulNBits")
+    product.input.append("some.zero_points")
+    names = {one.name for one in block_matrices(onnx_model.serialized(parsed))}
+    assert product.input[1] not in names
+    assert len(names) == 2 * 4
 
 
 def test_factors_of_two_tensors_are_left_alone() -> None:
@@ -224,16 +272,50 @@ def test_frequent_tokens_have_finer_steps_than_rare_ones() -> None:
     assert scales[:64].mean() < scales[-64:].mean()
 
 
-def test_first_token_does_not_drown_the_others() -> None:
+def test_moments_are_those_of_the_activations() -> None:
     model = block_models.model()
     matrices = block_matrices(model)
     found = block_moments(model, EASY, matrices)
     assert set(found) == {one.name for one in matrices}
+    runner = _Kept(open_runner(exposed(model, {one.activations for one in matrices})))
+    EASY.reference(runner, Split.CALIBRATION)
     for one in matrices:
+        runs = [seen[one.activations].reshape(-1, one.columns) for seen in runner.found]
+        energies = [np.square(rows).sum(axis=1) for rows in runs]
+        usual = [
+            rows[energy <= 10 * np.median(energy)]
+            for rows, energy in zip(runs, energies, strict=True)
+        ]
+        rows = np.concatenate(usual).astype(np.float64)
+        full = rows.T @ rows / len(rows)
         of_one = found[one.name]
-        assert of_one.blocks.shape == (of_one.blocks.shape[0], one.block, one.block)
+        assert of_one.rows == len(rows)
+        assert np.allclose(
+            of_one.blocks[1],
+            full[one.block : 2 * one.block, one.block :][:, : one.block],
+            rtol=1e-4,
+            atol=1e-6,
+        )
         assert (of_one.full is not None) == (one.bits == 8)
-        assert (np.diagonal(of_one.blocks, axis1=1, axis2=2) >= 0).all()
+        if of_one.full is not None:
+            assert np.allclose(of_one.full, full, rtol=1e-4, atol=1e-6)
+
+
+def test_one_loud_row_does_not_drown_the_others() -> None:
+    rows = np.random.default_rng(0).standard_normal((50, 64)).astype(np.float32)
+    sums = block_moments_module._Sum(64, 32, full=True)
+    sums.add(rows)
+    loud = block_moments_module._Sum(64, 32, full=True)
+    loud.add(np.concatenate([1000 * rows[:1], rows]))
+    quiet, with_loud = sums.seen(), loud.seen()
+    assert quiet is not None
+    assert with_loud is not None
+    assert np.array_equal(quiet.blocks, with_loud.blocks)
+
+
+def test_no_scale_becomes_zero() -> None:
+    found = factor_coder(matrix(rows=256, count=8), None).coded(3.0)
+    assert (decoded(found[1]).astype(np.float32) > 0).all()
 
 
 def test_search_stays_within_its_limit_and_saves() -> None:
