@@ -80,18 +80,18 @@ def test_a_process_that_takes_too_long_is_a_row() -> None:
 @pytest.mark.parametrize(
     ("made", "scored", "outcome"),
     [
-        (Made(bytes=600), HELD, "smaller"),
-        (Made(bytes=1001), HELD, "no change"),
-        (Made(bytes=1100), HELD, "larger"),
-        (Made(bytes=600), BROKEN, "breaks the limit"),
+        (Made(bytes=1000, download_bytes=400), HELD, "smaller"),
+        (Made(bytes=900, download_bytes=500), HELD, "no change"),
+        (Made(bytes=1100, download_bytes=500), HELD, "larger"),
+        (Made(bytes=600, download_bytes=400), BROKEN, "breaks the limit"),
         (Made(bytes=600), Scored(stage="does not load"), "does not load"),
         (Made(failed="ValueError"), None, "tool fails"),
     ],
 )
-def test_an_outcome_is_what_a_user_would_say(
+def test_an_outcome_is_what_becomes_of_a_download(
     made: Made, scored: Scored | None, outcome: str
 ) -> None:
-    assert Row("m", "t", made, scored).outcome(1000) == outcome
+    assert Row("m", "t", made, scored).outcome(Made(bytes=1000, download_bytes=500)) == outcome
 
 
 def verdicts(*rows: Row) -> dict[str, bool | None]:
@@ -132,7 +132,7 @@ def test_tables_replace_what_stood_between_the_marks_and_nothing_else(tmp_path: 
     assert text.startswith("before\n")
     assert text.endswith("\nafter\n")
     assert "old | table" not in text
-    assert "| onnxslim | no change |" in text
+    assert "| onnxslim | smaller |" in text
     assert "not measured" in text
     path.write_text("no marks", "utf-8")
     with pytest.raises(ValueError, match="no place"):

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from model_peers.bars import Bar
-from model_peers.rows import ORIGINAL, VTOOL, Result, Row
+from model_peers.rows import ORIGINAL, VTOOL, Made, Result, Row
 from model_peers.traps import Trap
 
 BEGIN, END = "<!-- written by nox -s models: begin -->", "<!-- written by nox -s models: end -->"
@@ -17,7 +17,7 @@ _HEAD = (
 )  # fmt: skip
 
 
-def cells(row: Row, before: int) -> list[str]:
+def cells(row: Row, before: Made) -> list[str]:
     """Return the texts of one row."""
     made, scored, taken = row.made, row.scored, row.taken
     asked = scored is not None and bool(scored.unit)
@@ -42,7 +42,7 @@ def text(result: Result, judged: Sequence[Bar], traps: Sequence[Trap]) -> str:
     """Return everything as plain text."""
     lines = [result.machine]
     for model, rows in _grouped(result.rows):
-        before = rows[0].made.bytes
+        before = rows[0].made
         table = [list(_HEAD), *(cells(row, before) for row in rows)]
         widths = [max(len(line[i]) for line in table) for i in range(len(_HEAD))]
         lines += ["", f"{model}: {result.inputs.get(model, '')}"]
@@ -63,7 +63,7 @@ def markdown(result: Result, judged: Sequence[Bar], traps: Sequence[Trap]) -> st
     lines = [f"Measured on {result.machine}, one thread. {versions}."]
     lines += [summary(result.rows), ""]
     for model, rows in _grouped(result.rows):
-        before = rows[0].made.bytes
+        before = rows[0].made
         lines += [
             f"### {model}",
             "",
@@ -86,11 +86,10 @@ def markdown(result: Result, judged: Sequence[Bar], traps: Sequence[Trap]) -> st
 def summary(rows: Sequence[Row]) -> str:
     """Return how many results of other tools ended how.
 
-    >>> from model_peers.rows import Made
     >>> summary([Row("m", ORIGINAL, Made()), Row("m", "t", Made(failed="it raised"))])
     'Of 1 results of other tools: tool fails 1.'
     """
-    before = {row.model: row.made.bytes for row in rows if row.tool == ORIGINAL}
+    before = {row.model: row.made for row in rows if row.tool == ORIGINAL}
     others = [row for row in rows if row.tool not in {ORIGINAL, VTOOL}]
     counts = Counter(row.outcome(before[row.model]) for row in others)
     ended = ", ".join(f"{outcome} {count}" for outcome, count in counts.most_common())

@@ -12,7 +12,7 @@ from toolchain.tables import table
 ORIGINAL, VTOOL = "original", "vtool"
 USUAL = "as usual"  # the first setting of every target
 
-_SAME = 0.002  # ours: a file that changed by less is the same file to whoever downloads it
+_SAME = 0.002  # ours: what changed by less is the same to whoever downloads it
 
 
 @table
@@ -80,10 +80,11 @@ class Row:
         """Whether the result runs and keeps the task's limit."""
         return bool(self.scored and self.scored.unit and not self.scored.problem)
 
-    def outcome(self, before: int) -> str:
-        """Return what became of a file of ``before`` bytes, in few words.
+    def outcome(self, before: Made) -> str:
+        """Return in few words what became of a download, and of the file where that is the same.
 
-        >>> Row("m", "t", Made(bytes=99), Scored(unit="dB")).outcome(100)
+        >>> row = Row("m", "t", Made(bytes=99, download_bytes=50), Scored(unit="dB"))
+        >>> row.outcome(Made(bytes=100, download_bytes=51))
         'smaller'
         """
         if self.made.failed:
@@ -94,9 +95,10 @@ class Row:
             return self.scored.stage
         if self.scored.problem:
             return "breaks the limit"
-        if abs(self.made.bytes - before) <= _SAME * before:
-            return "no change"
-        return "larger" if self.made.bytes > before else "smaller"
+        if self.made.download_bytes < (1 - _SAME) * before.download_bytes:
+            return "smaller"
+        larger = self.made.bytes > (1 + _SAME) * before.bytes
+        return "larger" if larger else "no change"
 
 
 @table
