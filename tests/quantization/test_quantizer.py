@@ -24,11 +24,11 @@ def weight(name: str = "w", data: bytes | None = None) -> Weight:
     return next(w for w in weights(model, 1) if w.name == name)
 
 
-def moments(spread: float, mixed: float, seed: int = 1) -> NDArray[np.float64]:
+def moments(spread: float, mixed: float, seed: int = 1, depth: int = DEPTH) -> NDArray[np.float64]:
     """Return second moments of inputs whose energies differ, and which depend on one another."""
     rng = np.random.default_rng(seed)
-    common = rng.standard_normal((500, 3)) @ rng.standard_normal((3, DEPTH)) * mixed
-    x = (common + rng.standard_normal((500, DEPTH))) * np.exp(spread * rng.standard_normal(DEPTH))
+    common = rng.standard_normal((500, 3)) @ rng.standard_normal((3, depth)) * mixed
+    x = (common + rng.standard_normal((500, depth))) * np.exp(spread * rng.standard_normal(depth))
     found: NDArray[np.float64] = (x.T @ x / len(x))[None]
     return found
 
@@ -53,8 +53,11 @@ def test_knowing_the_inputs_saves_bits_at_equal_error(
     assert lead - spent > -0.15
 
 
-def test_dependent_inputs_are_worth_a_bit_and_more() -> None:
-    one, known = weight(), moments(1.0, 3.0)
+@pytest.mark.parametrize("depth", [DEPTH, 150])  # one block of columns, and more than two
+def test_dependent_inputs_are_worth_a_bit_and_more(depth: int) -> None:
+    text = f"main (float[1, {depth}] x) => (float[1, 16] y) {{ y = MatMul (x, w) }}"
+    one = weight("w", tiny.model(text, w=tiny.noise(depth, 16)))
+    known = moments(1.0, 3.0, depth=depth)
     first, second = coded(prepared(one, None), 0.05), coded(prepared(one, known), 0.05)
     lead = 0.5 * np.log2(error(one, first, known) / error(one, second, known))
     spent = (entropy_bits(second.codes) - entropy_bits(first.codes)) / one.values.size
@@ -79,6 +82,12 @@ def test_errors_are_as_large_as_the_multiplier_says(known: NDArray[np.float64] |
     judged = known if known is not None else np.eye(DEPTH)[None]
     size = float(np.einsum("jr,jk,kr->", one.values, judged[0], one.values))
     assert 0.5 < np.sqrt(error(one, tensor, judged) / size) / 0.03 < 2.0
+
+
+def test_bits_are_spent_where_they_are_worth_it() -> None:
+    ready = prepared(weight(), None)
+    nearest = np.rint(ready.values / ready.steps(0.5)).astype(np.int32)
+    assert entropy_bits(coded(ready, 0.5).codes) < 0.95 * entropy_bits(nearest)
 
 
 def test_the_estimated_rate_is_near_the_real_one() -> None:

@@ -115,15 +115,28 @@ def test_where_nothing_holds_the_model_stays_and_the_note_says_why(forbids: Spli
     assert "held" in found.note
 
 
-def test_a_weight_on_a_grid_of_its_own_is_coded_even_where_nothing_may_change() -> None:
+def on_a_grid() -> tuple[bytes, bytes]:
+    """Return a model whose weight was integer once, and that weight's bytes."""
     codes = np.clip(np.rint(tiny.noise(64, 80) * 20), -127, 127).astype(np.int8)
     values = codes.astype(np.float32) * np.float32(0.013)
-    model = tiny.model("main (float[1, 64] x) => (float[1, 80] y) { y = MatMul (x, w) }", w=values)
-    found = search(model, Strict(unknown(), (Split.SEARCH,)), QUICK)
-    assert decoded(found.coded[0]).tobytes() == values.tobytes()
+    text = "main (float[1, 64] x) => (float[1, 80] y) { y = MatMul (x, w) }"
+    return tiny.model(text, w=values), values.tobytes()
+
+
+@pytest.mark.parametrize("forbids", [Split.SEARCH, Split.CONFIRMATION])
+def test_a_weight_on_a_grid_is_coded_even_where_nothing_may_change(forbids: Split) -> None:
+    model, values = on_a_grid()
+    found = search(model, Strict(unknown(), (forbids,)), QUICK)
+    assert decoded(found.coded[0]).tobytes() == values
     assert found.score is not None
     assert found.score.error == 0
     assert found.rows[0].after * 4 < found.rows[0].before
+
+
+def test_finer_steps_than_a_weights_own_grid_are_not_taken() -> None:
+    model, values = on_a_grid()
+    found = search(model, unknown(1e-5), QUICK)
+    assert decoded(found.coded[0]).tobytes() == values
 
 
 def test_a_model_without_weights_is_left_alone() -> None:
@@ -154,10 +167,12 @@ def test_what_was_asked_once_is_not_asked_again(tmp_path: Path) -> None:
 
 def test_another_model_does_not_get_the_answers_of_the_first(tmp_path: Path) -> None:
     cache = ActionCache(tmp_path)
-    search(tiny.gemm(), unknown(), QUICK, cache=cache, identity="tiny")
-    other = Strict(unknown(), ())
-    search(tiny.matmul(), other, QUICK, cache=cache, identity="tiny")
-    assert other.asked.count(Split.SEARCH) > 3
+    text = "main (float[1, 24] x) => (float[1, 16] y) {{ h = MatMul (x, w) y = {} (h) }}"
+    for operator in ("Neg", "Relu"):
+        task = Strict(unknown(), ())
+        model = tiny.model(text.format(operator), w=tiny.noise(24, 16))
+        search(model, task, QUICK, cache=cache, identity="tiny")
+        assert task.asked.count(Split.SEARCH) > 3
 
 
 def test_a_larger_budget_asks_more() -> None:

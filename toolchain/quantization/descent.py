@@ -84,11 +84,12 @@ class Descent:
         One measurement is noisy: it counts two thirds, what was known one third (of logarithms).
         """
         at = {n: best.multipliers[n] for n in known}
-        tried = self._all([{**at, n: 2 * at[n]} for n in at])
+        coarser = {n: 2 * at[n] or _LEAST for n in known}
+        tried = self._all([{**at, n: coarser[n]} for n in known])
         found = {}
-        for name, one in zip(at, tried, strict=True):
+        for name, one in zip(known, tried, strict=True):
             grown = one.score.error**power - best.score.error**power
-            fresh = max(grown / (3 * at[name] ** 2), known[name] / 20)
+            fresh = max(grown / (coarser[name] ** 2 - at[name] ** 2), known[name] / 20)
             found[name] = float(np.cbrt(known[name] * fresh**2))
         return found
 
