@@ -96,6 +96,26 @@ def test_no_weight_goes_two_graphs_away_from_its_reader() -> None:
         np.testing.assert_array_equal(before, after)
 
 
+def test_a_weight_that_a_graph_inside_reads_does_not_move_away_from_it() -> None:
+    """In its branch it is one graph from its reader; in the main graph it would be two."""
+    then = """r = If (on) <
+        then_branch = c () => (float[p, q] t) { t = Add (x, w) },
+        else_branch = d () => (float[p, q] u) { u = Neg (x) }
+    >"""
+    model = model_of(two_branches(then, "s = Mul (x, w)"))
+    assert not share_equal(model.graph)
+    assert homes(model) == [0, 1, 0, 0, 1]
+
+
+def test_a_symmetric_weight_is_not_its_own_transpose() -> None:
+    """Small copies in two branches stay where they are: nothing takes their place."""
+    body = two_branches("r = MatMul (two, w)", "s = MatMul (w, two)")
+    model = model_of(
+        body.replace(LARGE, "float[2, 2] w = {1, 2, 2, 1}"), "<float[2, 2] two = {1, 0, 0, 2}>"
+    )
+    assert shared_weights(model, least_bytes=0) is None
+
+
 def test_weights_of_convolutions_stay_beside_them() -> None:
     """Only there does onnxruntime rearrange them; both readers in one graph still share."""
     values = LARGE.partition("=")[2]

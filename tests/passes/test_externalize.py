@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
+import numpy as np
+import onnx
 import pytest
 import real
-from onnx import parser
+from onnx import helper, numpy_helper, parser
 
 from toolchain.errors import ConfigError
-from toolchain.formats.onnx_external import with_raw_weights
+from toolchain.formats.onnx_external import externalized, with_raw_weights
 from toolchain.ir import Artifact, ArtifactId, Edge, Graph, Kind, MemoryStore, Relation
 from toolchain.passes.externalize import Externalize
 from toolchain.passes.inline_weights import InlineWeights
@@ -57,6 +59,28 @@ def test_a_real_model_comes_back_from_its_files(silero: bytes, shard_bytes: int)
     assert back.artifacts.keys() == graph.artifacts.keys()
     whole = with_raw_weights(store.get(back.artifacts[MODEL].digest))
     assert whole == with_raw_weights(silero)
+
+
+def test_large_weights_start_at_pages_and_small_ones_at_cache_lines() -> None:
+    """So that a runtime can map them; what lies between is at most a sixteenth."""
+    sizes = {"a": 30, "b": 20_001, "c": 30, "d": 17_000}
+    nodes = [helper.make_node("Add", [x, w], [y]) for x, w, y in pairwise_names(sizes)]
+    stored = [numpy_helper.from_array(np.ones((n, 1), np.float32), w) for w, n in sizes.items()]
+    values = [helper.make_tensor_value_info(n, 1, None) for n in ("x", "y")]
+    model = helper.make_model(helper.make_graph(nodes, "g", values[:1], values[1:], stored))
+    data, files = externalized(model.SerializeToString(), "w", least_bytes=0, shard_bytes=0)
+    offsets = [
+        int(next(e.value for e in t.external_data if e.key == "offset"))
+        for t in onnx.load_from_string(data).graph.initializer
+    ]
+    assert offsets == [0, 4096, 84_160, 86_016]
+    assert len(files["w"]) == 86_016 + 68_000
+
+
+def pairwise_names(weights: Iterable[str]) -> list[tuple[str, str, str]]:
+    names = list(weights)
+    inner = [f"h{n}" for n in names[1:]]
+    return list(zip(["x", *inner], names, [*inner, "y"], strict=True))
 
 
 def flipped(after: Graph, store: MemoryStore) -> Graph:
