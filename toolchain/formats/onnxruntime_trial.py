@@ -7,7 +7,8 @@ Request
     ``job``: "measure", or "optimize": write what onnxruntime makes of the model when it opens it
     ``model``: path; ``session``: the options of ``open_session``
     ``feeds``: one row a run, each a list of ``{name, type, shape, offset, bytes}``; types are
-        numpy's names, the numbers lie in the file ``numbers``
+        numpy's names, the numbers lie in the file ``numbers``. What the model does not ask for is
+        left out, and so is an input that has a value already: onnxruntime-web cannot replace it
     ``warm_up``, ``least``, ``most``, ``seconds``: passes over all feeds: not counted, at least, at
         most, and until when they go on
     ``answers``: where the outputs of the first pass go; null: nowhere
