@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "benchmarks"))
 
 from model_peers import bars, child, feeds, page, traps
 from model_peers.catalogue import catalogue
-from model_peers.rows import ORIGINAL, VTOOL, Made, Result, Row, Scored, Taken
+from model_peers.rows import ORIGINAL, STRICT, VTOOL, Made, Result, Row, Scored, Taken
 
 from toolchain.tasks.base import make_task
 
@@ -107,6 +107,8 @@ def test_the_best_peer_is_the_smallest_that_keeps_the_limit() -> None:
 def test_fewer_bytes_at_a_larger_error_reach_nothing() -> None:
     worse = replace(HELD, error=0.002)
     assert verdicts(row("int8", 500), row(VTOOL, 100, worse))["error"] is False
+    strict = row(STRICT, 300)
+    assert verdicts(row("int8", 500), row(VTOOL, 100, worse), strict)["error"] is True
     lossless = replace(HELD, error=0.0)
     assert verdicts(row("int8", 500, lossless), row(VTOOL, 100, worse))["error"] is True
 

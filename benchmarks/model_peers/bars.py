@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from model_peers.rows import ORIGINAL, VTOOL, Row
+from model_peers.rows import ORIGINAL, STRICT, VTOOL, Row, smallest
 
 _DOWNLOAD, _MEMORY, _LOAD, _LATENCY, _FASTER, _WITHIN = 0.75, 0.60, 0.35, 1.05, 0.50, 1.05
 
@@ -35,7 +35,8 @@ def bars(rows: Sequence[Row], limits: Mapping[str, int], products: frozenset[str
             continue
         if model in limits:
             found.append(_size(ours, limits[model]))
-        found.append(_against_peers(ours, [r for t, r in of.items() if t not in {ORIGINAL, VTOOL}]))
+        peers = [r for t, r in of.items() if t not in {ORIGINAL, VTOOL, STRICT}]
+        found.append(_against_peers(ours, of.get(STRICT), peers))
         found += _running(ours, heavy=model in products)
     return found
 
@@ -47,31 +48,29 @@ def _size(ours: Row, limit: int) -> Bar:
     return Bar(ours.model, what, f"{size / 1e6:.3f} MB, {_quality(ours)}", held)
 
 
-def _against_peers(ours: Row, peers: Sequence[Row]) -> Bar:
+def _against_peers(ours: Row, strict: Row | None, peers: Sequence[Row]) -> Bar:
     """Compare with the smallest download among the peers' outputs that keep the limit.
 
-    Its error may be larger or smaller than ours: both are printed, and the bar is reached only if
-    ours is not the larger one, or the peer's output is the input under another name.
+    Where its error is smaller than ours, the search was asked to keep to that: ``strict``. What
+    has no error at all is the input, written anew: nothing lossy is compared with its error.
     """
     what = f"download <= {_DOWNLOAD} of the best peer's at equal or better error"
-    usable = [row for row in peers if row.usable]
-    if not usable:
+    best = smallest(peers)
+    if best is None or best.scored is None:
         return Bar(ours.model, what, "no peer's output keeps the limit", None)
-    if not ours.usable:
-        return Bar(ours.model, what, _quality(ours), reached=False)
-    best = min(usable, key=lambda row: row.made.download_bytes)
-    assert ours.scored is not None  # noqa: S101 - for the type checker; both are usable
-    assert best.scored is not None  # noqa: S101 - the same
-    ratio = ours.made.download_bytes / best.made.download_bytes
+    one = strict or ours
+    if not one.usable or one.scored is None:
+        return Bar(ours.model, what, _quality(one), reached=False)
+    ratio = one.made.download_bytes / best.made.download_bytes
     lossless = best.scored.error == 0
-    equal = ours.scored.error <= best.scored.error
     figures = (
         f"{ratio:.3f} of {best.tool}'s {best.made.download_bytes / 1e6:.3f} MB; error"
-        f" {ours.scored.error:.4g}, its {best.scored.error:.4g}"
+        f" {one.scored.error:.4g}, its {best.scored.error:.4g}"
     )
     if lossless:
         figures += " (no peer that loses anything keeps the limit in fewer bytes)"
-    return Bar(ours.model, what, figures, ratio <= _DOWNLOAD and (equal or lossless))
+    held = lossless or one.scored.error <= best.scored.error
+    return Bar(ours.model, what, figures, held and ratio <= _DOWNLOAD)
 
 
 def _running(ours: Row, *, heavy: bool) -> Iterator[Bar]:

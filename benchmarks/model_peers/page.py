@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from model_peers.bars import Bar
-from model_peers.rows import ORIGINAL, VTOOL, Made, Result, Row
+from model_peers.rows import ORIGINAL, STRICT, VTOOL, Made, Result, Row
 from model_peers.traps import Trap
 
 BEGIN, END = "<!-- written by nox -s models: begin -->", "<!-- written by nox -s models: end -->"
@@ -90,7 +90,7 @@ def summary(rows: Sequence[Row]) -> str:
     'Of 1 results of other tools: tool fails 1.'
     """
     before = {row.model: row.made for row in rows if row.tool == ORIGINAL}
-    others = [row for row in rows if row.tool not in {ORIGINAL, VTOOL}]
+    others = [row for row in rows if row.tool not in {ORIGINAL, VTOOL, STRICT}]
     counts = Counter(row.outcome(before[row.model]) for row in others)
     ended = ", ".join(f"{outcome} {count}" for outcome, count in counts.most_common())
     return f"Of {len(others)} results of other tools: {ended}."

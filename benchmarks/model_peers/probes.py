@@ -44,7 +44,7 @@ def _prepacking(run: Run) -> dict[str, Taken]:
     usual = targets.load("native-cpu").setting[0]
     unpacked = replace(usual, name="prepacking off", prepacking=False)
     feeds = run.feeds(model)
-    with TemporaryDirectory(dir=run.home) as folder:
+    with TemporaryDirectory(dir=run.kept.home) as folder:
         good, level = Path(folder) / "level4.onnx", Path(folder) / "level0.onnx"
         good.write_bytes(ImportGguf(accuracy_level=4).rewrite(data))
         level.write_bytes(ImportGguf(accuracy_level=0).rewrite(data))
@@ -61,7 +61,7 @@ def _web(run: Run) -> dict[str, Taken]:
     usual = targets.load(_WEB).setting[0]
     feeds = run.feeds(model)
     found = {}
-    with TemporaryDirectory(dir=run.home) as folder:
+    with TemporaryDirectory(dir=run.kept.home) as folder:
         for name in ("matmul-nbits-4", "matmul-nbits-8", "matmul-integer"):
             path = Path(folder) / f"{name}.onnx"
             path.write_bytes(applied(original.read_bytes(), name))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import field
 
 from toolchain.formats.model_package import FOLDED
@@ -10,6 +10,7 @@ from toolchain.ir import Digest
 from toolchain.tables import table
 
 ORIGINAL, VTOOL = "original", "vtool"
+STRICT = "vtool, at the best peer's error"
 USUAL = "as usual"  # the first setting of every target
 
 _SAME = 0.002  # ours: what changed by less is the same to whoever downloads it
@@ -99,6 +100,12 @@ class Row:
             return "smaller"
         larger = self.made.bytes > (1 + _SAME) * before.bytes
         return "larger" if larger else "no change"
+
+
+def smallest(rows: Sequence[Row]) -> Row | None:
+    """Return the row with the smallest download of those that keep the limit."""
+    usable = [row for row in rows if row.usable]
+    return min(usable, key=lambda row: row.made.download_bytes, default=None)
 
 
 @table
