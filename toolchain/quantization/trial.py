@@ -29,15 +29,16 @@ WEB = (
 """What comes after ``node``; the flags are explained in the script."""
 
 _LOOK_SECONDS = 0.05  # ours: how often memory is looked at; a runaway model takes 0.1 GB in it
+_PATIENCE = 5  # ours: a process that gets less than a fifth of a core for minutes waits for itself
 _GRACE_SECONDS = 10.0  # to a killed process, until the system has buried it
 _MOST_OF_LOG = 300  # characters
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one process may take before it is ended."""
+    """What one process may take before it is ended; on the clock, ``_PATIENCE`` times that."""
 
-    seconds: float
+    seconds: float  # of CPU time: what else the machine does is no fault of the model
     memory_bytes: int
 
 
@@ -76,15 +77,16 @@ def ask(command: Sequence[str], request: Mapping[str, Any], limits: Limits) -> d
 
 def _watched(process: subprocess.Popen[bytes], limits: Limits) -> str:
     """Wait for the end; return which limit was exceeded, or nothing."""
-    until = time.monotonic() + limits.seconds
+    until = time.monotonic() + _PATIENCE * limits.seconds
     try:
         while True:
             try:
                 process.wait(timeout=_LOOK_SECONDS)
             except subprocess.TimeoutExpired:
-                if time.monotonic() > until:
+                taken = _taken(process.pid)
+                if taken.seconds > limits.seconds or time.monotonic() > until:
                     return f"it takes longer than {limits.seconds:g} s"
-                if _resident(process.pid) > limits.memory_bytes:
+                if taken.memory_bytes > limits.memory_bytes:
                     return f"it takes more than {limits.memory_bytes / 1e6:.0f} MB"
             else:
                 return ""
@@ -93,11 +95,14 @@ def _watched(process: subprocess.Popen[bytes], limits: Limits) -> str:
         process.wait(timeout=_GRACE_SECONDS)
 
 
-def _resident(pid: int) -> int:
+def _taken(pid: int) -> Limits:
+    """Return the CPU time and the memory a process has taken."""
     try:
-        return int(psutil.Process(pid).memory_info().rss)
+        process = psutil.Process(pid)
+        times = process.cpu_times()
+        return Limits(times.user + times.system, int(process.memory_info().rss))
     except psutil.Error:  # it has just ended
-        return 0
+        return Limits(0.0, 0)
 
 
 def _end(code: int) -> str:
