@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -28,7 +29,7 @@ def _vtool(environment: dict[str, str], *words: str) -> subprocess.CompletedProc
         env={**os.environ, **environment},
         capture_output=True,
         text=True,
-        timeout=900,
+        timeout=2000,
         check=False,
     )
 
@@ -67,7 +68,7 @@ def report(result: Path) -> Document:
     return document
 
 
-pytestmark = pytest.mark.timeout(1200)
+pytestmark = pytest.mark.timeout(2100)
 
 
 def test_every_pass_of_the_pipeline_saves_bytes_and_every_proof_holds(report: Document) -> None:
@@ -81,7 +82,10 @@ def test_every_pass_of_the_pipeline_saves_bytes_and_every_proof_holds(report: Do
         "strip-wasm",
         "strip-elf",
         "bind-input",
+        "import-ort",
+        "share-tensors",
         "import-gguf",
+        "quantize",
         "compress",
     ]
     assert all(amount > 0 for amount in saved.values()), saved
@@ -126,12 +130,48 @@ def test_each_figure_has_a_before_and_an_after_with_its_samples(report: Document
         assert after[name]["samples"]
     assert len(after["turn.first_audio"]["samples"]) == 6  # three recordings, three questions
     assert after["memory.peak"]["samples"][0] < 0.7 * before["memory.peak"]["samples"][0]
-    assert min(after["quality.vad_agreement"]["samples"]) == 1.0
+    assert min(after["quality.vad_agreement"]["samples"]) >= 0.998
 
 
 def test_every_budget_was_measured(report: Document) -> None:
-    assert len(report["verdicts"]) == 9
+    tasks = [v for v in report["verdicts"] if v["measure"].startswith("task.")]
+    assert len(report["verdicts"]) - len(tasks) == 9
     assert {v["state"] for v in report["verdicts"]} <= {"met", "broken"}
+    assert {v["state"] for v in tasks} == {"met"}
+    assert {v["measure"].split(".")[1] for v in tasks} == {
+        "silero_vad",
+        "encoder_model",
+        "decoder_model_merged",
+        "smollm2",
+        "hibari",
+    }
+
+
+@pytest.mark.parametrize(
+    ("models", "most_bytes"),
+    [
+        (("models/silero_vad.vtm",), 210_000),
+        (
+            ("models/moonshine/encoder_model.vtm", "models/moonshine/decoder_model_merged.vtm"),
+            24_000_000,
+        ),
+        (("models/smollm2.vtm",), 75_000_000),
+        (("models/hibari.vtm",), 5_500_000),
+    ],
+    ids=["vad", "stt", "llm", "tts"],
+)
+def test_models_travel_within_their_bars(
+    result: Path, report: Document, models: tuple[str, ...], most_bytes: int
+) -> None:
+    searched = {m["artifact"]: m for m in report["models"]}
+    sizes = [(result / name).stat().st_size for name in models]
+    assert sum(sizes) <= most_bytes
+    assert sizes == [searched[name]["after"] for name in models]
+    for name in models:
+        found = searched[name]
+        assert found["error"] <= found["error_limit"]
+        assert len(found["points"]) > 1  # a front, and not one point alone
+        assert [p["size"] for p in found["points"] if p["chosen"]] == [found["after"]]
 
 
 def test_gate_says_of_the_saved_run_what_the_run_said(
@@ -150,15 +190,34 @@ def test_no_output_names_a_path_of_this_machine(result: Path, home: Path) -> Non
             assert f"{place}/" not in text, f"{path} names {place}"
 
 
+def _application_without_long_searches(home: Path) -> Path:
+    """Copy the application; only the voice detector is searched: seconds, not minutes."""
+    copy = home / "alone"
+    shutil.copytree(APPLICATION, copy)
+    pack = (ROOT / "rules" / "pipelines" / "web-voice.toml").read_text("utf-8")
+    head, *steps = pack.split("[[step]]")
+    kept = [
+        step
+        for step in steps
+        if 'run = "import-gguf"' not in step
+        and ('run = "quantize"' not in step or 'family = "vad"' in step)
+    ]
+    assert len(kept) == len(steps) - 5
+    (copy / "rules" / "pipelines").mkdir(parents=True)
+    text = "[[step]]".join([head, *kept])
+    (copy / "rules" / "pipelines" / "web-voice.toml").write_text(text, "utf-8")
+    return copy
+
+
 def test_another_run_with_one_worker_and_an_empty_cache_gives_the_same_bytes(
     result: Path, home: Path
 ) -> None:
     out = home / "again"
     options = ("--no-harness", "--jobs", "1")
-    done = _vtool(_fresh(home / "other"), "optimize", str(APPLICATION), "-o", str(out), *options)
+    copy = _application_without_long_searches(home)
+    done = _vtool(_fresh(home / "other"), "optimize", str(copy), "-o", str(out), *options)
     assert done.returncode == 1, done.stderr  # what was not measured is not met
-    names = ("vtool-manifest.json", "app/main.js", "models/silero_vad.onnx", "app/main.js.br")
-    for name in names:
+    for name in ("app/main.js", "models/silero_vad.vtm", "app/main.js.br"):
         assert (out / name).read_bytes() == (result / name).read_bytes(), name
 
 

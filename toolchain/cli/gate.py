@@ -29,14 +29,17 @@ def gate(
     import json as jsonlib
     from dataclasses import replace
 
+    from toolchain import accounts, rulebook
     from toolchain import gate as judging
-    from toolchain import rulebook
     from toolchain.errors import ConfigError
     from toolchain.render import flatten, json_report, text
 
     path = report / "report.json" if report.is_dir() else report
     saved = json_report.read(path)
-    pack = rulebook.budgets(budgets, Path()) if budgets else tuple(v.budget for v in saved.verdicts)
+    pack = tuple(v.budget for v in saved.verdicts)
+    if budgets:
+        # what the models' own tasks allow is no matter of a pack
+        pack = (*rulebook.budgets(budgets, Path()), *accounts.model_budgets(saved.models))
     if not pack:
         raise ConfigError(
             f"{path} was judged by no budget", hint="name a pack of them with --budgets"
