@@ -3,6 +3,7 @@
     nox -s models                          everything; hours the first time, then from the cache
     nox -s models -- --model hibari        one model; repeatable, as is --tool onnxslim
     nox -s models -- --quick               no latency, load time and memory
+    nox -s models -- --known               what was measured last, without running anything
     nox -s models -- --json out.json       the figures as JSON; --docs writes docs/models.md
 
 Each tool and each question runs in a process of its own within limits of time and memory: a crash
@@ -46,8 +47,10 @@ def main() -> None:
     models = [m for m in run.catalogue.model if m.name in (options.model or [m.name])]
     rows: list[Row] = []
     for model in models:
-        rows += run.rows(model, tools)
-    found = result.result(run.catalogue, models, rows, probes.probed(run) if options.probes else ())
+        rows += run.known(model) if options.known else run.rows(model, tools)
+    found = result.result(
+        run.catalogue, models, rows, probes.probed(run) if options.probes else probes.known(run)
+    )
     limits = {m.name: m.bar_bytes for m in models if m.bar_bytes}
     judged = bars(rows, limits, frozenset(m.name for m in models if m.products))
     known = traps(rows, found.probes)
@@ -66,6 +69,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--model", action="append", help="only this model; repeatable")
     parser.add_argument("--tool", action="append", help="only this tool; repeatable")
     parser.add_argument("--peers-only", action="store_true", help="without vtool's searches")
+    parser.add_argument("--known", action="store_true", help="print the last figures, run nothing")
     parser.add_argument("--quick", action="store_true", help="no latency, load time and memory")
     parser.add_argument("--probes", action="store_true", help="also measure the other traps")
     parser.add_argument("--json", type=Path, help="write all figures to this file")

@@ -71,11 +71,18 @@ class Run:
         for tool in (ORIGINAL, *tools):
             row = self._row(base, tool)
             found.append(row)
+            self.kept.keep(row)
             self.say(f"{model.name:18} {tool:20} {row.outcome(found[0].made)}")
         if row := self._strict(base, found):
             found.append(row)
+            self.kept.keep(row)
             self.say(f"{model.name:18} {row.tool:20} {row.outcome(found[0].made)}")
         return found
+
+    def known(self, model: Model) -> list[Row]:
+        """Return the rows of one model as they were when each was last measured."""
+        tools = (ORIGINAL, *PEERS, VTOOL, STRICT)
+        return [row for tool in tools if (row := self.kept.last(model.name, tool))]
 
     def _strict(self, base: _Base, rows: Sequence[Row]) -> Row | None:
         """Return vtool's row at the error of the best peer, where its own is larger than that."""

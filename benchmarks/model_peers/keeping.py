@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
 from model_peers import catalogue
+from model_peers.rows import Row
 
 from toolchain.execution.cache import ActionCache, action_key
 from toolchain.formats.compression import Codec, encode
@@ -46,6 +47,17 @@ class Kept:
         """Return the document under ``key`` as a ``kind``, if there is one."""
         document = self.cache.get(key)
         return None if document is None else check(document, kind, where="a kept row")
+
+    def keep(self, row: Row) -> None:
+        """Keep a row as the last one of its model and tool."""
+        before = self.last(row.model, row.tool)
+        if before and before.made == row.made and not row.taken:
+            row = replace(row, taken=before.taken)  # of a run without latencies
+        self.cache.put(action_key("row", row.model, row.tool), row)
+
+    def last(self, model: str, tool: str) -> Row | None:
+        """Return the row of a model and a tool as it was last measured."""
+        return self.known(action_key("row", model, tool), Row)
 
     def download(self, path: Path) -> int:
         """Return how many bytes a user downloads of the file at ``path``."""

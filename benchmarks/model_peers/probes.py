@@ -12,17 +12,19 @@ from model_peers.rows import Probe, Taken
 from model_peers.sidebyside import compared
 
 from toolchain.errors import VtoolError
+from toolchain.execution.cache import action_key
 from toolchain.formats.execution_format import applied
 from toolchain.passes.import_gguf import ImportGguf
 from toolchain.quantization import targets
 
 _WEB = "web-wasm"
+_TRAPS = ("prepacking off", "4-bit in wasm")
 
 
 def probed(run: Run) -> tuple[Probe, ...]:
     """Measure both; what cannot be measured says why."""
     found = []
-    for trap, probe in (("prepacking off", _prepacking), ("4-bit in wasm", _web)):
+    for trap, probe in zip(_TRAPS, (_prepacking, _web), strict=True):
         try:
             figures = probe(run)
         except VtoolError as error:
@@ -34,7 +36,14 @@ def probed(run: Run) -> tuple[Probe, ...]:
         )
         ratios = {n: t.latency_ratio for n, t in figures.items() if not t.failed}
         found.append(Probe(trap, "", ratios, words))
+        run.kept.cache.put(action_key("probe", trap), found[-1])
     return tuple(found)
+
+
+def known(run: Run) -> tuple[Probe, ...]:
+    """Return what was measured last."""
+    found = [run.kept.known(action_key("probe", trap), Probe) for trap in _TRAPS]
+    return tuple(probe for probe in found if probe)
 
 
 def _prepacking(run: Run) -> dict[str, Taken]:
