@@ -93,6 +93,20 @@ def test_silero_in_half_precision_numbers_is_half_as_large_and_no_bit_is_lost() 
     assert rewrite("store-fp16-exact", silero()) == silero()
 
 
+def test_shapes_that_the_runtime_fuses_by_are_not_left_out() -> None:
+    """Without them onnxruntime fuses hibari otherwise; a duration flips, and nothing is the same."""
+    data = real.file("pypi:hibari-tts==0.2.1", "hibari/assets/hibari.onnx").read_bytes()
+    without = onnx_model.load(data)
+    del without.graph.value_info[:]
+    sizes = {"shapes": {"ids": (1, 16)}}
+    proof = same_numbers.prove(data, onnx_model.serialized(without), sizes)
+    assert not proof.holds
+    assert "largest difference" in proof.detail
+    kept = onnx_model.load(rewrite("fold-constants", data))
+    assert len(kept.graph.value_info) > 300
+    assert same_numbers.prove(data, onnx_model.serialized(kept), sizes).holds
+
+
 def model(text: str, *tensors: TensorProto, opset: int = 17, ir: int = 8) -> bytes:
     parsed = parser.parse_model(f'<ir_version: {ir}, opset_import: ["" : {opset}]> {text}')
     parsed.graph.initializer.extend(tensors)

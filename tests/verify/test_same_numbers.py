@@ -190,3 +190,21 @@ def test_sums_in_another_order_are_the_same_only_if_the_runtime_chose_the_order(
     proof = same_numbers.prove(before, after, {})
     assert not proof.holds
     assert "without onnxruntime's optimizations" in proof.detail
+
+
+def test_caches_grow_as_they_do_in_use() -> None:
+    """What goes wrong only when more than thirty steps are in the cache."""
+    text = """main (float[1, 1] x, float[1, p] past) => (float[1, m] present, float[1, 1] y)
+        <int64 most = {30}, float[1] none = {0}> {
+        present = Concat <axis = 1> (past, x)
+        steps = Size (past)
+        long = Greater (steps, most)
+        y = If (long) <
+            then_branch = a () => (float[1, 1] q) { q = %s },
+            else_branch = b () => (float[1, 1] r) { r = Identity (x) }
+        >
+    }"""
+    before, after = model(text % "Identity (x)"), model(text % "Neg (x)")
+    fixed = {"shapes": {"past": (1, 16)}}
+    assert same_numbers.prove(before, before, fixed).holds
+    assert not same_numbers.prove(before, after, fixed).holds
