@@ -94,7 +94,7 @@ def test_silero_in_half_precision_numbers_is_half_as_large_and_no_bit_is_lost() 
 
 
 def test_shapes_that_the_runtime_fuses_by_are_not_left_out() -> None:
-    """Without them onnxruntime fuses hibari otherwise; a duration flips, and nothing is the same."""
+    """Without them onnxruntime fuses hibari otherwise; a duration flips, then all is other."""
     data = real.file("pypi:hibari-tts==0.2.1", "hibari/assets/hibari.onnx").read_bytes()
     without = onnx_model.load(data)
     del without.graph.value_info[:]
