@@ -44,6 +44,8 @@ from typing import ClassVar
 
 from toolchain import plugins
 from toolchain.execution.cache import ActionCache, action_key, source_digest
+from toolchain.formats.chunk_coding import Effort
+from toolchain.formats.coded_tensor import CodedTensor
 from toolchain.formats.execution_format import applied
 from toolchain.formats.materializer import materialize
 from toolchain.formats.model_package import FOLDED, pack
@@ -92,10 +94,8 @@ class Quantize(GuardedPass):
         )
         if not found.coded or found.score is None:
             return Rewritten(data, note=found.note)
-        package = pack(data, found.coded, progress=here())
-        formats = self._formats(package, data, task)
-        if formats != (FOLDED,):
-            package = pack(data, found.coded, formats=formats)
+        formats = self._formats(data, found.coded, task)
+        package = pack(data, found.coded, formats=formats, progress=here())
         return Rewritten(package, _shown(found, task, str(self.task["family"]), len(package)))
 
     def _identity(self, files: Mapping[str, Path]) -> str:
@@ -108,13 +108,15 @@ class Quantize(GuardedPass):
         """Return the name with ``.vtm`` in place of ``.onnx``."""
         return ArtifactId(name.removesuffix(".onnx") + ".vtm")
 
-    def _formats(self, package: bytes, before: bytes, task: Task) -> tuple[str, ...]:
+    def _formats(
+        self, before: bytes, coded: Mapping[int, CodedTensor], task: Task
+    ) -> tuple[str, ...]:
         """Return the formats that keep the limit on the data the search did not see."""
-        model = materialize(package)
+        if not self.formats:
+            return (FOLDED,)
+        model = materialize(pack(before, coded, effort=Effort.FAST))  # the same numbers, sooner
         changed = {name: applied(model, name) for name in self.formats}
         changed = {name: made for name, made in changed.items() if made != model}
-        if not changed:
-            return (FOLDED,)
         reference = task.reference(open_runner(task.instrumented(before)), Split.CONFIRMATION)
         held = [
             name
