@@ -86,6 +86,7 @@ def test_every_pass_of_the_pipeline_saves_bytes_and_every_proof_holds(report: Do
         "share-tensors",
         "import-gguf",
         "quantize",
+        "package-model",
         "compress",
     ]
     assert all(amount > 0 for amount in saved.values()), saved
@@ -140,8 +141,6 @@ def test_every_budget_was_measured(report: Document) -> None:
     assert {v["state"] for v in tasks} == {"met"}
     assert {v["measure"].split(".")[1] for v in tasks} == {
         "silero_vad",
-        "encoder_model",
-        "decoder_model_merged",
         "smollm2",
         "hibari",
     }
@@ -166,9 +165,11 @@ def test_models_travel_within_their_bars(
     searched = {m["artifact"]: m for m in report["models"]}
     sizes = [(result / name).stat().st_size for name in models]
     assert sum(sizes) <= most_bytes
-    assert sizes == [searched[name]["after"] for name in models]
-    for name in models:
+    for name, size in zip(models, sizes, strict=True):
+        if "moonshine" in name:
+            continue  # packed without loss: nothing was searched
         found = searched[name]
+        assert size == found["after"]
         assert found["error"] <= found["error_limit"]
         assert len(found["points"]) > 1  # a front, and not one point alone
         assert [p["size"] for p in found["points"] if p["chosen"]] == [found["after"]]
@@ -202,7 +203,7 @@ def _application_without_long_searches(home: Path) -> Path:
         if 'run = "import-gguf"' not in step
         and ('run = "quantize"' not in step or 'family = "vad"' in step)
     ]
-    assert len(kept) == len(steps) - 5
+    assert len(kept) == len(steps) - 3
     (copy / "rules" / "pipelines").mkdir(parents=True)
     text = "[[step]]".join([head, *kept])
     (copy / "rules" / "pipelines" / "web-voice.toml").write_text(text, "utf-8")

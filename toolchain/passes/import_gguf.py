@@ -14,8 +14,11 @@ Why
     model takes a quarter of what its float32 graph takes on disk and in memory.
 
 Options
-    ``accuracy_level`` (0 to 4) is that of MatMulNBits: 0 computes in float32 and is 10 to 30
-    times slower; 4 rounds activations to 8 bits, block by block. The weights are the same.
+    ``accuracy_level`` (0 to 4) is that of MatMulNBits; the weights are the same. 0 computes all in
+    float32 and is 10 to 30 times slower, because of the 8-bit products. 1 computes those with
+    4-bit blocks in float32 and rounds activations to 8 bits for the others; 4 rounds all.
+    SmolLM2-135M against its float32 graph: 99.6 % of tokens and 20 ms each at 1, 97.2 % and
+    15 ms at 4.
 
 Inputs and outputs of the graph
     ``input_ids`` (1, n) int64, ``past.L.key`` and ``past.L.value`` for each layer L, the optional
@@ -58,11 +61,11 @@ class ImportGguf(ArtifactPass):
     kinds: ClassVar[frozenset[Kind]] = frozenset({Kind.GGUF})
     produces: ClassVar[Kind | None] = Kind.ONNX
     pays_in_bytes: ClassVar[bool] = True
-    lossy: ClassVar[bool] = True  # level 4 rounds activations
+    lossy: ClassVar[bool] = True  # all levels but 0 round activations
     guarded: ClassVar[bool] = True  # same-tokens has limits
     proof: ClassVar[str] = "same-tokens"
 
-    accuracy_level: int = 4
+    accuracy_level: int = 1
 
     def __post_init__(self) -> None:
         """Refuse a level that MatMulNBits does not have."""
