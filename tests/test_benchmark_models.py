@@ -13,9 +13,10 @@ from onnx import parser
 sys.path.insert(0, str(Path(__file__).parent.parent / "benchmarks"))
 
 from model_peers import bars, child, feeds, page, traps
-from model_peers.catalogue import catalogue
+from model_peers.catalogue import catalogue, write_products
 from model_peers.rows import ORIGINAL, STRICT, VTOOL, Made, Result, Row, Scored, Taken
 
+from toolchain.formats.onnx_runner import open_runner
 from toolchain.tasks.base import make_task
 
 HELD = Scored(error=0.001, agreement=1.0, positions=9, unit="dB")
@@ -139,6 +140,25 @@ def test_tables_replace_what_stood_between_the_marks_and_nothing_else(tmp_path: 
     path.write_text("no marks", "utf-8")
     with pytest.raises(ValueError, match="no place"):
         page.put(path, "")
+
+
+def test_turned_products_are_written_as_exporters_do_and_tied_ones_stay() -> None:
+    weights = ", ".join(str(n) for n in range(6))
+    graph = parser.parse_model(f"""
+        <ir_version: 8, opset_import: ["" : 17]>
+        toy (float[1, 3] x) => (float[1, 2] y, float[1, 3] z)
+        <float[2, 3] w = {{{weights}}}, float[2, 3] tied = {{{weights}}}> {{
+            y = Gemm <transB = 1> (x, w)
+            t = Gemm <transB = 1> (x, tied)
+            z = Gemm (t, tied)
+        }}
+    """)
+    x = {"x": np.array([[1, 2, 3]], np.float32)}
+    before = open_runner(graph.SerializeToString()).run(x)
+    write_products(graph.graph)
+    after = open_runner(graph.SerializeToString()).run(x)
+    assert [node.op_type for node in graph.graph.node] == ["MatMul", "Gemm", "Gemm"]
+    assert all(np.array_equal(before[name], after[name]) for name in before)
 
 
 def test_every_model_names_a_task_that_exists_and_a_licence() -> None:

@@ -92,8 +92,8 @@ class Run:
             return None
         if not 0 < best.scored.error < ours.scored.error:
             return None
-        limit = {"error": best.scored.error, "agreement": best.scored.agreement}
-        model = replace(base.model, task={**base.model.task, "limit": limit})
+        limited = {**base.model.task, "limit": {"error": best.scored.error}}
+        model = replace(base.model, task=limited)
         row = self._row(replace(base, model=model), VTOOL)
         return replace(row, tool=STRICT)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+from collections import Counter
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -11,10 +12,11 @@ from typing import Any
 
 import minilm
 import onnx
+from onnx import numpy_helper
 
 from toolchain.formats.llama_float import write_fp32
 from toolchain.ir import digest_of
-from toolchain.passes.base import Step, make_pass
+from toolchain.passes.base import Step
 from toolchain.passes.import_ort import ImportOrt
 from toolchain.sources import address, lock, registries
 from toolchain.sources.cache import Unpacked, folder
@@ -98,18 +100,30 @@ def written(model: Model, path: Path) -> None:
         path.write_bytes(ImportOrt().rewrite(source.read_bytes()))
     elif source.suffix == ".gguf":
         with TemporaryDirectory(dir=path.parent) as folder:
-            onnx.save(onnx.load(write_fp32(source, Path(folder))), path)
+            model_proto = onnx.load(write_fp32(source, Path(folder)))
+            write_products(model_proto.graph)
+            onnx.save(model_proto, path)
     elif source.suffix == ".zip":
         minilm.main(source, path)
     else:
         path.write_bytes(source.read_bytes())
 
 
-def lossless(model: Model, data: bytes) -> bytes:
-    """Return ``data`` after the lossless passes that this model names."""
-    for step in model.step:
-        data = make_pass(step.run, step.options).rewrite(data)  # type: ignore[attr-defined]  # all are ArtifactPasses
-    return data
+def write_products(graph: onnx.GraphProto) -> None:
+    """Write each Gemm on a turned matrix of its own as MatMul, as torch's exporter does.
+
+    Quantizers look for MatMul; a matrix that others read too (a tied embedding) stays.
+    """
+    stored = {tensor.name: tensor for tensor in graph.initializer}
+    readers = Counter(name for node in graph.node for name in node.input)
+    for node in graph.node:
+        if node.op_type != "Gemm" or len(node.input) != 2 or readers[node.input[1]] != 1:  # noqa: PLR2004 - no bias
+            continue
+        tensor = stored[node.input[1]]
+        turned = numpy_helper.to_array(tensor).T.copy()
+        tensor.CopyFrom(numpy_helper.from_array(turned, tensor.name))
+        node.op_type = "MatMul"
+        del node.attribute[:]
 
 
 def _inside(archive: Path, member: str) -> Path:

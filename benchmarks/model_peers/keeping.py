@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 _MOST_OF_WORDS = 200  # of a tool, in the tables
 
-QUALITIES = ((3_000_000, 11), (100_000_000, 9), (2**40, 5))
+QUALITIES = ((4_000_000, 11), (100_000_000, 9), (2**40, 5))
 """Of brotli, up to so many bytes: 11 takes 2.5 s a MB. Measured on hibari and on 8 MB of the Piper
 voice, 11 gives 1.4 % and 1.0 % less than 9; on these and a language model 5 is within 0.3 %."""
 
