@@ -39,7 +39,9 @@ from toolchain.tables import table
 from toolchain.tasks.base import Limit, Score, Split, Task
 
 _BACKOFF = 0.0625  # octaves by which steps shrink where the confirmation data objects
-_BACKOFFS = 16  # together one octave: half the error
+_STRIDES = (0, 1, 2, 4, 8, 16, 32, 64)
+"""Back-offs that are tried, the last of four octaves: a sixteenth of the error. Silero, with two
+minutes of sound for its search, needs about twenty; each question takes it a second."""
 
 _FIXED = 8  # questions of the first bisection
 _BISECTION = 6  # of each later one
@@ -143,15 +145,31 @@ def _strict(limit: Limit, margin: float) -> Limit:
 
 
 def _confirmed(trials: Trials, best: Tried, limit: Limit, begin: float) -> Found:
-    """Return ``best`` with steps that hold on the confirmation data; or what changes nothing."""
-    for step in range(_BACKOFFS + 1):
-        shrunk = {n: m * 2 ** (-_BACKOFF * step) for n, m in best.multipliers.items()}
-        coded = trials.codes(shrunk)
+    """Return ``best`` with steps that hold on the confirmation data; or what changes nothing.
+
+    Steps shrink in growing strides until it holds, and then grow again as far as it does.
+    """
+    held: dict[int, tuple[Mapping[int, CodedTensor], Score]] = {}
+
+    def holds(backoff: int) -> bool:
+        factor = 2 ** (-_BACKOFF * backoff)
+        coded = trials.codes({n: m * factor for n, m in best.multipliers.items()})
         if not coded:
-            break
+            return False
         score = trials.guard.final(coded, Split.CONFIRMATION)
         if not limit.problem(score):
-            return _found(trials, coded, score, begin)
+            held[backoff] = coded, score
+        return backoff in held
+
+    found = next((n for n, stride in enumerate(_STRIDES) if holds(stride)), None)
+    if found:
+        low, high = _STRIDES[found - 1], _STRIDES[found]
+        while high - low > max(1, high // 8):
+            middle = (low + high) // 2
+            low, high = (low, middle) if holds(middle) else (middle, high)
+    if held:
+        coded, score = held[min(held)]
+        return _found(trials, coded, score, begin)
     coded = trials.codes(dict.fromkeys(trials.units, 0.0))
     if coded:
         return _found(trials, coded, trials.guard.final(coded, Split.CONFIRMATION), begin)
