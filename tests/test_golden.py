@@ -12,7 +12,7 @@ from hypothesis import given
 from toolchain.ir import Graph, MemoryStore
 
 _TEXT = """\
-js *app/index.js -> core.js ~> big.ort
+js *app/index.js -> core.js ~> big.safetensors
     import "./core.js"
 
       indented, after an empty line
@@ -24,10 +24,10 @@ external external:fs
 
 
 def test_what_is_parsed_is_shown_again_in_order() -> None:
-    graph, store = golden.parse("ort big.ort\n    weights\n" + _TEXT)
+    graph, store = golden.parse("safetensors big.safetensors\n    weights\n" + _TEXT)
     shown = golden.show(graph, store)
     first, rest = _TEXT.split("js core.js\n")
-    assert shown == f"{first}ort big.ort\n    weights\njs core.js\n{rest}"
+    assert shown == f"{first}safetensors big.safetensors\n    weights\njs core.js\n{rest}"
     assert golden.parse(shown)[0] == graph
 
 

@@ -45,13 +45,15 @@ def test_sdks_native_code_and_clips_are_there(opened: project.Assembly) -> None:
     assert "node_modules/@runanywhere/web-onnx/wasm/sherpa/sherpa-onnx.wasm" in names
     assert "node_modules/@ricky0123/vad-web/dist/index.js" in names
     assert {"native/sherpa-onnx.node", "native/libonnxruntime.so"} <= names
-    clips = [n for n in opened.reference.files if n.endswith(".wav")]
+    clips = [n for n in opened.reference.files if n.startswith("audio/") and n.endswith(".wav")]
     assert [c.removeprefix("audio/") for c in clips] == [
         "counting.wav",
         "hello_world.wav",
         "quick_brown_fox.wav",
     ]
     assert all(c.replace(".wav", ".txt") in opened.reference.files for c in clips)
+    recordings = [n for n in opened.reference.files if n.startswith("recordings/")]
+    assert len([n for n in recordings if n.endswith(".wav")]) == 27 + 3
     assert set(opened.roots) <= names
 
 

@@ -50,9 +50,10 @@ def test_a_wrong_token_changes_only_what_follows(llm: Llm) -> None:
 
 def test_the_system_message_matters(files: dict[str, Path], llm: Llm) -> None:
     table = application.voice()
-    table["llm"]["system"] = "Always answer in French."
+    table["llm"]["system"] = "You are a pirate. Answer with a long story about the sea."
     other = pipeline.load_stage(table, "llm", files)
-    assert [t.id for t in other.stream([QUESTION])] != [t.id for t in llm.stream([QUESTION])]
+    question = "Who are you?"  # an open one: the capital of France is Paris for a pirate too
+    assert [t.id for t in other.stream([question])] != [t.id for t in llm.stream([question])]
 
 
 def test_a_model_that_is_no_language_model_is_refused(files: dict[str, Path]) -> None:
