@@ -215,7 +215,11 @@ def model_budgets(models: Iterable[ModelSearch]) -> tuple[Budget, ...]:
 
 
 def _used(model: ModelSearch) -> float | None:
-    return model.error / model.error_limit if model.error_limit else None
+    if model.error_limit is None:
+        return None
+    if model.error_limit == 0:  # nothing is allowed: no share of it is finite
+        return 1.0 + model.error if model.error else 0.0
+    return model.error / model.error_limit
 
 
 def _stem(model: ModelSearch) -> str:
