@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import Any
 
 from toolchain.ir import ArtifactId, Execution, ModelSearch
 from toolchain.pipeline import Questions, Result
 from toolchain.sources.manifest import Project
 from toolchain.workspace import Workspace
-
-if TYPE_CHECKING:
-    from toolchain.formats.onnx_runner import Port, Runner
 
 _FEEDS = 8
 """Ours: questions of a task that a contest repeats; its first ones, as they come one after the
@@ -87,42 +84,26 @@ def _executions(
 
 
 class _EnoughError(Exception):
-    """The recorder has heard what it wanted."""
-
-
-@dataclass
-class _Recorder:
-    """A runner that remembers the first questions it is asked, and then stops the asking."""
-
-    runner: Runner
-    heard: list[dict[str, Any]] = field(default_factory=list)
-
-    @property
-    def inputs(self) -> tuple[Port, ...]:
-        """What a caller feeds."""
-        return self.runner.inputs
-
-    @property
-    def outputs(self) -> tuple[str, ...]:
-        """What comes back."""
-        return self.runner.outputs
-
-    def run(self, feeds: Mapping[str, Any]) -> dict[str, Any]:
-        """Remember and answer."""
-        if len(self.heard) == _FEEDS:
-            raise _EnoughError
-        self.heard.append(dict(feeds))
-        return self.runner.run(feeds)
+    """Enough was heard: the asking may end."""
 
 
 def _feeds(model: bytes, questions: Questions) -> list[dict[str, Any]]:
     """Return what the task asks first; inputs that only the instrumented model has are left out."""
-    from toolchain.formats.onnx_runner import open_runner  # noqa: PLC0415
+    from toolchain.formats.onnx_runner import Watched, open_runner  # noqa: PLC0415
     from toolchain.tasks.base import Split, make_task  # noqa: PLC0415
 
     task = make_task(questions.task, questions.files)
-    recorder = _Recorder(open_runner(task.instrumented(model)))
+    heard: list[Mapping[str, Any]] = []
+
+    def listen(feeds: Mapping[str, Any]) -> None:
+        if len(heard) == _FEEDS:
+            raise _EnoughError
+        heard.append(feeds)
+
+    seen = task.instrumented(model)
+    runner = open_runner(seen)
     with contextlib.suppress(_EnoughError):
-        task.reference(recorder, Split.SEARCH)
-    known = {port.name for port in open_runner(model).inputs}
-    return [{n: a for n, a in heard.items() if n in known} for heard in recorder.heard]
+        task.reference(Watched(runner, listen), Split.SEARCH)
+    plain = runner if seen is model else open_runner(model)
+    known = {port.name for port in plain.inputs}
+    return [{name: feeds[name] for name in feeds if name in known} for feeds in heard]

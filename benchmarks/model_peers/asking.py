@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,47 +10,25 @@ import numpy as np
 from model_peers import feeds
 
 from toolchain.errors import InputError, UnusableError
-from toolchain.formats.onnx_runner import Array, Port, Runner, open_runner
+from toolchain.formats.onnx_runner import Array, Watched, open_runner
 from toolchain.tables import dump
 from toolchain.tasks.base import Split, Task, make_task
 
 _FED = 24  # ours: calls kept for calibration and latency, evenly over all that the task makes
 
 
-@dataclass(frozen=True)
-class Recorder:
-    """A runner that keeps what it is fed, but for what the task's instruments are fed."""
-
-    runner: Runner
-    known: frozenset[str]  # inputs of the model itself
-    rows: list[dict[str, Array]] = field(default_factory=list)
-
-    @property
-    def inputs(self) -> tuple[Port, ...]:
-        """As the runner has them."""
-        return self.runner.inputs
-
-    @property
-    def outputs(self) -> tuple[str, ...]:
-        """As the runner has them."""
-        return self.runner.outputs
-
-    def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
-        """Run, and keep the feeds."""
-        self.rows.append({name: feed for name, feed in feeds.items() if name in self.known})
-        return self.runner.run(feeds)
-
-
 def recorded(request: Mapping[str, Any]) -> dict[str, Any]:
     """Write to ``out`` what the task feeds ``model`` for calibration; return how much that is."""
     task = _task(request)
     model = Path(request["model"])
-    recorder = Recorder(
-        open_runner(task.instrumented(model.read_bytes())),
-        frozenset(port.name for port in open_runner(model).inputs),
-    )
-    task.reference(recorder, Split.CALIBRATION)
-    rows = recorder.rows
+    runner = open_runner(task.instrumented(model.read_bytes()))
+    known = {port.name for port in open_runner(model).inputs}  # without the task's instruments
+    rows: list[dict[str, Array]] = []
+
+    def keep(fed: Mapping[str, Array]) -> None:
+        rows.append({name: feed for name, feed in fed.items() if name in known})
+
+    task.reference(Watched(runner, keep), Split.CALIBRATION)
     places = np.linspace(0, len(rows) - 1, min(_FED, len(rows))).round().astype(int)
     kept = [rows[place] for place in places]
     feeds.write(Path(request["out"]), kept)

@@ -16,7 +16,7 @@ from onnx import numpy_helper
 from toolchain.errors import ConfigError, InputError
 from toolchain.execution.cache import ActionCache
 from toolchain.formats import model_metadata
-from toolchain.formats.onnx_runner import Array, Port, open_runner
+from toolchain.formats.onnx_runner import Watched, open_runner
 from toolchain.passes.import_gguf import ImportGguf
 from toolchain.tasks.base import Limit, Score, Split, Task, make_task
 from toolchain.tasks.llm import Llm, Questions, Vocabulary
@@ -73,38 +73,21 @@ def test_a_margin_of_nothing_compares_everywhere() -> None:
     assert found.details["share decided"] > 0.98
 
 
-class Counting:
-    """A model that counts how often it is asked."""
-
-    def __init__(self, model: bytes) -> None:
-        self.runner = open_runner(model)
-        self.asked = 0
-
-    @property
-    def inputs(self) -> tuple[Port, ...]:
-        return self.runner.inputs
-
-    @property
-    def outputs(self) -> tuple[str, ...]:
-        return self.runner.outputs
-
-    def run(self, feeds: dict[str, Array]) -> dict[str, Array]:
-        self.asked += 1
-        return self.runner.run(feeds)
-
-
 def answering(folder: Path) -> Llm:
     chosen: Llm = drawn()  # type: ignore[assignment]  # it is one
     return Llm(chosen.options, Vocabulary(PROMPTS, end=-1), ActionCache(folder))
 
 
 def test_answers_are_kept_and_another_model_does_not_get_them(tmp_path: Path) -> None:
-    first, again, other = Counting(TINY), Counting(TINY), Counting(louder(0.5))
-    kept = [answering(tmp_path).reference(r, Split.SEARCH) for r in (first, again, other)]  # type: ignore[arg-type]  # it is a runner
+    asked: list[list[object]] = [[], [], []]
+    models = zip((TINY, TINY, louder(0.5)), asked, strict=True)
+    runners = [Watched(open_runner(model), fed.append) for model, fed in models]
+    kept = [answering(tmp_path).reference(runner, Split.SEARCH) for runner in runners]
     tokens = [[a.tokens for a in answers] for answers in kept]  # type: ignore[attr-defined]  # answers of the task
     assert tokens[0] == tokens[1] != tokens[2]
-    assert first.asked == other.asked > 90
-    assert again.asked == 6
+    first, again, other = map(len, asked)
+    assert first == other > 90
+    assert again == 6
 
 
 def test_a_damaged_cache_is_asked_anew(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -73,6 +73,29 @@ class SessionRunner:
         """The inputs, those that have a value already (and are not in ``inputs``) too."""
         both = (self.session.get_inputs(), self.session.get_overridable_initializers())
         return frozenset(i.name for some in both for i in some)
+
+
+@dataclass(frozen=True)
+class Watched:
+    """A runner whose questions somebody looks at before they are answered."""
+
+    runner: Runner
+    watch: Callable[[Mapping[str, Array]], None]
+
+    @property
+    def inputs(self) -> tuple[Port, ...]:
+        """What a caller feeds."""
+        return self.runner.inputs
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """The names of what comes back, in order."""
+        return self.runner.outputs
+
+    def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
+        """Show the feeds, and answer; what ``watch`` raises ends the asking."""
+        self.watch(feeds)
+        return self.runner.run(feeds)
 
 
 def open_runner(model: bytes | Path) -> SessionRunner:

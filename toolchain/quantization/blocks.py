@@ -28,7 +28,7 @@ from typing import Protocol
 
 import numpy as np
 
-from toolchain.errors import ConfigError, ToolError
+from toolchain.errors import ToolError
 from toolchain.execution.cache import ActionCache
 from toolchain.execution.local import available_cores
 from toolchain.formats.coded_tensor import CodedTensor
@@ -43,7 +43,7 @@ from toolchain.quantization.candidate import Guard
 from toolchain.quantization.front import Found, Point, Row, pareto
 from toolchain.quantization.rate import tensor_bits
 from toolchain.quantization.search import Plan
-from toolchain.tasks.base import Score, Split, Task
+from toolchain.tasks.base import Score, Split, Task, require_limit
 
 
 class Kind(StrEnum):
@@ -131,8 +131,7 @@ def search(  # noqa: PLR0913 - as quantization.search: all but three have a defa
     Cost: 8 to 16 questions, each of which codes anew, opens the model and asks the task.
     """
     begin = time.monotonic()
-    if task.limit.error is None and task.limit.agreement is None:
-        raise ConfigError("a lossy search needs a limit", hint="set limit in the task's options")
+    require_limit(task)
     matrices = block_matrices(model)
     if not matrices:
         return Found({}, None, (), (), 0, 0.0, "it has no block-quantized matrices")

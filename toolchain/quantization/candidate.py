@@ -10,10 +10,10 @@ import numpy as np
 from toolchain.errors import InputError
 from toolchain.execution.cache import ActionCache, action_key
 from toolchain.formats.coded_tensor import CodedTensor, decoded
-from toolchain.formats.onnx_runner import Array, Port, Runner, open_runner
+from toolchain.formats.onnx_runner import Array, Port, Runner, Watched, open_runner
 from toolchain.formats.onnx_weights import Weight, with_inputs, with_values
 from toolchain.ir import Digest, digest_of
-from toolchain.quantization.cost import Counter
+from toolchain.quantization.cost import Tally
 from toolchain.tables import check
 from toolchain.tasks.base import Score, Split, Task
 
@@ -60,8 +60,13 @@ class Guard:
     inputs: Mapping[int, str]
     cache: ActionCache | None = None
     identity: str = ""
-    evaluations: int = 0
     _known: dict[tuple[Digest, Split], Score] = field(default_factory=dict)
+    _finals: int = 0
+
+    @property
+    def evaluations(self) -> int:
+        """Different questions so far, whether a cache knew the answer or not: as in every run."""
+        return len(self._known) + self._finals
 
     def score(self, coded: Mapping[int, CodedTensor], split: Split) -> Score:
         """Return how far the model with these tensors is from the original."""
@@ -72,7 +77,6 @@ class Guard:
         stored = self.cache.get(entry) if self.cache is not None and self.identity else None
         if stored is None:
             found = self.task.score(self._runner(coded), self.references[split], split)
-            self.evaluations += 1
             if self.cache is not None and self.identity:
                 self.cache.put(entry, found)
         else:
@@ -82,7 +86,7 @@ class Guard:
 
     def final(self, coded: Mapping[int, CodedTensor], split: Split) -> Score:
         """Like ``score``, of the model as it will run: folded, opened as any other."""
-        self.evaluations += 1
+        self._finals += 1
         if split not in self.references:
             self.references[split] = self.task.reference(open_runner(self.model), split)
         folded = with_values(self.model, {i: decoded(c) for i, c in coded.items()})
@@ -98,7 +102,7 @@ class Guard:
         return Reweighted(self.session, values)
 
 
-def guard(model: bytes, task: Task, weights: Mapping[int, Weight]) -> tuple[Guard, Counter]:
+def guard(model: bytes, task: Task, weights: Mapping[int, Weight]) -> tuple[Guard, Tally]:
     """Ask the original, and open a session with the weights as inputs if that changes nothing.
 
     Also return what scoring it once took.
@@ -109,19 +113,22 @@ def guard(model: bytes, task: Task, weights: Mapping[int, Weight]) -> tuple[Guar
     original = open_runner(model)
     reference = task.reference(original, Split.SEARCH)
     made = Guard(model, task, weights, {Split.SEARCH: reference}, None, {})
-    counter = Counter(original)
+    tally = Tally()
     try:
         changed, inputs = with_inputs(model, weights.keys())
         session = open_runner(changed)
-        counter = Counter(Reweighted(session, {n: weights[i].values for i, n in inputs.items()}))
-        same = task.score(counter, reference, Split.SEARCH)
+        same = task.score(
+            Watched(Reweighted(session, {n: weights[i].values for i, n in inputs.items()}), tally),
+            reference,
+            Split.SEARCH,
+        )
         allowed = task.limit.error or np.inf
         if same.error <= _SAME_SHARE * allowed and not task.limit.problem(same):
             made.session, made.inputs = session, inputs
     except InputError:
-        counter = Counter(original)
-        task.score(counter, reference, Split.SEARCH)
-    return made, counter
+        tally = Tally()
+        task.score(Watched(original, tally), reference, Split.SEARCH)
+    return made, tally
 
 
 def digest_of_codes(coded: Mapping[int, CodedTensor]) -> Digest:

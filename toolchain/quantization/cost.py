@@ -6,9 +6,9 @@ So that the same model gives the same bytes on a fast and on a slow machine.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from toolchain.formats.onnx_runner import Array, Port, Runner
+from toolchain.formats.onnx_runner import Array
 from toolchain.quantization.quantizer import Prepared
 from toolchain.quantization.survey import Survey
 
@@ -22,40 +22,28 @@ _LEAST, _MOST = 16, 240
 """Questions: less than the first cannot find anything; more than the second never paid. Ours."""
 
 
-@dataclass(frozen=True)
-class Counter:
-    """A runner that counts what it is fed."""
+@dataclass
+class Tally:
+    """What a runner was fed: watches one (``onnx_runner.Watched``)."""
 
-    runner: Runner
-    counts: dict[str, int] = field(default_factory=lambda: {"runs": 0, "fed": 0})
+    runs: int = 0
+    fed: int = 0  # numbers
 
-    @property
-    def inputs(self) -> tuple[Port, ...]:
-        """What a caller feeds."""
-        return self.runner.inputs
-
-    @property
-    def outputs(self) -> tuple[str, ...]:
-        """The names of what comes back, in order."""
-        return self.runner.outputs
-
-    def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
-        """Return all outputs by name."""
-        self.counts["runs"] += 1
-        self.counts["fed"] += sum(feed.size for feed in feeds.values())
-        return self.runner.run(feeds)
+    def __call__(self, feeds: Mapping[str, Array]) -> None:
+        """Count one question."""
+        self.runs += 1
+        self.fed += sum(feed.size for feed in feeds.values())
 
 
 def question_seconds(
-    weights: Iterable[Prepared], survey: Survey, counter: Counter, nodes: int
+    weights: Iterable[Prepared], survey: Survey, asked: Tally, nodes: int
 ) -> float:
     """Return what one question of a search takes: coding all weights, and asking.
 
-    ``survey`` says what the calibration data took, ``counter`` how much there is to be asked.
+    ``survey`` says what the calibration data took, ``asked`` how much there is to be asked.
     """
-    products = survey.products * counter.counts["fed"] / max(1, survey.fed)
-    runs = counter.counts["runs"]
-    asking = products / _PRODUCTS_PER_SECOND + runs * nodes * _NODE_SECONDS
+    products = survey.products * asked.fed / max(1, survey.fed)
+    asking = products / _PRODUCTS_PER_SECOND + asked.runs * nodes * _NODE_SECONDS
     return asking + _rounding_seconds(weights)
 
 

@@ -83,9 +83,8 @@ class Trials:
     def _try(self, multipliers: Multipliers) -> Tried:
         found = self.codes(multipliers)
         score = self.guard.score(found, Split.SEARCH)
-        with self._lock:
-            done = self.guard.evaluations
-        self.progress.update("evaluations", min(done, self.evaluations), self.evaluations)
+        done = min(self.guard.evaluations, self.evaluations)
+        self.progress.update("evaluations", done, self.evaluations)
         point = Point(self.size(found), score.error, score.agreement)
         return Tried(multipliers, score, point)
 

@@ -19,7 +19,6 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
-from toolchain.errors import ConfigError
 from toolchain.execution.cache import ActionCache
 from toolchain.execution.local import available_cores
 from toolchain.formats import onnx_model
@@ -36,7 +35,7 @@ from toolchain.quantization.quantizer import Prepared, prepared
 from toolchain.quantization.rate import tensor_bits
 from toolchain.quantization.survey import Survey, content, surveyed
 from toolchain.tables import table
-from toolchain.tasks.base import Limit, Score, Split, Task
+from toolchain.tasks.base import Limit, Score, Split, Task, require_limit
 
 _BACKOFF = 0.0625  # octaves by which steps shrink where the confirmation data objects
 _STRIDES = (0, 1, 2, 4, 8, 16, 32, 64)
@@ -88,8 +87,7 @@ def search(  # noqa: PLR0913 - all but three have a default and a name
         ToolError: it took longer than ``plan.stop_seconds``.
     """
     begin = time.monotonic()
-    if task.limit.error is None and task.limit.agreement is None:
-        raise ConfigError("a lossy search needs a limit", hint="set limit in the task's options")
+    require_limit(task)
     seen = task.instrumented(model)
     parsed = onnx_model.load(seen)
     own = {w.key for w in weights(onnx_model.load(model), plan.least_elements)}
@@ -99,10 +97,10 @@ def search(  # noqa: PLR0913 - all but three have a default and a name
     progress.update("statistics of activations", 0, 1)
     survey = surveyed(seen, task, found, plan.least_elements)
     ready = _prepared(found, survey, plan)
-    asked, counter = guard(seen, task, {w.index: w for w in found})
+    asked, tally = guard(seen, task, {w.index: w for w in found})
     asked.cache, asked.identity = cache, identity
     nodes = sum(1 for _ in onnx_model.nodes(parsed))
-    each = question_seconds(ready.values(), survey, counter, nodes)
+    each = question_seconds(ready.values(), survey, tally, nodes)
     schedule = _schedule(ready, evaluations(plan.seconds, each))
     trials = Trials(
         asked,

@@ -100,6 +100,16 @@ class Task(Protocol):
         ...
 
 
+def require_limit(task: Task) -> None:
+    """Refuse to lose anything where nobody said how much.
+
+    Errors:
+        ConfigError: the task limits neither error nor agreement.
+    """
+    if task.limit.error is None and task.limit.agreement is None:
+        raise ConfigError("a lossy search needs a limit", hint="set limit in the task's options")
+
+
 def make_task(options: Mapping[str, Any], files: Mapping[str, Path]) -> Task:
     """Return the task of the family ``options["family"]``, with the other options checked.
 
