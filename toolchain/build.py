@@ -18,7 +18,7 @@ from toolchain.loader import Loaded, Loader
 from toolchain.passes import compress
 from toolchain.passes.base import Step
 from toolchain.pipeline import Pipeline, Result
-from toolchain.single_model import Alone, Wish
+from toolchain.single_model import Wish, as_project, wished
 from toolchain.sources.address import is_address
 from toolchain.sources.project import Assembly, Project, open_target
 from toolchain.sources.tree import SourceFile
@@ -127,9 +127,8 @@ def _asked(request: Request, assembly: Assembly) -> tuple[Assembly, Project, tup
     if assembly.project is not None:
         steps = rulebook.pipeline(assembly.project.pipeline, Path(request.project))
         return assembly, assembly.project, steps
-    alone = Alone(request.wish)
-    assembly, project = alone.assembly(request.project, assembly)
-    return assembly, project, alone.steps(rulebook.pipeline(project.pipeline))
+    assembly, project = as_project(request.project, assembly, request.wish)
+    return assembly, project, wished(rulebook.pipeline(project.pipeline), request.wish)
 
 
 def _pipeline(assembly: Assembly, workspace: Workspace) -> Pipeline:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -44,48 +44,40 @@ class Wish:
         return {"family": self.family or "unknown", **({"limit": limit} if limit else {})}
 
 
-@dataclass(frozen=True)
-class Alone:
-    """The pipeline ``model`` and no budgets but the task's limit."""
+def as_project(target: str, opened: Assembly, wish: Wish) -> tuple[Assembly, Project]:
+    """Return ``opened`` as a project whose only root is the model, and that project.
 
-    wish: Wish = field(default_factory=Wish)
-
-    def assembly(self, target: str, opened: Assembly) -> tuple[Assembly, Project]:
-        """Return ``opened`` as a project whose only root is the model, and that project.
-
-        Errors:
-            ConfigError: ``target`` is not one model, or a data file is not there.
-        """
-        names = list(opened.tree.files)
-        suffixes = {f".{kind}" for kind in MODELS}
-        if len(names) != 1 or Path(names[0]).suffix.lower() not in suffixes:
-            raise ConfigError(
-                f"{target} has no vtool.toml",
-                hint="`vtool analyze` reads any target; `optimize` needs a project or a model file"
-                f" ({', '.join(sorted(suffixes))})",
-            )
-        project = Project(
-            folder=Path(target).parent,
-            name=Path(target).name,
-            pipeline="model",
-            budgets="model",
-            targets=self.wish.targets,
+    Errors:
+        ConfigError: ``target`` is not one model, or a data file is not there.
+    """
+    names = list(opened.tree.files)
+    suffixes = {f".{kind}" for kind in MODELS}
+    if len(names) != 1 or Path(names[0]).suffix.lower() not in suffixes:
+        raise ConfigError(
+            f"{target} has no vtool.toml",
+            hint="`vtool analyze` reads any target; `optimize` needs a project or a model file"
+            f" ({', '.join(sorted(suffixes))})",
         )
-        data = _data(self.wish.data)
-        return replace(opened, roots=(names[0],), reference=data, project=project), project
+    project = Project(
+        folder=Path(target).parent,
+        name=Path(target).name,
+        pipeline="model",
+        budgets="model",
+        targets=wish.targets,
+    )
+    data = _data(wish.data)
+    return replace(opened, roots=(names[0],), reference=data, project=project), project
 
-    def steps(self, steps: Sequence[Step]) -> tuple[Step, ...]:
-        """Return ``steps`` with the wished task; lossless ones alone without a wish."""
-        chosen = []
-        for step in steps:
-            if not issubclass(pass_class(step.run), GuardedPass):
-                chosen.append(step)
-            elif self.wish.limited:
-                chosen.append(replace(step, options=self._options(step.options)))
-        return tuple(chosen)
 
-    def _options(self, options: Mapping[str, Any]) -> dict[str, Any]:
-        return {**options, "task": self.wish.task}
+def wished(steps: Sequence[Step], wish: Wish) -> tuple[Step, ...]:
+    """Return ``steps`` with the wished task; lossless ones alone where nothing may be lost."""
+    chosen = []
+    for step in steps:
+        if not issubclass(pass_class(step.run), GuardedPass):
+            chosen.append(step)
+        elif wish.limited:
+            chosen.append(replace(step, options={**step.options, "task": wish.task}))
+    return tuple(chosen)
 
 
 def _data(paths: Sequence[Path]) -> Tree:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -25,7 +25,9 @@ def examine_models(graph: Graph, steps: Sequence[Step], workspace: Workspace) ->
     Errors:
         InputError: a model cannot be loaded, or takes too long or too much memory.
     """
-    todo = {a.id: a for a in graph.files.values() if _is_opened(a, steps)}
+    made = [(step.match, make_pass(step.run, step.options)) for step in steps]
+    opening = [(match, one.kinds) for match, one in made if isinstance(one, ArtifactPass)]
+    todo = {a.id: a for a in graph.files.values() if _is_opened(a, opening)}
     code = source_digest(_GUARD)
     keys = {name: action_key("examine", code, a.digest) for name, a in todo.items()}
     new = [name for name in todo if workspace.cache.get(keys[name]) is None]
@@ -51,9 +53,8 @@ def _refused(name: ArtifactId, error: Exception) -> InputError:
     return InputError(f"{name}: {error}", hint=hint)
 
 
-def _is_opened(file: Artifact, steps: Sequence[Step]) -> bool:
-    if file.kind not in _RUN_BY_A_LIBRARY:
-        return False
-    matching = [s for s in steps if any(fnmatchcase(file.id, glob) for glob in s.match)]
-    made = [make_pass(step.run, step.options) for step in matching]
-    return any(isinstance(one, ArtifactPass) and file.kind in one.kinds for one in made)
+def _is_opened(file: Artifact, opening: Sequence[tuple[Sequence[str], Collection[Kind]]]) -> bool:
+    return file.kind in _RUN_BY_A_LIBRARY and any(
+        file.kind in kinds and any(fnmatchcase(file.id, glob) for glob in match)
+        for match, kinds in opening
+    )

@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toolchain.errors import FormatError
+from toolchain.formats.model_inventory import StoredTensor
 
 LENGTH_BYTES = 8
 _MOST_HEADER_BYTES = 2**24  # ours: 100,000 tensors take 12 MB; the reference stops at 100 MB
@@ -58,34 +59,20 @@ _TYPES: Mapping[str, tuple[str, int]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Tensor:
-    """One tensor; ``start`` and ``end`` are its bytes in the file.
-
-    ``elements`` is 0 where the type is unknown to us (``dtype`` is then as written).
-    """
-
-    name: str
-    dtype: str
-    shape: tuple[int, ...]
-    start: int
-    end: int
-    elements: int
-
-
-@dataclass(frozen=True, slots=True)
 class Safetensors:
     """What a file holds; the header ends where the tensors begin."""
 
     metadata: Mapping[str, str]
-    tensors: tuple[Tensor, ...]  # in the order of their bytes
+    # in the order of their bytes; of a type unknown to us ``elements`` is 0
+    tensors: tuple[StoredTensor, ...]
     header_end: int
     data: memoryview = field(repr=False)
 
-    def raw(self, tensor: Tensor) -> memoryview:
+    def raw(self, tensor: StoredTensor) -> memoryview:
         """Return the bytes of ``tensor``, without copying."""
         return self.data[tensor.start : tensor.end]
 
-    def is_half(self, tensor: Tensor) -> bool:
+    def is_half(self, tensor: StoredTensor) -> bool:
         """Return whether float16 holds every number of a float32 tensor.
 
         Cost: one pass, which ends at the first number that does not fit.
@@ -99,9 +86,9 @@ class Safetensors:
                 for part in (numbers[i : i + _CHUNK] for i in range(0, len(numbers), _CHUNK))
             )
 
-    def copies(self) -> list[tuple[Tensor, Tensor]]:
+    def copies(self) -> list[tuple[StoredTensor, StoredTensor]]:
         """Return the tensors whose type, shape and bytes are those of an earlier one, with it."""
-        seen: dict[tuple[str, tuple[int, ...], bytes], list[Tensor]] = {}
+        seen: dict[tuple[str, tuple[int, ...], bytes], list[StoredTensor]] = {}
         found = []
         for tensor in (t for t in self.tensors if t.end > t.start):
             key = tensor.dtype, tensor.shape, bytes(self.raw(tensor)[:_LIKENESS_BYTES])
@@ -113,7 +100,7 @@ class Safetensors:
                 alike.append(tensor)
         return found
 
-    def _same(self, one: Tensor, other: Tensor) -> bool:
+    def _same(self, one: StoredTensor, other: StoredTensor) -> bool:
         a, b = (np.frombuffer(self.raw(tensor), np.uint8) for tensor in (one, other))
         return np.array_equal(a, b)
 
@@ -176,7 +163,7 @@ def _metadata(entry: object) -> dict[str, str]:
     return entry
 
 
-def _tensor(name: str, entry: object, header_end: int, end: int) -> Tensor:
+def _tensor(name: str, entry: object, header_end: int, end: int) -> StoredTensor:
     dtype, shape, offsets = _described(name, entry)
     known, bits = _TYPES.get(dtype, (dtype, 0))
     start, stop = (header_end + offset for offset in offsets)
@@ -189,7 +176,7 @@ def _tensor(name: str, entry: object, header_end: int, end: int) -> Tensor:
             "described",
             LENGTH_BYTES,
         )
-    return Tensor(name, known, shape, start, stop, elements)
+    return StoredTensor(name, known, shape, start, stop, elements)
 
 
 def _described(name: str, entry: object) -> tuple[str, tuple[int, ...], tuple[int, ...]]:
@@ -209,7 +196,7 @@ def _are_sizes(values: object) -> bool:
     )
 
 
-def _refuse_gaps(tensors: Sequence[Tensor], start: int, end: int) -> None:
+def _refuse_gaps(tensors: Sequence[StoredTensor], start: int, end: int) -> None:
     borders = [start, *(at for tensor in tensors for at in (tensor.start, tensor.end)), end]
     names = ["the header", *(tensor.name for tensor in tensors), "the end of the file"]
     ends = list(zip(borders[::2], borders[1::2], strict=True))

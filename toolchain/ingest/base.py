@@ -94,4 +94,14 @@ class Ingester(Protocol):
         ...
 
 
+def refers_to_nothing(
+    reference: Reference,  # noqa: ARG001 - the contract of all ingesters
+    source: ArtifactId,  # noqa: ARG001 - as above
+    files: Neighbours,  # noqa: ARG001 - as above
+    conditions: frozenset[str],  # noqa: ARG001 - as above
+) -> list[ArtifactId]:
+    """Return nothing: the ``resolve`` of kinds whose files refer to no other file."""
+    return []
+
+
 Facts = Mapping[str, str]

@@ -7,11 +7,13 @@ from collections import Counter
 from toolchain.formats import gguf
 from toolchain.formats.gguf import GgufModel
 from toolchain.formats.part_names import printable, unique_names
-from toolchain.ingest.base import Contents, Neighbours, Part, Reference
-from toolchain.ir import ArtifactId, Kind
+from toolchain.ingest.base import Contents, Part, refers_to_nothing
+from toolchain.ir import Kind
 from toolchain.units import Bytes, show_bytes
 
 KINDS = frozenset({Kind.GGUF})
+
+resolve = refers_to_nothing
 
 
 def read(data: memoryview) -> Contents:
@@ -41,16 +43,6 @@ def read(data: memoryview) -> Contents:
         if t.type_name.startswith("type ")
     )
     return Contents((header, *entries, *infos, *tensors), (), _facts(model), problems)
-
-
-def resolve(
-    reference: Reference,  # noqa: ARG001 - the contract of all ingesters
-    source: ArtifactId,  # noqa: ARG001 - as above
-    files: Neighbours,  # noqa: ARG001 - as above
-    conditions: frozenset[str],  # noqa: ARG001 - as above
-) -> list[ArtifactId]:
-    """Return nothing: a GGUF model refers to no file."""
-    return []
 
 
 def _facts(model: GgufModel) -> tuple[tuple[str, str], ...]:

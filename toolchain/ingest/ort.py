@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from toolchain.formats import ort_model
 from toolchain.formats.part_names import unique_names
-from toolchain.ingest.base import Contents, Neighbours, Part, Reference
-from toolchain.ir import ArtifactId, Kind
+from toolchain.ingest.base import Contents, Part, refers_to_nothing
+from toolchain.ir import Kind
 from toolchain.units import Bytes
 
 KINDS = frozenset({Kind.ORT})
+
+resolve = refers_to_nothing
 
 
 def read(data: memoryview) -> Contents:
@@ -24,13 +26,3 @@ def read(data: memoryview) -> Contents:
         for name, tensor in zip(unique_names(t.name for t in owners), owners, strict=True)
     )
     return Contents(parts, (), found.facts(), tuple(found.problems))
-
-
-def resolve(
-    reference: Reference,  # noqa: ARG001 - the contract of all ingesters
-    source: ArtifactId,  # noqa: ARG001 - as above
-    files: Neighbours,  # noqa: ARG001 - as above
-    conditions: frozenset[str],  # noqa: ARG001 - as above
-) -> list[ArtifactId]:
-    """Return nothing: an ORT model refers to no file."""
-    return []

@@ -16,11 +16,13 @@ from toolchain.formats.model_template import Holed, Slot
 from toolchain.formats.onnx_wire import inventory
 from toolchain.formats.package_header import CODECS, HEADER_START, Header, Hole, Opened
 from toolchain.formats.part_names import printable, unique_names
-from toolchain.ingest.base import Contents, Neighbours, Part, Reference
-from toolchain.ir import ArtifactId, Kind
+from toolchain.ingest.base import Contents, Part, refers_to_nothing
+from toolchain.ir import Kind
 from toolchain.units import Bytes, show_bytes
 
 KINDS = frozenset({Kind.PACKAGE})
+
+resolve = refers_to_nothing
 
 
 def read(data: memoryview) -> Contents:
@@ -36,16 +38,6 @@ def read(data: memoryview) -> Contents:
         *_chunks(opened, model_template.slots(model.view())),
     ]
     return Contents(tuple(parts), (), _facts(opened.header, model))
-
-
-def resolve(
-    reference: Reference,  # noqa: ARG001 - the contract of all ingesters
-    source: ArtifactId,  # noqa: ARG001 - as above
-    files: Neighbours,  # noqa: ARG001 - as above
-    conditions: frozenset[str],  # noqa: ARG001 - as above
-) -> list[ArtifactId]:
-    """Return nothing: a package refers to no file."""
-    return []
 
 
 def _model(data: memoryview, opened: Opened) -> Holed:

@@ -7,11 +7,13 @@ from collections import Counter
 from toolchain.formats import safetensors
 from toolchain.formats.part_names import printable, unique_names
 from toolchain.formats.safetensors import Safetensors
-from toolchain.ingest.base import Contents, Neighbours, Part, Reference
-from toolchain.ir import ArtifactId, Kind
+from toolchain.ingest.base import Contents, Part, refers_to_nothing
+from toolchain.ir import Kind
 from toolchain.units import Bytes, show_bytes
 
 KINDS = frozenset({Kind.SAFETENSORS})
+
+resolve = refers_to_nothing
 _MOST_NAMES = 4  # ours: of copies, named in the facts
 
 
@@ -34,16 +36,6 @@ def read(data: memoryview) -> Contents:
         if not t.elements
     )
     return Contents((header, *tensors), (), _facts(model), problems)
-
-
-def resolve(
-    reference: Reference,  # noqa: ARG001 - the contract of all ingesters
-    source: ArtifactId,  # noqa: ARG001 - as above
-    files: Neighbours,  # noqa: ARG001 - as above
-    conditions: frozenset[str],  # noqa: ARG001 - as above
-) -> list[ArtifactId]:
-    """Return nothing: a safetensors file refers to no file."""
-    return []
 
 
 def _facts(model: Safetensors) -> tuple[tuple[str, str], ...]:

@@ -8,11 +8,13 @@ from __future__ import annotations
 from toolchain.errors import FormatError
 from toolchain.formats import wasm, wasm_debug
 from toolchain.formats.part_names import printable, unique_names
-from toolchain.ingest.base import Contents, Neighbours, Part, Reference
-from toolchain.ir import ArtifactId, Kind
+from toolchain.ingest.base import Contents, Part, refers_to_nothing
+from toolchain.ir import Kind
 from toolchain.units import Bytes
 
 KINDS = frozenset({Kind.WASM})
+
+resolve = refers_to_nothing
 
 MOST_FUNCTIONS = 1_000
 """Up to here the code section is shown by function. Ours: a table that a person can still read, and
@@ -46,16 +48,6 @@ def read(data: memoryview) -> Contents:
     except FormatError as error:
         problems.append(f"custom section producers: {error}")
     return Contents(parts, (), tuple(facts), tuple(problems))
-
-
-def resolve(
-    reference: Reference,  # noqa: ARG001 - the contract of all ingesters
-    source: ArtifactId,  # noqa: ARG001 - as above
-    files: Neighbours,  # noqa: ARG001 - as above
-    conditions: frozenset[str],  # noqa: ARG001 - as above
-) -> list[ArtifactId]:
-    """Return nothing: a module refers to no file."""
-    return []
 
 
 def _by_section(module: wasm.Module) -> tuple[Part, ...]:
