@@ -125,10 +125,11 @@ def optimize(
 def _asked(request: Request, assembly: Assembly) -> tuple[Assembly, Project, tuple[Step, ...]]:
     """Return what to work on and with which steps: a project's, or those of a model alone."""
     if assembly.project is not None:
-        steps = rulebook.pipeline(assembly.project.pipeline, Path(request.project))
-        return assembly, assembly.project, steps
+        project = assembly.project
+        return assembly, project, rulebook.pipeline(project.pipeline, Path(request.project))
     assembly, project = as_project(request.project, assembly, request.wish)
-    return assembly, project, wished(rulebook.pipeline(project.pipeline), request.wish)
+    steps = wished(rulebook.pipeline(project.pipeline), request.wish, project.folder)
+    return assembly, project, steps
 
 
 def _pipeline(assembly: Assembly, workspace: Workspace) -> Pipeline:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ class Wish:
     agreement: float | None = None
     data: tuple[Path, ...] = ()  # files and folders that the task reads
     targets: tuple[str, ...] = ()
+    options: Mapping[str, Any] = field(default_factory=dict)  # of the task's family
 
     @property
     def limited(self) -> bool:
@@ -41,7 +43,32 @@ class Wish:
         """The options of ``make_task``."""
         asked = {"error": self.error, "agreement": self.agreement}
         limit = {name: value for name, value in asked.items() if value is not None}
-        return {"family": self.family or "unknown", **({"limit": limit} if limit else {})}
+        said = {"limit": limit} if limit else {}
+        return {**self.options, "family": self.family or "unknown", **said}
+
+
+def task_options(said: Sequence[str] | None) -> dict[str, Any]:
+    """Return options of a task from ``NAME=VALUE``; a value is TOML, or else plain text.
+
+    >>> task_options(["tokenizer=words.json", "threshold=0.4"])
+    {'tokenizer': 'words.json', 'threshold': 0.4}
+
+    Errors:
+        ConfigError: no ``=``, or no name before it.
+    """
+    options = {}
+    for one in said or ():
+        name, equals, value = one.partition("=")
+        if not (name and equals):
+            raise ConfigError(
+                f"a task's option is NAME=VALUE, not {one!r}",
+                hint="docs/models.md has the options of each family",
+            )
+        try:
+            options[name] = tomllib.loads(f"value = {value}")["value"]
+        except tomllib.TOMLDecodeError:
+            options[name] = value
+    return options
 
 
 def as_project(target: str, opened: Assembly, wish: Wish) -> tuple[Assembly, Project]:
@@ -69,15 +96,32 @@ def as_project(target: str, opened: Assembly, wish: Wish) -> tuple[Assembly, Pro
     return replace(opened, roots=(names[0],), reference=data, project=project), project
 
 
-def wished(steps: Sequence[Step], wish: Wish) -> tuple[Step, ...]:
-    """Return ``steps`` with the wished task; lossless ones alone where nothing may be lost."""
+def wished(steps: Sequence[Step], wish: Wish, folder: Path) -> tuple[Step, ...]:
+    """Return ``steps`` with the wished task; lossless ones alone where nothing may be lost.
+
+    The result may run in any format of the wished targets, which ``folder`` may have of its own.
+
+    Errors:
+        ConfigError: there is no such target.
+    """
+    asked = {"task": wish.task, "formats": _formats(wish.targets, folder)}
     chosen = []
     for step in steps:
         if not issubclass(pass_class(step.run), GuardedPass):
             chosen.append(step)
         elif wish.limited:
-            chosen.append(replace(step, options={**step.options, "task": wish.task}))
+            chosen.append(replace(step, options={**step.options, **asked}))
     return tuple(chosen)
+
+
+def _formats(names: Sequence[str], folder: Path) -> tuple[str, ...]:
+    """Return the formats of all targets ``names``, each once, in the order of the targets."""
+    if not names:
+        return ()
+    from toolchain.quantization import targets  # noqa: PLC0415 - onnx: only where used
+
+    every = (form.name for name in names for form in targets.load(name, folder).format)
+    return tuple(dict.fromkeys(name for name in every if name != "folded"))
 
 
 def _data(paths: Sequence[Path]) -> Tree:

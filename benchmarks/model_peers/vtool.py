@@ -25,6 +25,7 @@ _KINDS = {".onnx": Kind.ONNX, ".ort": Kind.ORT, ".gguf": Kind.GGUF}
 def optimized(request: Mapping[str, Any]) -> dict[str, Any]:
     """Write the package of ``source`` to ``package`` and the model that it gives to ``out``.
 
+    Where the format allows, the result holds the limit in a format that is fast on this machine.
     Steps that the model names come first, then those of the pipeline ``model`` that fit its kind.
     A step whose result is larger is left out, as the pipeline does.
     """
@@ -32,11 +33,12 @@ def optimized(request: Mapping[str, Any]) -> dict[str, Any]:
     data, kind = source.read_bytes(), _KINDS[source.suffix]
     own = [Step(run, "", options) for run, options in request["steps"]]
     files = {name: Path(path) for name, path in request["files"].items()}
+    formats = [form.name for form in targets.load("native-cpu").format[1:]]
     done, notes = [], []
     for step in (*own, *rulebook.pipeline("model")):
         options = dict(step.options)
         if "task" in options:
-            options["task"] = request["task"]
+            options |= {"task": request["task"], "formats": formats}
         one = make_pass(step.run, options)
         if not isinstance(one, ArtifactPass) or kind not in one.kinds:
             continue

@@ -83,8 +83,11 @@ def test_without_a_limit_nothing_is_lost(tmp_path: Path) -> None:
         (("--error", "0.01", "--data", "nowhere"), 2, ("nowhere",)),
         (("--error", "0.01", "--target", "toaster"), 2, ("toaster", "native-cpu")),
         (("--error", "-1"), 2, ("error",)),
+        (("--error", "0.1", "--task-option", "seed"), 2, ("NAME=VALUE", "seed")),
+        (("--error", "0.1", "--task-option", "sead=1"), 2, ("unknown key", "sead")),
+        (("--error", "0.1", "--task-option", "seed=much"), 2, ("seed", "much")),
     ],
-    ids=["no-limit", "family", "no-data", "data", "target", "negative"],
+    ids=["no-limit", "family", "no-data", "data", "target", "negative", "cut", "misspelt", "type"],
 )
 def test_a_wish_that_cannot_be_is_refused_and_nothing_is_written(
     tmp_path: Path, arguments: tuple[str, ...], code: int, words: tuple[str, ...]

@@ -92,7 +92,7 @@ def test_weights_on_a_grid_are_read_back_bit_by_bit(
             t.name: numpy_helper.to_array(t) for t in onnx_model.load(after).graph.initializer
         }
         codes = next(a for a in arrays.values() if a.dtype == np.int8)
-        steps = next(a for a in arrays.values() if a.dtype == np.float32)
+        steps = next(a for a in arrays.values() if a.shape == (64,))
         back = codes * steps
     else:
         (back,) = products(after)
@@ -144,6 +144,30 @@ def test_two_digits_keep_small_activations_beside_a_large_one() -> None:
     assert (error[1] / largest).max() < 0.05
     for model in (one, two):
         assert not answer(model, x=np.zeros((5, 64), np.float32)).any()
+
+
+@pytest.mark.parametrize("opset", [17, 18, 21])
+def test_rows_with_their_own_steps_keep_small_ones_beside_a_large_one(opset: int) -> None:
+    graph = onnx_model.load(model_of("y = MatMul (x, w)", {"w": on_grid(64, 64, 127)}))
+    graph.opset_import[0].version = opset
+    before = onnx_model.serialized(graph)
+    x = normal(5, 64)
+    x[2, 7] = 1000
+    x[3] = 0
+    after = applied(before, "matmul-integer-rows")
+    onnx.checker.check_model(onnx_model.load(after))
+    expected, observed = answer(before, x=x), answer(after, x=x)
+    assert not observed[3].any()
+    rest = [0, 1, 4]  # the rows without the large one
+    largest = np.abs(expected)[rest].max(axis=0)
+    assert (np.abs(observed - expected)[rest].max(axis=0) / largest).max() < 0.05
+
+
+def test_models_older_than_integer_products_stay_as_they_are() -> None:
+    graph = onnx_model.load(model_of("y = MatMul (x, w)", {"w": normal(64, 64)}))
+    graph.opset_import[0].version = 10
+    before = onnx_model.serialized(graph)
+    assert all(applied(before, n) is before for n in PRODUCTS if n.startswith("matmul-integer"))
 
 
 def test_products_before_a_branch_and_in_it_are_both_rewritten() -> None:

@@ -208,3 +208,12 @@ def test_caches_grow_as_they_do_in_use() -> None:
     fixed = {"shapes": {"past": (1, 16)}}
     assert same_numbers.prove(before, before, fixed).holds
     assert not same_numbers.prove(before, after, fixed).holds
+
+
+def test_a_model_whose_integers_are_flags_is_asked_with_flags() -> None:
+    text = """m (int64[n] kind) => (float[n] y) <float[2] table = {1.5, -2.5}> {
+        y = Gather (table, kind)
+    }"""
+    before = model(text)
+    assert same_numbers.prove(before, before, {}).holds
+    assert not same_numbers.prove(before, model(text.replace("-2.5", "-2.6")), {}).holds

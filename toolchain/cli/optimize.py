@@ -30,6 +30,10 @@ def optimize(
         str | None,
         typer.Option(help="Of a model alone: vad, stt, llm, tts, embedding or unknown."),
     ] = None,
+    task_option: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=VALUE", help="Of the task (docs/models.md); repeatable."),
+    ] = None,
     error: Annotated[
         float | None,
         typer.Option(min=0.0, help="Of a model alone: the most its task's error may be."),
@@ -61,20 +65,24 @@ def optimize(
 
       vtool optimize model.onnx -o out --error 0.01 --target native-cpu
 
+      vtool optimize vad.onnx -o out --task vad --data recordings/ --task-option threshold=0.4
+
       vtool optimize . -o ../out --no-harness --json - | jq '.ledger[] | select(.kept)'
     """
     from toolchain import build, gate
     from toolchain.ir import Report
     from toolchain.render import html as page
     from toolchain.render import json_report, text
-    from toolchain.single_model import Wish
+    from toolchain.single_model import Wish, task_options
     from toolchain.workspace import Workspace
 
     def finish(report: Report, folder: Path) -> None:
         (folder / "report.json").write_text(json_report.write(report), "utf-8")
         (folder / "report.html").write_text(page.page(report), "utf-8")
 
-    wish = Wish(task, error, agreement, tuple(data or ()), tuple(target or ()))
+    wish = Wish(
+        task, error, agreement, tuple(data or ()), tuple(target or ()), task_options(task_option)
+    )
     request = build.Request(
         project, out, harness=harness, repeats=repeats, scenario=scenario, wish=wish
     )

@@ -23,6 +23,7 @@ FORMATS: Mapping[str, Callable[[ModelProto], bool]] = {
     "fp16-storage": with_half_weights,
     "int8-weights": with_int8_weights,
     "matmul-integer": lambda model: with_matmul_integer(model, 1),
+    "matmul-integer-rows": lambda model: with_matmul_integer(model, 1, each_row=True),
     "matmul-integer-16": lambda model: with_matmul_integer(model, 2),
     "matmul-nbits-4": lambda model: with_matmul_nbits(model, 4),
     "matmul-nbits-8": lambda model: with_matmul_nbits(model, 8),

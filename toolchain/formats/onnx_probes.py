@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice, product
 
 import numpy as np
@@ -33,7 +33,9 @@ _TRIALS = 1_000  # ours: combinations of sizes to try; most models run with the 
 _FREE = 4  # ours: more open sizes than these stay 1; a model's are batch, time, past, features
 _MOST_ELEMENTS = 1_000_000  # ours: of one input; enough to compare, little to compute
 _LEVELS = (0.0, 0.003, 0.03, 0.3, 1.0)  # amplitudes, from silence to full scale
-_SMALL_INTEGER = 8  # token ids, lengths and indices are nonnegative; every vocabulary has eight
+# Token ids, lengths and indices are nonnegative and every vocabulary has eight; segments, flags and
+# speakers may be two. Tried in this order.
+_INTEGERS = (8, 2)
 
 
 @dataclass(frozen=True)
@@ -43,11 +45,13 @@ class Probe:
     shapes: Mapping[str, tuple[int, ...]]
     types: Mapping[str, type[np.generic]]
     states: Mapping[str, str]  # input -> the output that is its next value
+    integers: int = _INTEGERS[0]  # integer inputs are below
 
     def frame(self, generator: np.random.Generator, number: int) -> dict[str, Array]:
         """Return inputs for frame ``number``; its level rises and falls with the number."""
+        level = _LEVELS[number % len(_LEVELS)]
         return {
-            name: _numbers(generator, shape, self.types[name], _LEVELS[number % len(_LEVELS)])
+            name: _numbers(generator, shape, self.types[name], level, self.integers)
             for name, shape in self.shapes.items()
         }
 
@@ -111,16 +115,19 @@ def runner_probes(
     names = [value.name for value in runner.inputs if value.name not in bound]
     types = {name: port_type(runner, name) or np.float32 for name in names}
     declared = _declared(runner, shapes)
-    found = []
+    found: list[Probe] = []
     complaint = ""
-    for sizes in islice(_combinations({name: declared[name] for name in names}), _TRIALS):
-        probe = Probe(sizes, types, {})
+    sizes_of = {name: declared[name] for name in names}
+    for most, sizes in product(_INTEGERS, islice(_combinations(sizes_of), _TRIALS)):
+        if found and found[0].integers != most:
+            break
+        probe = Probe(sizes, types, {}, most)
         try:
             outputs = runner.run({**probe.frame(np.random.default_rng(0), 1), **bound})
         except InputError as error:
             complaint = complaint or str(error)
             continue
-        found.append(Probe(sizes, types, _states(probe, outputs)))
+        found.append(replace(probe, states=_states(probe, outputs)))
         if len(found) == limit:
             break
     if not found:
@@ -203,7 +210,11 @@ def _states(probe: Probe, outputs: Mapping[str, Array]) -> dict[str, str]:
 
 
 def _numbers(
-    generator: np.random.Generator, shape: tuple[int, ...], dtype: type[np.generic], level: float
+    generator: np.random.Generator,
+    shape: tuple[int, ...],
+    dtype: type[np.generic],
+    level: float,
+    integers: int,
 ) -> Array:
     """Return numbers of a type: noise that wanders as audio does, small integers, coin flips."""
     if issubclass(dtype, np.floating):
@@ -214,4 +225,4 @@ def _numbers(
         return audio.astype(dtype)
     if dtype is np.bool_:
         return generator.integers(0, 2, shape).astype(np.bool_)
-    return generator.integers(0, _SMALL_INTEGER, shape).astype(dtype)
+    return generator.integers(0, integers, shape).astype(dtype)

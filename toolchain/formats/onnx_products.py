@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -106,7 +106,9 @@ class Writer:
     constants: dict[str, TensorProto]  # all go to the main graph, where every graph can read them
     nodes: list[NodeProto]
 
-    def add(self, op: str, inputs: list[str], *outputs: str, **attributes: int) -> None:
+    def add(
+        self, op: str, inputs: list[str], *outputs: str, **attributes: int | Sequence[int]
+    ) -> None:
         """Append a node ``op`` (``domain:Name`` outside of ONNX)."""
         domain, _, name = op.rpartition(":")
         node = helper.make_node(name, inputs, outputs, domain=domain)

@@ -10,6 +10,7 @@ import numpy as np
 from toolchain.errors import InputError
 from toolchain.execution.cache import ActionCache, action_key
 from toolchain.formats.coded_tensor import CodedTensor, decoded
+from toolchain.formats.execution_format import FOLDED, applied
 from toolchain.formats.onnx_runner import Array, Port, Runner, Watched, open_runner
 from toolchain.formats.onnx_weights import Weight, with_inputs, with_values
 from toolchain.ir import Digest, digest_of
@@ -60,6 +61,7 @@ class Guard:
     inputs: Mapping[int, str]
     cache: ActionCache | None = None
     identity: str = ""
+    format: str = FOLDED  # in which the result has to hold
     _known: dict[tuple[Digest, Split], Score] = field(default_factory=dict)
     _finals: int = 0
 
@@ -85,12 +87,13 @@ class Guard:
         return found
 
     def final(self, coded: Mapping[int, CodedTensor], split: Split) -> Score:
-        """Like ``score``, of the model as it will run: folded, opened as any other."""
+        """Like ``score``, of the model as it will run: in its format, opened as any other."""
         self._finals += 1
         if split not in self.references:
             self.references[split] = self.task.reference(open_runner(self.model), split)
         folded = with_values(self.model, {i: decoded(c) for i, c in coded.items()})
-        return self.task.score(open_runner(folded), self.references[split], split)
+        runs = applied(folded, self.format)
+        return self.task.score(open_runner(runs), self.references[split], split)
 
     def _runner(self, coded: Mapping[int, CodedTensor]) -> Runner:
         if self.session is None:

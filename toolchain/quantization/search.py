@@ -8,7 +8,9 @@ How
     4. Shares of error by a Lagrangian (``allocation``), bisection on the price of error.
     5. From there each unit coarser, with all others as they are: sensitivities as they are at the
        operating point; shared out anew, bisected again.
-    6. The smallest that held is asked the confirmation data, as the model that will run; steps
+    6. If the result has to hold in an execution format that rounds activations, all steps shrink
+       together until it does, still on the search data.
+    7. The smallest that held is asked the confirmation data, as the model that will run; steps
        shrink until it holds. If none does, the model stays as it was.
 """
 
@@ -23,9 +25,10 @@ from toolchain.execution.cache import ActionCache
 from toolchain.execution.local import available_cores
 from toolchain.formats import onnx_model
 from toolchain.formats.coded_tensor import CodedTensor
+from toolchain.formats.execution_format import FOLDED
 from toolchain.formats.onnx_weights import Weight, weights
 from toolchain.progress import SILENT, Progress
-from toolchain.quantization.allocation import shared_out
+from toolchain.quantization.allocation import narrowed, shared_out
 from toolchain.quantization.candidate import guard
 from toolchain.quantization.cost import evaluations, question_seconds
 from toolchain.quantization.descent import Descent
@@ -42,6 +45,9 @@ _STRIDES = (0, 1, 2, 4, 8, 16, 32, 64)
 """Back-offs that are tried, the last of four octaves: a sixteenth of the error. Silero, with two
 minutes of sound for its search, needs about twenty; each question takes it a second."""
 
+_ROOM_STRIDE = 0.5  # octaves: half of the error of a model where errors are squares
+_ROOM_ROUNDS = 4
+
 _FIXED = 8  # questions of the first bisection
 _BISECTION = 6  # of each later one
 _ROUNDS = ((120, 3), (60, 2), (36, 1))
@@ -55,6 +61,7 @@ class Plan:
     seconds: float = 180.0  # of CPU, from a cost estimate: the clock decides nothing
     least_elements: int = 32  # smaller tensors stay: their factors would cost more
     margin: float = 0.95  # share of the limit that is used on the search data
+    format: str = FOLDED  # execution format in which the result has to hold
     workers: int = 0  # threads; 0: one for each core. The result does not depend on it
     stop_seconds: float = 3600.0  # of the clock; then it fails
 
@@ -98,7 +105,7 @@ def search(  # noqa: PLR0913 - all but three have a default and a name
     survey = surveyed(seen, task, found, plan.least_elements)
     ready = _prepared(found, survey, plan)
     asked, tally = guard(seen, task, {w.index: w for w in found})
-    asked.cache, asked.identity = cache, identity
+    asked.cache, asked.identity, asked.format = cache, identity, plan.format
     nodes = sum(1 for _ in onnx_model.nodes(parsed))
     each = question_seconds(ready.values(), survey, tally, nodes)
     schedule = _schedule(ready, evaluations(plan.seconds, each))
@@ -112,10 +119,17 @@ def search(  # noqa: PLR0913 - all but three have a default and a name
         progress,
     )
     rounds = schedule.rounds
-    best = Descent(trials, _strict(task.limit, plan.margin), begin + plan.stop_seconds).run(rounds)
+    goal = _strict(task.limit, plan.margin)
+    best = Descent(trials, goal, begin + plan.stop_seconds).run(rounds)
     if best is None:
         best = trials.try_all([dict.fromkeys(trials.units, 0.0)])[0]
-    return _in_terms_of(model, found, _confirmed(trials, best, task.limit, begin))
+    result = _nothing("", begin)
+    if plan.format != FOLDED:
+        result = _confirmed(trials, _with_room(trials, best, goal), task.limit, begin)
+    if not result.coded:  # not in that format: as every tensor comes, then
+        asked.format = FOLDED
+        result = _confirmed(trials, best, task.limit, begin)
+    return _in_terms_of(model, found, result)
 
 
 def _schedule(ready: Mapping[int, Prepared], count: int) -> _Schedule:
@@ -134,6 +148,24 @@ def _prepared(found: Sequence[Weight], survey: Survey, plan: Plan) -> dict[int, 
 
     with ThreadPoolExecutor(plan.workers or available_cores()) as pool:
         return {one.weight.index: one for one in pool.map(ready, found)}
+
+
+def _with_room(trials: Trials, best: Tried, goal: Limit) -> Tried:
+    """Return ``best`` with steps that shrink together until its execution format holds.
+
+    Steps that are best at one price of error are nearly so at another, in the same proportions.
+    Where no step is small enough, the confirmation says so.
+    """
+
+    def at(exponent: float) -> dict[str, float]:
+        return {name: m * 2.0**exponent for name, m in best.multipliers.items()}
+
+    def holding(exponents: Sequence[float]) -> list[bool]:
+        scores = [trials.guard.final(trials.codes(at(e)), Split.SEARCH) for e in exponents]
+        return [not goal.problem(score) for score in scores]
+
+    found = narrowed(holding, -_ROOM_STRIDE, _ROOM_STRIDE, _ROOM_ROUNDS)
+    return best if not found else trials.try_all([at(found)])[0]
 
 
 def _strict(limit: Limit, margin: float) -> Limit:
