@@ -31,13 +31,12 @@ def optimized(request: Mapping[str, Any]) -> dict[str, Any]:
     """
     source = Path(request["source"])
     data, kind = source.read_bytes(), _KINDS[source.suffix]
-    own = [Step(run, "", options) for run, options in request["steps"]]
     files = {name: Path(path) for name, path in request["files"].items()}
-    formats = [form.name for form in targets.load("native-cpu").format[1:]]
     done, notes = [], []
-    for step in (*own, *rulebook.pipeline("model")):
+    for step in (*_own(request), *rulebook.pipeline("model")):
         options = dict(step.options)
         if "task" in options:
+            formats = [form.name for form in targets.load("native-cpu").format[1:]]
             options |= {"task": request["task"], "formats": formats}
         one = make_pass(step.run, options)
         if not isinstance(one, ArtifactPass) or kind not in one.kinds:
@@ -61,6 +60,10 @@ def optimized(request: Mapping[str, Any]) -> dict[str, Any]:
         data = materialize(data)
     Path(request["out"]).write_bytes(data)
     return {"done": done, "notes": notes}
+
+
+def _own(request: Mapping[str, Any]) -> list[Step]:
+    return [Step(run, "", options) for run, options in request["steps"]]
 
 
 def placed(request: Mapping[str, Any]) -> dict[str, Any]:
