@@ -58,3 +58,10 @@ def models(session: nox.Session) -> None:
     project = nox.project.load_toml("pyproject.toml")
     session.install(*nox.project.dependency_groups(project, "peers"))
     session.run("python", "benchmarks/models.py", *session.posargs)
+
+
+@nox.session
+def quantizers(session: nox.Session) -> None:
+    """Compare ways to write a weight in few bits, at equal error."""
+    _install(session)
+    session.run("python", "benchmarks/quantizers.py", *session.posargs)

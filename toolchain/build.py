@@ -24,6 +24,7 @@ from toolchain.sources.project import Assembly, Project, open_target
 from toolchain.sources.tree import SourceFile
 from toolchain.tables import check, dump
 from toolchain.trust import examine_models
+from toolchain.units import Bytes, show_bytes
 from toolchain.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -86,15 +87,18 @@ def optimize(
     where = Path(request.project)
     check_output(request.out, where if where.is_dir() else None)
     assembly = open_target(request.project, workspace.progress)
+    alone = assembly.project is None
     assembly, project, steps = _asked(request, assembly)
-    placement.check(project)
+    steps = placement.with_formats(steps, project)
     budgets = rulebook.budgets(project.budgets, where)
     rulebook.require_quality(steps, budgets)
     play = _player(request, assembly, workspace) if request.harness and project.voice else None
     keep = [g for s in steps for g in s.options.get("keep", ()) if s.run == "drop-unreachable"]
     loaded = _read(request.project, assembly, workspace, *keep)
     examine_models(loaded.graph, steps, workspace)
-    result = _pipeline(assembly, workspace).run(loaded.graph, steps)
+    pipeline = _pipeline(assembly, workspace)
+    result = pipeline.run(loaded.graph, steps)
+    result, notes = _no_larger(loaded.graph, result, pipeline) if alone else (result, ())
     travels = _travels(accounts.brotli_siblings(result.graph), workspace)
     placed = placement.placed(result, project, workspace)
     models = accounts.with_downloads(placed, loaded.graph, result.renames, travels)
@@ -102,6 +106,7 @@ def optimize(
         _report(project.name, loaded, _findings(loaded, workspace)),
         ledger=result.ledger,
         models=models,
+        notes=notes,
     )
     report = replace(
         _with_output(report, result.graph, workspace),
@@ -128,8 +133,7 @@ def _asked(request: Request, assembly: Assembly) -> tuple[Assembly, Project, tup
         project = assembly.project
         return assembly, project, rulebook.pipeline(project.pipeline, Path(request.project))
     assembly, project = as_project(request.project, assembly, request.wish)
-    steps = wished(rulebook.pipeline(project.pipeline), request.wish, project.folder)
-    return assembly, project, steps
+    return assembly, project, wished(rulebook.pipeline(project.pipeline), request.wish)
 
 
 def _pipeline(assembly: Assembly, workspace: Workspace) -> Pipeline:
@@ -140,6 +144,20 @@ def _pipeline(assembly: Assembly, workspace: Workspace) -> Pipeline:
         workspace.progress,
         assembly.reference.files,
     )
+
+
+def _no_larger(graph: Graph, result: Result, pipeline: Pipeline) -> tuple[Result, tuple[str, ...]]:
+    """Return ``result``; the model as it came, and a note, if all steps together made it larger.
+
+    A step that changes the format may be larger, as others often make up for it; in a project it is
+    wanted whatever it takes, as something has to run the model.
+    """
+    grown = result.graph.delivered - graph.delivered
+    if grown <= 0:
+        return result, ()
+    kept = dict.fromkeys(row.step for row in result.ledger if row.kept)
+    note = f"left as it came: {', '.join(kept)} made it {show_bytes(Bytes(grown))} larger"
+    return pipeline.run(graph, ()), (note,)
 
 
 def _player(

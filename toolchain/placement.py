@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 from toolchain.ir import ArtifactId, Execution, ModelSearch
+from toolchain.passes.base import Step, pass_class
 from toolchain.pipeline import Questions, Result
 from toolchain.sources.manifest import Project
 from toolchain.workspace import Workspace
@@ -17,17 +18,26 @@ _FEEDS = 8
 other: frames of one recording, a transcript or an answer with its cache."""
 
 
-def check(project: Project) -> None:
-    """Refuse a target that does not exist, before any work.
+def with_formats(steps: Sequence[Step], project: Project) -> tuple[Step, ...]:
+    """Return ``steps`` whose results may run in the formats of all targets of ``project``.
+
+    A step that names formats itself keeps them.
 
     Errors:
-        ConfigError: ``rules/targets`` has no such file, or it is wrong.
+        ConfigError: there is no such target.
     """
-    if project.targets:
-        from toolchain.quantization import targets  # noqa: PLC0415 - onnx: only where used
+    if not project.targets:
+        return tuple(steps)
+    from toolchain.quantization import targets  # noqa: PLC0415 - onnx: only where used
 
-        for name in project.targets:
-            targets.load(name, project.folder)
+    named = [targets.load(name, project.folder).format for name in project.targets]
+    every = dict.fromkeys(form.name for formats in named for form in formats[1:])
+    return tuple(
+        replace(step, options={"formats": tuple(every), **step.options})
+        if any(option.name == "formats" for option in fields(pass_class(step.run)))
+        else step
+        for step in steps
+    )
 
 
 def placed(result: Result, project: Project, workspace: Workspace) -> tuple[ModelSearch, ...]:
@@ -96,9 +106,9 @@ def _feeds(model: bytes, questions: Questions) -> list[dict[str, Any]]:
     heard: list[Mapping[str, Any]] = []
 
     def listen(feeds: Mapping[str, Any]) -> None:
+        heard.append(dict(feeds))
         if len(heard) == _FEEDS:
             raise _EnoughError
-        heard.append(feeds)
 
     seen = task.instrumented(model)
     runner = open_runner(seen)

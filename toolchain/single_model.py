@@ -8,13 +8,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from toolchain.errors import ConfigError
+from toolchain.errors import ConfigError, FormatError
+from toolchain.formats import onnx_wire
+from toolchain.formats.external_data import mapped, stays_inside
 from toolchain.ir import Kind
 from toolchain.passes.base import GuardedPass, Step, pass_class
 from toolchain.sources import directory, file
 from toolchain.sources.manifest import Project
 from toolchain.sources.project import Assembly
-from toolchain.sources.tree import SourceFile, Tree
+from toolchain.sources.tree import SourceFile, Tree, read
 
 MODELS = frozenset({Kind.ONNX, Kind.ORT, Kind.GGUF})
 
@@ -24,6 +26,9 @@ class Wish:
     """What the user says about a model that has no project: its task and what may be lost.
 
     Without a family and without limits nothing lossy is done.
+
+    Errors:
+        ConfigError: a limit on decisions, or options, and no task.
     """
 
     family: str | None = None
@@ -32,6 +37,12 @@ class Wish:
     data: tuple[Path, ...] = ()  # files and folders that the task reads
     targets: tuple[str, ...] = ()
     options: Mapping[str, Any] = field(default_factory=dict)  # of the task's family
+
+    def __post_init__(self) -> None:
+        if not self.limited and (self.agreement is not None or self.options):
+            raise ConfigError(
+                "--agreement and --task-option need a task", hint="say --task, or --error"
+            )
 
     @property
     def limited(self) -> bool:
@@ -92,36 +103,36 @@ def as_project(target: str, opened: Assembly, wish: Wish) -> tuple[Assembly, Pro
         budgets="model",
         targets=wish.targets,
     )
+    tree = _with_weights(Path(target), opened.tree)
     data = _data(wish.data)
-    return replace(opened, roots=(names[0],), reference=data, project=project), project
+    return replace(opened, tree=tree, roots=(names[0],), reference=data, project=project), project
 
 
-def wished(steps: Sequence[Step], wish: Wish, folder: Path) -> tuple[Step, ...]:
-    """Return ``steps`` with the wished task; lossless ones alone where nothing may be lost.
-
-    The result may run in any format of the wished targets, which ``folder`` may have of its own.
-
-    Errors:
-        ConfigError: there is no such target.
-    """
-    asked = {"task": wish.task, "formats": _formats(wish.targets, folder)}
+def wished(steps: Sequence[Step], wish: Wish) -> tuple[Step, ...]:
+    """Return ``steps`` with the wished task; lossless ones alone where nothing may be lost."""
     chosen = []
     for step in steps:
         if not issubclass(pass_class(step.run), GuardedPass):
             chosen.append(step)
         elif wish.limited:
-            chosen.append(replace(step, options={**step.options, **asked}))
+            chosen.append(replace(step, options={**step.options, "task": wish.task}))
     return tuple(chosen)
 
 
-def _formats(names: Sequence[str], folder: Path) -> tuple[str, ...]:
-    """Return the formats of all targets ``names``, each once, in the order of the targets."""
-    if not names:
-        return ()
-    from toolchain.quantization import targets  # noqa: PLC0415 - onnx: only where used
+def _with_weights(target: Path, opened: Tree) -> Tree:
+    """Return ``opened`` with the files beside the model that hold its weights.
 
-    every = (form.name for name in names for form in targets.load(name, folder).format)
-    return tuple(dict.fromkeys(name for name in every if name != "folded"))
+    What is not there, outside of the model's folder or damaged is left for others to complain of.
+    """
+    if target.suffix.lower() != f".{Kind.ONNX}":
+        return opened
+    try:
+        locations = onnx_wire.inventory(mapped(target)).external
+    except FormatError:
+        return opened
+    inside = [location for location in locations if stays_inside(location)]
+    there = {name: target.parent / name for name in inside if (target.parent / name).is_file()}
+    return Tree({**opened.files, **{name: read(path) for name, path in there.items()}})
 
 
 def _data(paths: Sequence[Path]) -> Tree:
@@ -131,5 +142,9 @@ def _data(paths: Sequence[Path]) -> Tree:
         if not path.exists():
             raise ConfigError(f"there is no file or folder {path}", hint="correct --data")
         tree = directory.open_tree(path) if path.is_dir() else file.open_tree(path)
-        found.update(tree.files)
+        for name, one in tree.files.items():
+            if found.setdefault(name, one).digest != one.digest:
+                raise ConfigError(
+                    f"two files of --data are called {name}", hint="give their common folder"
+                )
     return Tree(found)

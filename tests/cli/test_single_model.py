@@ -9,6 +9,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+import tiny_gguf
 from cli.project import Ran, vtool
 from onnx import helper, numpy_helper
 
@@ -83,11 +84,23 @@ def test_without_a_limit_nothing_is_lost(tmp_path: Path) -> None:
         (("--error", "0.01", "--data", "nowhere"), 2, ("nowhere",)),
         (("--error", "0.01", "--target", "toaster"), 2, ("toaster", "native-cpu")),
         (("--error", "-1"), 2, ("error",)),
+        (("--agreement", "0.97"), 2, ("--agreement", "--task")),
         (("--error", "0.1", "--task-option", "seed"), 2, ("NAME=VALUE", "seed")),
         (("--error", "0.1", "--task-option", "sead=1"), 2, ("unknown key", "sead")),
         (("--error", "0.1", "--task-option", "seed=much"), 2, ("seed", "much")),
     ],
-    ids=["no-limit", "family", "no-data", "data", "target", "negative", "cut", "misspelt", "type"],
+    ids=[
+        "no-limit",
+        "family",
+        "no-data",
+        "data",
+        "target",
+        "negative",
+        "no-task",
+        "cut",
+        "misspelt",
+        "type",
+    ],
 )
 def test_a_wish_that_cannot_be_is_refused_and_nothing_is_written(
     tmp_path: Path, arguments: tuple[str, ...], code: int, words: tuple[str, ...]
@@ -95,6 +108,47 @@ def test_a_wish_that_cannot_be_is_refused_and_nothing_is_written(
     model = _model(tmp_path / "m.onnx")
     vtool("optimize", model, "-o", tmp_path / "out", *arguments).refuses(code, *words)
     assert not (tmp_path / "out").exists()
+
+
+def test_weights_in_a_file_beside_the_model_are_found_and_travel_with_it(tmp_path: Path) -> None:
+    loaded = onnx.load(_model(tmp_path / "plain.onnx"))
+    home = tmp_path / "apart"
+    home.mkdir()
+    onnx.save(
+        loaded, home / "m.onnx", save_as_external_data=True, location="m.data", size_threshold=0
+    )
+    vtool("optimize", home / "m.onnx", "-o", tmp_path / "out", "--error", "0.02")
+    package = (tmp_path / "out" / "m.vtm").read_bytes()
+    assert len(package) < 0.5 * (home / "m.data").stat().st_size
+    assert not (tmp_path / "out" / "m.data").exists()
+    x = np.random.default_rng(9).standard_normal((20, WIDTH), np.float32)
+    sessions = [onnxruntime.InferenceSession(m) for m in (home / "m.onnx", materialize(package))]
+    expected, observed = (s.run(None, {"x": x})[0] for s in sessions)
+    assert np.abs(expected - observed).max() < 0.1 * np.abs(expected).max()
+    (home / "m.data").unlink()
+    ran = vtool("optimize", home / "m.onnx", "-o", tmp_path / "other", "--error", "0.02")
+    ran.refuses(3, "m.onnx", "m.data")
+
+
+def test_a_model_that_every_step_together_makes_larger_stays_as_it_came(tmp_path: Path) -> None:
+    model = tmp_path / "tiny.gguf"
+    tiny = tiny_gguf.llama(hidden=256, inner=256, kinds={"*": "Q2_K"})
+    model.write_bytes(tiny_gguf.written(*tiny))
+    ran = vtool("optimize", model, "-o", tmp_path / "out", "--json", tmp_path / "r.json")
+    assert ran.code == 0
+    assert (tmp_path / "out" / "tiny.gguf").read_bytes() == model.read_bytes()
+    [note] = json.loads((tmp_path / "r.json").read_text("utf-8"))["notes"]
+    assert note.startswith("left as it came: import-gguf")
+
+
+def test_files_of_one_name_and_other_content_are_refused(tmp_path: Path) -> None:
+    for folder in "ab":
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "0001.wav").write_text(folder)
+    model = _model(tmp_path / "m.onnx")
+    data = ("--data", tmp_path / "a", "--data", tmp_path / "b")
+    ran = vtool("optimize", model, "-o", tmp_path / "out", "--error", "0.1", *data)
+    ran.refuses(2, "0001.wav", "common folder")
 
 
 def test_what_is_no_model_is_refused(tmp_path: Path) -> None:

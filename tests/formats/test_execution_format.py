@@ -18,7 +18,7 @@ from toolchain.formats.onnx_constants import scopes
 from toolchain.formats.onnx_products import product_of
 from toolchain.formats.onnx_session import run, session
 
-QUANTIZED = sorted(set(FORMATS) - {FOLDED})
+QUANTIZED = sorted(set(FORMATS) - {FOLDED, "matmul-float"})
 PRODUCTS = [name for name in QUANTIZED if name.startswith("matmul")]
 
 
@@ -230,6 +230,20 @@ def test_matmul_nbits_becomes_matmul_integer_with_its_own_weights() -> None:
     assert "MatMulInteger" in operators(after)
     assert "MatMulNBits" not in operators(after)
     assert relative(after, before, x=normal(5, 64)) < 0.01
+
+
+@pytest.mark.parametrize("blocks", ["matmul-nbits-4", "matmul-nbits-8"])
+def test_blocks_become_float32_matrices_of_the_same_numbers(blocks: str) -> None:
+    weights = {"w": on_grid(64, 64, 7), "v": on_grid(64, 48, 7), "b": normal(64)}
+    before = model_of("h = Gemm (x, w, b) y = MatMul (h, v)", weights)
+    packed = applied(before, blocks)
+    after = applied(packed, "matmul-float")
+    assert operators(after) == ["Add", "MatMul", "MatMul"]
+    assert sorted(w.shape for w in products(after)) == [(64, 48), (64, 64)]
+    for one, other in zip(products(after), (weights["w"], weights["v"]), strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert relative(after, before, x=normal(5, 64)) < 1e-6
+    assert applied(before, "matmul-float") is before
 
 
 def test_steps_of_columns_that_are_zero_or_infinite_do_no_harm() -> None:

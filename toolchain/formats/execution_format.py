@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from onnx import ModelProto
 
 from toolchain.errors import ConfigError
+from toolchain.formats.onnx_matmul_float import with_matmul_float
 from toolchain.formats.onnx_matmul_integer import with_matmul_integer
 from toolchain.formats.onnx_matmul_nbits import with_matmul_nbits
 from toolchain.formats.onnx_model import load, serialized
@@ -22,6 +23,7 @@ FORMATS: Mapping[str, Callable[[ModelProto], bool]] = {
     FOLDED: lambda _: False,
     "fp16-storage": with_half_weights,
     "int8-weights": with_int8_weights,
+    "matmul-float": with_matmul_float,
     "matmul-integer": lambda model: with_matmul_integer(model, 1),
     "matmul-integer-rows": lambda model: with_matmul_integer(model, 1, each_row=True),
     "matmul-integer-16": lambda model: with_matmul_integer(model, 2),
@@ -34,9 +36,10 @@ FORMATS: Mapping[str, Callable[[ModelProto], bool]] = {
 def applied(model: bytes, format: str) -> bytes:  # noqa: A002 - what it is called everywhere
     """Return ``model`` in another execution format; ``model`` itself where that changes nothing.
 
-    A model that has no float32 products with known weights, as one that is quantized already, is
-    not changed by ``matmul-*``. Weights that are small integers times one step a column (a block)
-    are taken as they are; others are rounded to such a grid, so a format is lossy for them.
+    A model that has no products with known weights, as one that is quantized already, is not
+    changed by ``matmul-*``; ``matmul-float`` changes blocks alone, and no number. Weights that are
+    small integers times one step a column (a block) are taken as they are; others are rounded to
+    such a grid, so the other formats are lossy for them.
 
     Errors:
         ConfigError: there is no such format.

@@ -77,7 +77,7 @@ class SessionRunner:
 
 @dataclass(frozen=True)
 class Watched:
-    """A runner whose questions somebody looks at before they are answered."""
+    """A runner whose questions somebody looks at, as far as they are answered."""
 
     runner: Runner
     watch: Callable[[Mapping[str, Array]], None]
@@ -93,9 +93,14 @@ class Watched:
         return self.runner.outputs
 
     def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
-        """Show the feeds, and answer; what ``watch`` raises ends the asking."""
+        """Answer, and show the feeds; what ``watch`` raises ends the asking.
+
+        Feeds that the model refuses (a probe of another size) are not shown. A caller may go on to
+        change the mapping: who keeps it copies it.
+        """
+        answers = self.runner.run(feeds)
         self.watch(feeds)
-        return self.runner.run(feeds)
+        return answers
 
 
 def open_runner(model: bytes | Path) -> SessionRunner:

@@ -27,7 +27,7 @@ from dataclasses import dataclass, replace
 
 from toolchain.errors import InputError
 from toolchain.formats.external_data import inlined, mapped
-from toolchain.ir import ArtifactId, Digest, DirectoryStore, Graph, Kind, Relation, Store
+from toolchain.ir import Artifact, ArtifactId, Digest, DirectoryStore, Graph, Kind, Relation, Store
 from toolchain.passes.base import GraphPass
 from toolchain.units import Bytes
 
@@ -47,7 +47,8 @@ class InlineWeights(GraphPass):
                 continue
             before = store.get(artifact.digest)
             try:
-                after = inlined(before, _neighbours(graph, artifact.id, store))
+                files = weight_files(graph, artifact.id)
+                after = inlined(before, {n: _bytes(f.digest, store) for n, f in files.items()})
             except InputError:  # the proof finds it again, and says so
                 continue
             if after is not before:
@@ -55,12 +56,12 @@ class InlineWeights(GraphPass):
         return _without_files(graph.with_artifacts(changed), {a.id for a in changed})
 
 
-def _neighbours(graph: Graph, model: ArtifactId, store: Store) -> dict[str, memoryview]:
+def weight_files(graph: Graph, model: ArtifactId) -> dict[str, Artifact]:
     """Return the files that a model needs, by their paths from its folder."""
     folder = model[: model.rfind("/") + 1]
     return {
-        target.removeprefix(folder): _bytes(graph.artifacts[target].digest, store)
-        for target in graph.targets(model, Relation.FETCH)
+        target.removeprefix(folder): graph.files[target]
+        for target in sorted(graph.targets(model, Relation.FETCH))
         if target in graph.files
     }
 
