@@ -9,10 +9,12 @@ from pathlib import Path
 
 import coded_models
 import numpy as np
+import onnxruntime
 import pytest
 from cli.project import vtool
-from onnx import numpy_helper
+from onnx import TensorProto, helper, numpy_helper
 
+from toolchain.formats import onnx_model
 from toolchain.formats.coded_tensor import CodedTensor
 from toolchain.formats.execution_format import applied
 from toolchain.formats.model_package import Effort, pack
@@ -97,3 +99,53 @@ def test_a_full_disk_leaves_nothing(package: Path, tmp_path: Path) -> None:
     out = tmp_path / "m.onnx"
     vtool("materialize", package, "-o", out, file_limit=4096).refuses(4, "cannot write")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["m.vtm"]
+
+
+def _product() -> bytes:
+    """Return a model of one product, x w."""
+    ports = [
+        helper.make_tensor_value_info(n, TensorProto.FLOAT, ["n", size])
+        for n, size in (("x", 64), ("y", 40))
+    ]
+    nodes = [helper.make_node("MatMul", ["x", "w"], ["y"])]
+    graph = helper.make_graph(
+        nodes, "g", ports[:1], ports[1:], [numpy_helper.from_array(WEIGHTS, "w")]
+    )
+    opset = helper.make_opsetid("", 17)
+    return onnx_model.serialized(helper.make_model(graph, opset_imports=[opset], ir_version=8))
+
+
+def _manifest(folder: Path, **formats: dict[str, str]) -> Path:
+    """Write a package and the manifest of a result that names it; return the package."""
+    (folder / "models").mkdir()
+    path = folder / "models" / "m.vtm"
+    path.write_bytes(pack(_product(), {}, effort=Effort.FAST))
+    rows = [{"id": "models/m.vtm", "formats": formats}]
+    (folder / "vtool-manifest.json").write_text(json.dumps({"files": rows}), "utf-8")
+    return path
+
+
+def test_what_was_chosen_for_a_target_is_made(tmp_path: Path) -> None:
+    path = _manifest(tmp_path, **{"native-cpu": {"format": "folded", "setting": "ahead"}})
+    out = tmp_path / "installed" / "m.onnx"
+    ran = vtool("materialize", path, "-o", out, "--target", "native-cpu", "--json", "-")
+    said = json.loads(ran.out)
+    assert (said["format"], said["setting"]) == ("folded", "ahead")
+    assert said["session"] == {"graph_optimization_level": "disabled", "enable_mem_pattern": False}
+    assert sorted(p.name for p in out.parent.iterdir()) == ["m.onnx", "m.onnx.data"]
+    assert sorted(said["files"]) == sorted(str(p) for p in out.parent.iterdir())
+    x = np.ones((2, 64), np.float32)
+    sessions = [onnxruntime.InferenceSession(m) for m in (_product(), out)]
+    expected, observed = (s.run(None, {"x": x})[0] for s in sessions)
+    np.testing.assert_array_equal(expected, observed)
+
+
+def test_a_target_that_nobody_chose_for_stores_the_model_as_usual(tmp_path: Path) -> None:
+    path, out = _manifest(tmp_path), tmp_path / "m.onnx"
+    ran = vtool("materialize", path, "-o", out, "--target", "web-wasm")
+    assert (ran.code, out.read_bytes()) == (0, _product())
+    assert "session options: as usual" in ran.out
+    vtool("materialize", path, "-o", out, "--setting", "ahead").refuses(2, "--target")
+    vtool("materialize", path, "-o", out, "--target", "phone").refuses(2, "phone", "web-wasm")
+    wrong = ("--target", "web-wasm", "--setting", "fast")
+    vtool("materialize", path, "-o", out, *wrong).refuses(2, "fast", "as usual")

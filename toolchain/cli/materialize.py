@@ -7,13 +7,14 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, BinaryIO
+from typing import Annotated, Any, BinaryIO
 
 import typer
 
 from toolchain.cli.show import JsonOption, progress, writable, write_json
 from toolchain.errors import ConfigError, FormatError, InputError, UnavailableError
-from toolchain.units import show_bytes
+from toolchain.progress import Progress
+from toolchain.units import Bytes, show_bytes
 
 
 def materialize(
@@ -22,8 +23,16 @@ def materialize(
         Path, typer.Option("--out", "-o", help="The ONNX file to write.", callback=writable)
     ],
     form: Annotated[
-        str, typer.Option("--format", "-f", help="An execution format of the package.")
-    ] = "folded",
+        str | None,
+        typer.Option("--format", "-f", help="An execution format of the package."),
+    ] = None,
+    target: Annotated[
+        str | None,
+        typer.Option(help="Where it will run: as `vtool optimize --target` chose, or as said."),
+    ] = None,
+    setting: Annotated[
+        str | None, typer.Option(help="Of the target: how the model is stored and opened.")
+    ] = None,
     json: JsonOption = None,
 ) -> None:
     """Make the ONNX model that runs from PACKAGE.
@@ -32,33 +41,82 @@ def materialize(
     their digests in the package. `folded` fills every weight in, in its own type; a package names
     the other formats in which its model passed its task.
 
+    With --target the model is stored as it runs best there: in the format and setting that
+    vtool-manifest.json names, or those given. A setting may have onnxruntime optimize the graph now
+    (which holds for its version and this kind of processor) and put the weights into a file beside
+    it; what is printed last is how to open the model.
+
     Examples:
 
       vtool materialize voice.vtm -o voice.onnx
 
       vtool materialize llm.vtm -o llm.onnx --format matmul-nbits-4
+
+      vtool materialize out/models/voice.vtm -o voice.onnx --target native-cpu
     """
     import json as jsonlib
 
+    _check_files(package, out)
+    if setting and not target:
+        raise ConfigError("a setting is one of a target", hint="say --target too")
+    row: dict[str, Any] = {"package": str(package), "model": str(out)}
+    if target:
+        row |= _installed(package, out, target, form, setting)
+    else:
+        row |= _materialized(package, out, form or "folded")
+    if not write_json(jsonlib.dumps(row) if json else "", json):
+        before, after = (show_bytes(Bytes(n)) for n in (package.stat().st_size, row["size"]))
+        typer.echo(f"{out}: {before} -> {after}, {row['format']}, sha256 {row['sha256']}")
+        if target:
+            opened = jsonlib.dumps(row["session"]) if row["session"] else "as usual"
+            typer.echo(f"stored as {row['setting']!r} for {target}; session options: {opened}")
+
+
+def _materialized(package: Path, out: Path, form: str) -> dict[str, Any]:
+    with progress() as bars, _damage_named(package):
+        size, digest = _write(out, _pieces(package.read_bytes(), form, bars))
+    return {"format": form, "size": size, "sha256": digest}
+
+
+def _installed(
+    package: Path, out: Path, target: str, form: str | None, setting: str | None
+) -> dict[str, Any]:
+    from toolchain.installing import chosen, stored
+
+    placed = chosen(package, target, form, setting)
+    with progress() as bars, _damage_named(package):
+        model = b"".join(_pieces(package.read_bytes(), placed.format, bars))
+        files = stored(model, placed, out)
+    digest = hashlib.sha256(out.read_bytes()).hexdigest()
+    return {
+        "format": placed.format,
+        "size": sum(file.stat().st_size for file in files),
+        "sha256": digest,
+        "target": target,
+        "setting": placed.setting.name,
+        "files": [str(file) for file in files],
+        "session": dict(placed.session),
+    }
+
+
+def _pieces(data: bytes, form: str, bars: Progress) -> Iterator[bytes]:
     from toolchain.formats import execution_format, materializer, package_header
 
-    _check_files(package, out)
-    data = package.read_bytes()
+    _check_format(form, package_header.read(data).header.formats)
+    pieces = materializer.pieces(data, progress=bars)
+    if form == execution_format.FOLDED:
+        return iter(pieces)
+    return iter((execution_format.applied(b"".join(pieces), form),))
+
+
+@contextmanager
+def _damage_named(package: Path) -> Iterator[None]:
     try:
-        _check_format(form, package_header.read(data).header.formats)
-        with progress() as bars:
-            pieces = materializer.pieces(data, progress=bars)
-            if form != execution_format.FOLDED:
-                pieces = iter((execution_format.applied(b"".join(pieces), form),))
-            size, digest = _write(out, pieces)
+        yield
     except FormatError as error:
         raise InputError(
             f"{package}: {error}", hint="it is damaged or no package: download or build it again"
         ) from error
-    row = {"package": str(package), "model": str(out), "format": form, "size": size}
-    if not write_json(jsonlib.dumps(row | {"sha256": digest}) if json else "", json):
-        sizes = f"{show_bytes(len(data))} -> {show_bytes(size)}"
-        typer.echo(f"{out}: {sizes}, {form}, sha256 {digest}")
 
 
 def _check_files(package: Path, out: Path) -> None:
