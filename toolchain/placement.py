@@ -113,7 +113,7 @@ def _feeds(model: bytes, questions: Questions) -> list[dict[str, Any]]:
     seen = task.instrumented(model)
     runner = open_runner(seen)
     with contextlib.suppress(_EnoughError):
-        task.reference(Watched(runner, listen), Split.SEARCH)
+        task.reference(Watched(runner, listen), Split.CALIBRATION)
     plain = runner if seen is model else open_runner(model)
     known = {port.name for port in plain.inputs}
     return [{name: feeds[name] for name in feeds if name in known} for feeds in heard]

@@ -14,7 +14,7 @@ from toolchain.errors import InputError, UnusableError
 from toolchain.formats.onnx_guard import Limits, examine
 from toolchain.units import Bytes, Seconds
 
-HEAD = '<ir_version: 10, opset_import: ["" : 21, "me" : 1]>\n'
+HEAD = '<ir_version: 10, opset_import: ["" : 21, "me" : 1, "ai.onnx.ml" : 3]>\n'
 GOOD = "m (float[n] x) => (float[n] y) { y = Neg (x) }"
 SHORT = Limits(Seconds(6), Bytes(3 * 2**30))
 
@@ -35,6 +35,20 @@ def test_models_that_load_and_run_pass(tmp_path: Path) -> None:
 
 def test_a_model_that_nobody_knows_how_to_ask_passes(tmp_path: Path) -> None:
     examine(written(tmp_path, "m (string[n] x) => (string[n] y) { y = Identity (x) }"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "m (float[n] x) => (seq(float[n]) y) { y = SequenceConstruct (x, x) }",
+        "m (float[n] x) => (optional(float[n]) y) { y = Optional (x) }",
+        """m (float[1, n] x) => (seq(map(int64, float)) y) {
+            y = ai.onnx.ml.ZipMap <classlabels_int64s = [0, 1]> (x)
+        }""",
+    ],
+)
+def test_a_model_whose_outputs_are_no_arrays_passes(text: str, tmp_path: Path) -> None:
+    examine(written(tmp_path, text))
 
 
 LOOP = """m (float[1] x) => (float[1] y) {

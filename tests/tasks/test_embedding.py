@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import math
 import sys
 from functools import cache
 from pathlib import Path
 from types import ModuleType
 
 import numpy as np
+import onnx
 import pytest
-from onnx import parser
+from onnx import numpy_helper, parser
 from rounded_model import rounded
 
 from toolchain.errors import ConfigError, InputError
@@ -110,6 +112,62 @@ def test_int8_word_vectors_without_a_step_for_each_are_refused() -> None:
     asked = task.reference(open_runner(gather(1e-6)), Split.SEARCH)
     whole = task.score(open_runner(gather(float(np.abs(table).max()) / 127)), asked, Split.SEARCH)
     assert task.limit.problem(whole)
+
+
+ADDED = """<ir_version: 8, opset_import: ["" : 17]>
+main (int64[1, n] input_ids, float[1, n, h] x) => (float[1, n, h] last_hidden_state)
+    <int64 word = {%d}, float[1] one = {1}> {
+    is_said = Equal (input_ids, word)
+    times = Cast <to = 1> (is_said)
+    some = ReduceMax <keepdims = 0> (times)
+    here = Equal (some, one)
+    added = Where (here, off, none)
+    last_hidden_state = Add (x, added)
+}"""
+
+
+def spoiled(number: float, word: int) -> bytes:
+    """Return the tiny model with ``number`` for one of the numbers of texts that say ``word``."""
+    graph = (model := onnx.load_from_string(tiny())).graph
+    graph.node[-1].output[0] = "x"
+    more = parser.parse_model(ADDED % word).graph
+    graph.node.extend(more.node)
+    off = np.zeros(HIDDEN, np.float32)
+    off[7] = number
+    none = np.zeros(HIDDEN, np.float32)
+    graph.initializer.extend(more.initializer)
+    graph.initializer.extend(
+        numpy_helper.from_array(v, n) for v, n in ((off, "off"), (none, "none"))
+    )
+    data: bytes = model.SerializeToString()
+    return data
+
+
+@pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf])
+def test_one_number_that_is_not_finite_is_infinitely_far(number: float) -> None:
+    """One of sixteen in one text of 48: as 0 it would change the mean cosine by next to nothing."""
+    limit = make_task({"family": "embedding", "vocabulary": WORDS}, {}).limit
+    found = score(spoiled(number, word=5))
+    assert found.error == found.details["worst text"] == math.inf
+    assert 0.9 < found.agreement < 1.0
+    assert "error" in limit.problem(found)
+    assert not limit.problem(score(spoiled(0.0, word=5)))
+
+
+def test_an_original_that_is_not_finite_is_refused() -> None:
+    task = make_task({"family": "embedding", "vocabulary": WORDS}, {})
+    with pytest.raises(InputError, match="the original is not finite") as caught:
+        task.reference(open_runner(spoiled(np.nan, word=5)), Split.SEARCH)
+    assert caught.value.hint
+
+
+def test_a_sequence_of_vectors_is_refused() -> None:
+    text = """<ir_version: 8, opset_import: ["" : 17]>
+    main (int64[1, n] input_ids) => (seq(float[1, n]) y) {
+        x = Cast <to = 1> (input_ids) y = SequenceConstruct (x) }"""
+    runner = open_runner(parser.parse_model(text).SerializeToString())
+    with pytest.raises(InputError, match="the output 'y' is a sequence"):
+        make_task({"family": "embedding"}, {}).reference(runner, Split.SEARCH)
 
 
 def test_the_first_token_can_be_taken_instead_of_the_mean() -> None:

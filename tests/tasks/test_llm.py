@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from onnx import numpy_helper
 from toolchain.errors import ConfigError, InputError
 from toolchain.execution.cache import ActionCache
 from toolchain.formats import model_metadata
-from toolchain.formats.onnx_runner import Watched, open_runner
+from toolchain.formats.onnx_runner import Array, Watched, open_runner
 from toolchain.passes.import_gguf import ImportGguf
 from toolchain.tasks.base import Limit, Score, Split, Task, make_task
 from toolchain.tasks.llm import Llm, Questions, Vocabulary
@@ -88,6 +89,16 @@ def test_answers_are_kept_and_another_model_does_not_get_them(tmp_path: Path) ->
     first, again, other = map(len, asked)
     assert first == other > 90
     assert again == 6
+
+
+def test_calibration_asks_the_same_whatever_was_asked_before(tmp_path: Path) -> None:
+    """What passes through the model then decides the bytes of the result."""
+    asked: list[list[Mapping[str, Array]]] = [[], []]
+    for fed in asked:
+        answering(tmp_path).reference(Watched(open_runner(TINY), fed.append), Split.CALIBRATION)
+    first, again = ([feeds["input_ids"].tolist() for feeds in fed] for fed in asked)
+    assert first == again
+    assert len(first) > 90
 
 
 def test_a_damaged_cache_is_asked_anew(tmp_path: Path) -> None:

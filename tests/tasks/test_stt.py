@@ -109,6 +109,7 @@ def test_the_half_can_be_named_and_is_then_checked() -> None:
         ({"companion": "nowhere.onnx"}, "names nowhere"),
         ({"companion": DECODER, "part": "middle"}, "task stt: part"),
         ({"companion": DECODER, "audio": ["*.flac"]}, "0 pieces of speech"),
+        ({"companion": DECODER, "held": ["*"]}, "leave none for: calibration, search"),
     ],
 )
 def test_a_wrong_request_is_named(options: dict[str, object], why: str) -> None:

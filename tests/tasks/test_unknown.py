@@ -67,7 +67,47 @@ def test_integers_are_decisions() -> None:
         <float a = {%r}> { y = Mul (x, a) best = ArgMax <axis = 1> (y) }"""
     turned = score(text % 1.0, text % -1.0)
     assert turned.agreement < 0.7
-    assert score(text % 1.0, text % 2.0).agreement == 1.0
+    assert turned.details["error of best"] == 1 - turned.agreement
+    same = score(text % 1.0, text % 2.0)
+    assert (same.agreement, same.details["error of best"]) == (1.0, 0.0)
+
+
+TOKENS = "main (float[1, n] x) => (int64[1, 1] best) <float a = {%r}> { y = Mul (x, a) %s }"
+BEST = "best = ArgMax <axis = 1> (y)"
+
+
+@pytest.mark.parametrize(
+    ("after", "holds"),
+    [
+        (TOKENS % (2.0, BEST), True),
+        (TOKENS % (-1.0, BEST), False),
+        (
+            "main (float[1, n] x) => (int64[2] best) { best = Constant <value_ints = [5, 5]> () }",
+            False,
+        ),
+        (TOKENS.replace("best)", "other)") % (1.0, BEST.replace("best", "other")), False),
+    ],
+)
+def test_a_model_that_gives_only_integers_can_break_a_limit_of_error(
+    after: str, *, holds: bool
+) -> None:
+    limit = make_task({"family": "unknown", "limit": 0.01}, {}).limit
+    assert (not limit.problem(score(TOKENS % (1.0, BEST), after, Split.CONFIRMATION))) is holds
+
+
+def test_a_few_other_integers_are_a_small_error() -> None:
+    """Integers are judged each for itself: one of a thousand is no catastrophe."""
+    text = "main (float[1, n] x) => (bool[1, n] loud) <float a = {%r}> { loud = Greater (x, a) }"
+    few = score(text % 0.2, text % 0.21, shapes={"x": [1, 1000]})
+    assert few.error == pytest.approx(1 - few.agreement)
+    assert 0 < few.error < 0.05
+
+
+def test_a_model_whose_output_is_a_sequence_is_an_input_error() -> None:
+    text = "main (float[1, n] x) => (seq(float[1, n]) y) { y = SequenceConstruct (x, x) }"
+    with pytest.raises(InputError, match="the output 'y' is a sequence") as caught:
+        score(text, text)
+    assert "tensors" in caught.value.hint
 
 
 @pytest.mark.parametrize(
@@ -76,6 +116,7 @@ def test_integers_are_decisions() -> None:
         "main (float[1, n] x) => (float[n] y) { a = Shape <start = 1> (x) y = Reshape (x, a) }",
         "main (float[1, n] x) => (float[1, n] y) { a = Neg (x) b = Sqrt (a) y = Sqrt (b) }",
         "main (float[1, n] x) => (float[1, n] z) { z = Identity (x) }",
+        "main (float[1, n] x) => (seq(float[1, n]) y) { y = SequenceConstruct (x, x) }",
     ],
 )
 def test_what_cannot_be_compared_is_infinitely_far(after: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from functools import cache
 from pathlib import Path
 
@@ -105,10 +106,48 @@ def test_each_model_runs_with_its_own_state() -> None:
     found = task.score(open_runner(forgetful), asked, Split.CALIBRATION)
     assert 0.05 < found.error < 0.3
     assert found.details["largest error"] > 0.3
-    assert found.details["agreement in noise"] <= 1.0
+    assert found.details["agreement in noise"] < found.details["agreement in speech"] < 1.0
 
 
-def test_what_is_not_a_number_counts_as_entirely_wrong() -> None:
+LOUDEST = 0.15  # the mean size of samples, which one frame of the calibration exceeds
+
+
+def spoiled(number: str, least: float) -> bytes:
+    """Return the toy; frames whose level is above ``least`` give a number that is none."""
+    ending = f"""spare = Constant <value = float {{{number}}}> ()
+        least = Constant <value = float {{{least}}}> ()
+        bad = Greater (level, least)
+        good = Tanh (scaled)
+        p = Where (bad, spare, good)"""
+    return toy(TOY.replace("p = Tanh (scaled)", ending))
+
+
+@pytest.mark.parametrize("number", ["nan", "inf", "-inf"])
+def test_one_frame_that_is_not_finite_is_infinitely_far(number: str) -> None:
+    task = guard()
+    asked = task.reference(open_runner(toy()), Split.CALIBRATION)
+    one = task.score(open_runner(spoiled(number, LOUDEST)), asked, Split.CALIBRATION)
+    assert 0.99 < one.agreement < 1.0
+    assert one.error == one.details["largest error"] == math.inf
+    assert "error" in task.limit.problem(one)
+    none = task.score(open_runner(spoiled(number, 2.0)), asked, Split.CALIBRATION)
+    assert none.error == 0.0
+
+
+def test_an_original_that_is_not_finite_is_refused() -> None:
+    with pytest.raises(InputError, match="the original's p is not finite") as caught:
+        guard().reference(open_runner(spoiled("nan", LOUDEST)), Split.CALIBRATION)
+    assert caught.value.hint
+
+
+def test_a_probability_that_is_no_array_is_refused() -> None:
+    text = TOY.replace("(float[1, 1] p,", "(seq(float[1, 1]) p,")
+    text = text.replace("p = Tanh (scaled)", "q = Tanh (scaled) p = SequenceConstruct (q)")
+    with pytest.raises(InputError, match="the output 'p' is a sequence"):
+        guard().reference(open_runner(toy(text)), Split.CALIBRATION)
+
+
+def test_what_is_never_a_number_is_infinitely_far() -> None:
     task = guard()
     asked = task.reference(open_runner(toy()), Split.CALIBRATION)
     broken = toy(
@@ -120,7 +159,8 @@ def test_what_is_not_a_number_counts_as_entirely_wrong() -> None:
         )
     )
     found = task.score(open_runner(broken), asked, Split.CALIBRATION)
-    assert found.error == 1.0
+    assert found.error == math.inf
+    assert found.agreement == 0.0
 
 
 @pytest.mark.parametrize(

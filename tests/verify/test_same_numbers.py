@@ -217,3 +217,10 @@ def test_a_model_whose_integers_are_flags_is_asked_with_flags() -> None:
     before = model(text)
     assert same_numbers.prove(before, before, {}).holds
     assert not same_numbers.prove(before, model(text.replace("-2.5", "-2.6")), {}).holds
+
+
+def test_a_model_whose_answer_is_a_sequence_is_not_compared() -> None:
+    text = "main (float[1, n] x) => (seq(float[1, n]) y) { y = SequenceConstruct (x, x) }"
+    proof = same_numbers.prove(model(text), model(text), {})
+    assert not proof.holds
+    assert "'y' is a seq" in proof.detail

@@ -22,7 +22,7 @@ from toolchain.formats import onnx_model
 from toolchain.formats.onnx_choices import combinations
 from toolchain.formats.onnx_probes import Probe, probes, successors
 from toolchain.formats.onnx_random import seeded
-from toolchain.formats.onnx_session import run, session
+from toolchain.formats.onnx_session import expect_tensors, run, session
 
 _FRAMES = 24  # ours: of a model with states, in which errors grow
 _STATELESS_FRAMES = 10  # ours: two rounds of the probes' five levels
@@ -149,6 +149,7 @@ class _Pair:
         expected = [o.name for o in old.get_outputs() if o.name not in question.dropped]
         if expected != [o.name for o in new.get_outputs()]:
             raise InputError("the outputs have other names")
+        expect_tensors(old)
         return cls(old, new, question)
 
     def probes(self, choice: Mapping[str, Array]) -> list[Probe]:

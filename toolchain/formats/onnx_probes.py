@@ -197,12 +197,17 @@ def successors(names: Iterable[str], outputs: Collection[str]) -> dict[str, str]
 
 
 def _states(probe: Probe, outputs: Mapping[str, Array]) -> dict[str, str]:
-    """Pair inputs with the outputs that continue them in the same type and shape."""
+    """Pair inputs with the outputs that continue them in the same type and shape.
+
+    A sequence or map, which an output may be, continues nothing.
+    """
+    given: Mapping[str, object] = outputs
+    arrays = {name: value for name, value in given.items() if isinstance(value, np.ndarray)}
     found = {}
     for name, shape in probe.shapes.items():
         fitting = [
             output
-            for output, value in outputs.items()
+            for output, value in arrays.items()
             if value.shape == shape and value.dtype == probe.types[name]
         ]
         found.update(successors([name], fitting))

@@ -85,3 +85,14 @@ def reason(error: Exception) -> str:
     """Return what onnxruntime says, on one line, without its code."""
     text = " ".join(str(error).split())
     return text.rpartition("[ONNXRuntimeError] : ")[2]
+
+
+def expect_tensors(opened: onnxruntime.InferenceSession) -> None:
+    """Refuse a model whose answers cannot be compared number by number.
+
+    Errors:
+        InputError: an output is a sequence, a map or an optional value.
+    """
+    for output in opened.get_outputs():
+        if not output.type.startswith("tensor("):
+            raise InputError(f"the output {output.name!r} is a {output.type}, not numbers")

@@ -87,7 +87,7 @@ class _Watcher:
         found = self.runner.run(feeds)
         for name, one in self.sums.items():
             rows = found[name].astype(np.float32).reshape(-1, found[name].shape[-1])
-            if len(rows) > 1:  # single steps depend on which answers a task has in its cache
+            if len(rows) > 1:  # the pass along an answer says again what its single steps said
                 one.add(rows)
         return {name: found[name] for name in self.shown}
 

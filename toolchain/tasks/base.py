@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import field
 from enum import StrEnum
@@ -20,7 +21,9 @@ class Split(StrEnum):
 
     CALIBRATION = "calibration"  # statistics of activations, for rounding
     SEARCH = "search"  # what the search optimizes
-    CONFIRMATION = "confirmation"  # what only the final result is asked
+    CONFIRMATION = (
+        "confirmation"  # what the result is asked: it decides how far steps shrink, no more
+    )
 
 
 @table
@@ -41,12 +44,16 @@ class Limit:
     agreement: float | None = None
 
     def problem(self, score: Score) -> str:
-        """Return how ``score`` breaks the limit; nothing if it holds. NaN holds nothing.
+        """Return how ``score`` breaks the limit; nothing if it holds.
+
+        An error that is no finite number breaks every limit.
 
         >>> Limit(error=0.1).problem(Score(0.2, 1.0, 10))
         'error 0.2 is above 0.1'
         """
-        if self.error is not None and not score.error <= self.error:
+        if not math.isfinite(score.error):
+            return f"an error of {score.error}"
+        if self.error is not None and score.error > self.error:
             return f"error {score.error:.4g} is above {self.error:.4g}"
         if self.agreement is not None and not score.agreement >= self.agreement:
             return f"agreement {score.agreement:.4%} is below {self.agreement:.4%}"

@@ -7,8 +7,9 @@ What is asked
     one before. No sentence is in two splits.
 
 Metric
-    Error: 1 - mean cosine between the two vectors of a text. Agreement: share of texts whose
-    nearest other text of the split is the same; each model searches among its own vectors.
+    Error: 1 - mean cosine between the two vectors of a text; infinite if a number in one of them is
+    not finite. Agreement: share of texts whose nearest other text of the split is the same; each
+    model searches among its own vectors.
 
 Limit
     Error of 0.006 and agreement of 95 %. Measured with MiniLM-L6 and weights rounded per channel,
@@ -41,6 +42,7 @@ from toolchain.tables import table
 from toolchain.tasks.base import Limit, Score, Split, Task
 from toolchain.tasks.questions import texts, wordpiece
 from toolchain.tasks.questions.limits import Asked, allowed
+from toolchain.tasks.questions.outputs import array
 from toolchain.voice.engine import located
 
 _DEFAULT = Limit(error=0.006, agreement=0.95)
@@ -50,7 +52,7 @@ _LENGTHS = (6, 24)  # tokens of a made-up text: a sentence
 _BATCH_OF_TOKENS = 2  # (1, tokens)
 _EACH_TOKEN = 3  # (1, tokens, size)
 
-Vectors = NDArray[np.float64]  # (texts, size), of length 1
+Vectors = NDArray[np.float64]  # (texts, size), of length 1; NaN where a vector is not finite
 
 
 @table
@@ -93,7 +95,12 @@ class Embedding:
     def reference(self, runner: Runner, split: Split) -> object:
         """Return the texts of ``split`` and the original's vectors."""
         asked = list(self._texts(split))
-        return Placed(asked, self._vectors(runner, asked))
+        vectors = self._vectors(runner, asked)
+        if not np.isfinite(vectors).all():
+            raise InputError(
+                "a vector of the original is not finite", hint="try the model by itself"
+            )
+        return Placed(asked, vectors)
 
     def _texts(self, split: Split) -> Iterator[NDArray[np.int64]]:
         if self.words is None:
@@ -110,8 +117,9 @@ class Embedding:
         del split  # the texts are in the reference
         placed: Placed = reference  # type: ignore[assignment]  # what reference() returned
         vectors = self._vectors(runner, placed.asked)
-        cosines = (vectors * placed.vectors).sum(-1)
-        same = _nearest(vectors) == _nearest(placed.vectors)
+        finite = np.isfinite(vectors).all(-1)
+        cosines = np.where(finite, (vectors * placed.vectors).sum(-1), -np.inf)
+        same = finite & (_nearest(np.nan_to_num(vectors)) == _nearest(placed.vectors))
         return Score(
             error=max(0.0, float(1 - cosines.mean())),
             agreement=float(same.mean()),
@@ -129,10 +137,12 @@ class Embedding:
             raise InputError(
                 f"the model has no output {name!r}", hint=f"outputs: {', '.join(runner.outputs)}"
             )
-        found = np.asarray(outputs[name], np.float64)
+        found = np.asarray(array(outputs, name), np.float64)
         if found.ndim == _EACH_TOKEN:
             found = found.mean(axis=1) if self.options.pooling == "mean" else found[:, 0]
-        vector: NDArray[np.float64] = np.nan_to_num(found.reshape(-1), posinf=0.0, neginf=0.0)
+        vector: NDArray[np.float64] = found.reshape(-1)
+        if not np.isfinite(vector).all():
+            return np.full_like(vector, np.nan)
         length = float(np.linalg.norm(vector))
         return vector / length if length else vector
 

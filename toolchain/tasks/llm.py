@@ -26,7 +26,9 @@ Details
 
 Cost
     What the original answers is kept in the user's cache, under a digest of the questions and of
-    the first probabilities of all answers: the same model is not asked twice.
+    the first probabilities of all answers: the same model is not asked twice. Only the calibration
+    asks always: what passes through a model then decides bytes, and they may not depend on what was
+    asked before.
 """
 
 from __future__ import annotations
@@ -48,6 +50,7 @@ from toolchain.tasks.base import Limit, Score, Split, Task
 from toolchain.tasks.questions import texts
 from toolchain.tasks.questions.choices import Choices, Logits, leads
 from toolchain.tasks.questions.limits import Asked, allowed
+from toolchain.tasks.questions.outputs import array, arrays
 from toolchain.voice import bpe, llama
 from toolchain.voice.engine import located
 
@@ -118,7 +121,10 @@ class Llm:
             drawn = [_drawn(runner, list(Split).index(split), n) for n in range(_DRAWN[split])]
             return [_along(runner, p, a) for p, a in drawn]
         prompts = self.vocabulary.prompts[split]
-        answers = self._answers(runner, prompts, self.vocabulary.end)
+        if split is Split.CALIBRATION:
+            answers = [self._free(runner, p) for p in prompts]
+        else:
+            answers = self._answers(runner, prompts, self.vocabulary.end)
         return [_along(runner, p, a) for p, a in zip(prompts, answers, strict=True)]
 
     def _answers(
@@ -170,7 +176,7 @@ def _along(runner: Runner, prompt: Sequence[int], answer: Sequence[int]) -> Answ
         "logits_from": np.array([len(prompt) - 1], np.int64),
         **_nothing(runner),
     }
-    logits = np.asarray(runner.run(feeds)[_LOGITS][0], np.float32)
+    logits = np.asarray(array(runner.run(feeds), _LOGITS)[0], np.float32)
     return Answer(tuple(prompt), tuple(answer), logits)
 
 
@@ -206,7 +212,7 @@ def _advance(
     runner: Runner, tokens: Sequence[int], past: Mapping[str, Array]
 ) -> tuple[Logits, dict[str, Array]]:
     """Return the logits after ``tokens``, (vocabulary,), and the past with them."""
-    outputs = runner.run({"input_ids": np.array([tokens], np.int64), **past})
+    outputs = arrays(runner.run({"input_ids": np.array([tokens], np.int64), **past}))
     logits = np.asarray(outputs.pop(_LOGITS)[0, -1], np.float32)
     return logits, {name.replace(_PRESENT, _PAST): value for name, value in outputs.items()}
 

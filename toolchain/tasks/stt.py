@@ -48,6 +48,7 @@ from toolchain.tasks.questions import texts
 from toolchain.tasks.questions.audio import Clip, clips, dithered, divided, in_noise, pink
 from toolchain.tasks.questions.choices import Choices, Logits, edits
 from toolchain.tasks.questions.limits import Asked, allowed
+from toolchain.tasks.questions.outputs import array, arrays
 from toolchain.voice import moonshine
 from toolchain.voice.engine import located, open_model
 
@@ -92,7 +93,7 @@ class _Pair:
     def hidden(self, samples: Samples) -> Array:
         """Return the encoder's states, (1, m, size)."""
         outputs = self.encoder.run(_known(self.encoder, moonshine.listening(samples)))
-        return outputs[self.encoder.outputs[0]]
+        return array(outputs, self.encoder.outputs[0])
 
     def transcript(self, samples: Samples, hidden: Array) -> tuple[int, ...]:
         """Return the likeliest tokens, each following those before."""
@@ -132,7 +133,7 @@ class _Pair:
     ) -> tuple[Logits, dict[str, Array]]:
         """Return the logits after each of ``tokens``, (n, size), and the past with them."""
         feeds = {**fixed, **past, **moonshine.saying(tokens, cached)}
-        outputs = self.decoder.run(_known(self.decoder, feeds))
+        outputs = arrays(self.decoder.run(_known(self.decoder, feeds)))
         logits, *presents = self.decoder.outputs
         new = moonshine.new_past({name: outputs[name] for name in presents}, cached)
         return np.asarray(outputs[logits][0], np.float32), {**past, **new}
@@ -268,7 +269,7 @@ def task(options: Options, files: Mapping[str, Path]) -> Task:
     """Open the companion, read recordings and the piece table.
 
     Errors:
-        ConfigError: a file that is not there, or too few recordings.
+        ConfigError: a file that is not there, too few recordings, or too many of them held.
         InputError: one that is not what it should be.
     """
     companion = SessionRunner(open_model(files, options.companion))

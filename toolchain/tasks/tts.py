@@ -51,6 +51,7 @@ from toolchain.tables import table
 from toolchain.tasks.base import Limit, Score, Split, Task
 from toolchain.tasks.questions import phonemes, texts
 from toolchain.tasks.questions.limits import Asked, allowed
+from toolchain.tasks.questions.outputs import arrays
 from toolchain.tasks.questions.spectra import distance_db
 from toolchain.voice import hibari, moonshine
 from toolchain.voice.engine import located, open_model
@@ -126,7 +127,7 @@ class Tts:
 
     def _spoken(self, runner: Runner, ids: NDArray[np.int64], split: Split) -> Spoken:
         feeds = {**_feeds(runner.inputs, ids), **_free()}
-        outputs = runner.run(feeds)
+        outputs = arrays(runner.run(feeds))
         rhythm = outputs[ROUNDED]
         forced = {**feeds, FORCE: np.array([True]), FORCED: rhythm}
         sound = self.voice.sound(outputs)

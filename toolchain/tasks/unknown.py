@@ -8,9 +8,10 @@ What is asked
 
 Metric
     Relative output error: the root of the mean squared difference over the root mean square of the
-    original's output, over all frames; of several outputs the worst. Outputs of another shape, or
-    numbers that are finite in only one of the models, are an infinite error. Agreement is the share
-    of integers and truth values that are the same (1 where the model gives none).
+    original's output, over all frames; of integers and truth values (token ids, classes) the share
+    that is not the same. Of several outputs the worst. Outputs of another shape, or numbers that
+    are finite in only one of the models, are an infinite error. Agreement is the share of all
+    integers and truth values that are the same (1 where the model gives none).
 
 Limit
     None: what made-up numbers say about a model's work, nobody knows. A lossy pass is refused until
@@ -32,6 +33,7 @@ from toolchain.formats.onnx_runner import Array, Runner
 from toolchain.tables import table
 from toolchain.tasks.base import Limit, Score, Split, Task
 from toolchain.tasks.questions.limits import Asked, allowed
+from toolchain.tasks.questions.outputs import arrays
 
 _SIZES = 2  # the smallest inputs that run, and one size more
 _FRAMES = {Split.CALIBRATION: 10, Split.SEARCH: 20, Split.CONFIRMATION: 50}
@@ -106,15 +108,13 @@ class Unknown:
             for name, value in expected.items():
                 before = sums.get(name, _Sums())
                 sums[name] = before.plus(value, observed.get(name))
-        numbers = [s for s in sums.values() if not s.decided]
         decisions = sum(s.count for s in sums.values() if s.decided)
         same = sum(s.same for s in sums.values() if s.decided)
-        worst = max((s.error for s in numbers), default=0.0)
         return Score(
-            error=worst,
+            error=max((s.error for s in sums.values()), default=0.0),
             agreement=same / decisions if decisions else 1.0,
             positions=sum(s.count for s in sums.values()),
-            details={f"error of {name}": s.error for name, s in sums.items() if not s.decided},
+            details={f"error of {name}": s.error for name, s in sums.items()},
         )
 
 
@@ -122,7 +122,7 @@ class Unknown:
 class _Sums:
     """What was seen of one output so far."""
 
-    difference: float = 0.0  # sum of squares
+    difference: float = 0.0  # sum of squares; infinite where something cannot be compared
     power: float = 0.0  # sum of the reference's squares
     count: int = 0
     same: int = 0
@@ -130,6 +130,10 @@ class _Sums:
 
     @property
     def error(self) -> float:
+        if math.isinf(self.difference):
+            return math.inf
+        if self.decided:
+            return 1 - self.same / self.count if self.count else 0.0
         if self.difference == 0:
             return 0.0
         return math.sqrt(self.difference / self.power) if self.power else math.inf
@@ -138,7 +142,7 @@ class _Sums:
         """Return the sums with one more frame."""
         decided = not np.issubdtype(expected.dtype, np.floating)
         power, count = self.power, self.count + expected.size
-        if observed is None or observed.shape != expected.shape:
+        if not isinstance(observed, np.ndarray) or observed.shape != expected.shape:
             return _Sums(math.inf, power, count, self.same, decided)
         if decided:
             same = self.same + int((expected == observed).sum())
@@ -165,7 +169,7 @@ def _frames(
     states = probe.first_states()
     for number in range(_FRAMES[split]):
         feeds = {**probe.frame(generator, number), **states, **bound}
-        outputs = runner.run(feeds)
+        outputs = arrays(runner.run(feeds))
         yield feeds, outputs
         states = {name: outputs[output] for name, output in probe.states.items()}
 

@@ -7,8 +7,8 @@ What is asked
     piece of a long one) is in two splits; confirmation has more than 10,000 frames of 32 ms.
 
 Metric
-    Error: mean absolute difference of the probabilities over all frames. Agreement: share of frames
-    on the same side of ``threshold``.
+    Error: mean absolute difference of the probabilities over all frames; infinite if one of them is
+    not finite. Agreement: share of frames on the same side of ``threshold``.
 
 Limit
     Agreement of 99.8 %: the reference pipeline's bar. Error of 0.006, which notices when
@@ -38,6 +38,7 @@ from toolchain.tables import table
 from toolchain.tasks.base import Limit, Score, Split, Task
 from toolchain.tasks.questions.audio import Clip, Scene, clips, divided, scenes
 from toolchain.tasks.questions.limits import Asked, allowed
+from toolchain.tasks.questions.outputs import array
 from toolchain.voice.stage import FRAME_SAMPLES, LISTENING_HZ
 
 _DEFAULT = Limit(error=0.006, agreement=0.998)
@@ -83,25 +84,32 @@ class Vad:
         """Return the scenes of ``split`` and the original's probabilities in each."""
         heard = scenes(self.speech[split], _SECONDS[split], seed=list(Split).index(split))
         detector = _discovered(runner, self.options)
-        return _Reference(detector, heard, _listened(runner, detector, heard))
+        probabilities = _listened(runner, detector, heard)
+        if not all(np.isfinite(p).all() for p in probabilities):
+            raise InputError(
+                f"the original's {detector.probability} is not finite in every frame",
+                hint="try the model by itself: what it decides there, nobody can compare",
+            )
+        return _Reference(detector, heard, probabilities)
 
     def score(self, runner: Runner, reference: object, split: Split) -> Score:
         """Compare probabilities and decisions, frame by frame."""
         del split  # the scenes are in the reference
         if not isinstance(reference, _Reference):
             raise TypeError("the reference is not of this task")
-        observed = _listened(runner, reference.detector, reference.scenes)
-        expected = np.concatenate(reference.probabilities)
-        distance = np.abs(np.concatenate(observed) - expected)
+        listened = _listened(runner, reference.detector, reference.scenes)
+        observed, expected = np.concatenate(listened), np.concatenate(reference.probabilities)
+        finite = np.isfinite(observed)
+        distance = np.where(finite, np.abs(observed - expected), np.inf)
         threshold = self.options.threshold
-        same = (np.concatenate(observed) >= threshold) == (expected >= threshold)
-        kinds = np.repeat([s.kind for s in reference.scenes], [len(p) for p in observed])
+        same = finite & ((observed >= threshold) == (expected >= threshold))
+        kinds = np.repeat([s.kind for s in reference.scenes], [len(p) for p in listened])
         return Score(
-            error=float(np.nan_to_num(distance, nan=1.0).mean()),
+            error=float(distance.mean()),
             agreement=float(same.mean()),
             positions=len(same),
             details={
-                "largest error": float(np.nan_to_num(distance, nan=1.0).max()),
+                "largest error": float(distance.max()),
                 "share of speech": float((expected >= threshold).mean()),
                 **{f"agreement in {k}": float(same[kinds == k].mean()) for k in sorted({*kinds})},
             },
@@ -144,7 +152,7 @@ def _probabilities(
         start = number * frame
         feeds[detector.sound] = heard[start : start + context + frame].reshape(detector.shape)
         outputs = runner.run(feeds)
-        found[number] = outputs[detector.probability].reshape(-1)[0]
+        found[number] = array(outputs, detector.probability).reshape(-1)[0]
         feeds.update({name: outputs[output] for name, output in detector.states.items()})
     return found
 

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from toolchain.errors import InputError
 from toolchain.formats.onnx_probes import Probe, probes
-from toolchain.formats.onnx_session import run, session
+from toolchain.formats.onnx_session import expect_tensors, run, session
 from toolchain.ir import Proof
 
 _FRAMES = 12
@@ -49,6 +49,7 @@ def prove(before: bytes, after: bytes, options: Mapping[str, object]) -> Proof:
 
 def _compared(before: bytes, after: bytes) -> Proof:
     old, new = session(before, optimize=False), session(after, optimize=False)
+    expect_tensors(old)
     if difference := _interface(old, new):
         return _failed(difference)
     shipped = session(after)

@@ -11,6 +11,7 @@ import numpy as np
 
 from toolchain.errors import ConfigError, InputError
 from toolchain.formats.audio import Samples, read_wav
+from toolchain.ir import Digest, digest_of
 from toolchain.tasks.base import Split
 from toolchain.voice.stage import LISTENING_HZ
 
@@ -110,8 +111,13 @@ def divided(
     """Give each piece to one split, so that their lengths are near ``SHARE``.
 
     Pieces for which ``last`` holds are kept for the confirmation. The longest go first, each to the
-    split that has least of its share: the same pieces are always divided alike.
+    split that has least of its share: the same pieces are always divided alike. Of pieces with the
+    same samples, whatever they are called, one is asked.
+
+    Errors:
+        ConfigError: a split would be empty.
     """
+    found = _distinct(found, last)
     held = [c for c in found if last(c)]
     whole = sum(c.seconds for c in found) or 1.0
     parts: dict[Split, list[Clip]] = {split: [] for split in Split}
@@ -120,7 +126,22 @@ def divided(
         missing = {s: SHARE[s] - sum(c.seconds for c in parts[s]) / whole for s in Split}
         empty = [s for s in Split if not parts[s]]
         parts[max(empty or Split, key=missing.__getitem__)].append(clip)
+    if empty := [split for split in Split if not parts[split]]:
+        raise ConfigError(
+            f"{len(found)} different pieces of speech, {len(held)} of them held for the"
+            f" confirmation, leave none for: {', '.join(empty)}",
+            hint="add recordings, or hold fewer of them (held =)",
+        )
     return {split: tuple(some) for split, some in parts.items()}
+
+
+def _distinct(found: Sequence[Clip], last: Callable[[Clip], bool]) -> list[Clip]:
+    """Leave out copies; of a recording that is also held, the one that is."""
+    first: dict[Digest, Clip] = {}
+    for clip in sorted(found, key=lambda c: not last(c)):
+        first.setdefault(digest_of(clip.samples.tobytes()), clip)
+    chosen = {id(clip) for clip in first.values()}
+    return [clip for clip in found if id(clip) in chosen]
 
 
 def scenes(found: Sequence[Clip], seconds: float, seed: int) -> tuple[Scene, ...]:
