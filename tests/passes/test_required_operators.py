@@ -6,6 +6,7 @@ from dataclasses import asdict, replace
 
 import pytest
 import real
+from onnx import parser
 
 from toolchain.errors import ConfigError, InputError
 from toolchain.formats import onnx_operators
@@ -79,3 +80,53 @@ def test_a_kernel_serves_the_opsets_up_to_the_next() -> None:
     assert onnx_operators.lacking(needed, [Operator("ai.onnx", 14, "Relu")]) == []
     assert onnx_operators.lacking(needed, [Operator("ai.onnx", 13, "Relu")]) == needed
     assert onnx_operators.lacking(needed, [Operator("com.microsoft", 17, "Relu")]) == needed
+
+
+IMAGE = """
+    <ir_version: 10, opset_import: ["" : 21]>
+    main (uint8[n] x) => (uint8[h, w, c] y) { y = ImageDecoder (x) }
+"""
+TRAINING = """
+    <ir_version: 10, opset_import: ["" : 21, "ai.onnx.preview.training" : 1]>
+    main (float r, int64 t, float[2] x, float[2] g, float[2] v) => (float[2] y, float[2] w) {
+        y, w = ai.onnx.preview.training.Momentum
+            <alpha = 0.9, beta = 1.0, mode = "standard", norm_coefficient = 0.0> (r, t, x, g, v)
+    }
+"""
+PLAIN = """
+    <ir_version: 10, opset_import: ["" : 21]>
+    main (float[2] x) => (float[2] y) { y = Abs (x) }
+"""
+
+
+def onnx(text: str) -> tuple[Kind, bytes]:
+    return Kind.ONNX, parser.parse_model(text).SerializeToString(deterministic=True)
+
+
+def test_what_a_target_lacks_is_named_with_the_model_that_needs_it() -> None:
+    graph, store = graph_of({"a.onnx": onnx(IMAGE), "b.onnx": onnx(TRAINING), "c": onnx(PLAIN)})
+    made = RequiredOperators(targets=("web-wasm",))
+    after = made.apply(graph, store)
+    assert lists_operators.prove(graph, after, store, asdict(made)).holds
+    text = store.get(after.artifacts[ArtifactId(made.file)].digest).decode()
+    assert [line for line in text.splitlines() if "lacking" in line] == [
+        "# lacking in web-wasm: ai.onnx;21;ImageDecoder, needed by a.onnx",
+        "# lacking in web-wasm: ai.onnx.preview.training;1;Momentum, needed by b.onnx",
+    ]
+
+
+def test_a_model_that_onnxruntime_refuses_is_listed_as_far_as_it_can_be_read() -> None:
+    graph, store = graph_of({"a.onnx": onnx(IMAGE), "c": onnx(PLAIN)})
+    after = RequiredOperators().apply(graph, store)
+    text = store.get(after.artifacts[ArtifactId("required_operators.config")].digest).decode()
+    assert "# not optimized: a.onnx: onnxruntime cannot load the model" in text
+    assert "not optimized: c" not in text
+    assert text.endswith("\nai.onnx;21;Abs,ImageDecoder\n")
+
+
+@pytest.mark.parametrize("files", [{}, {"c": onnx(PLAIN)}])
+def test_an_unknown_target_names_those_that_there_are(files: dict[str, tuple[Kind, bytes]]) -> None:
+    graph, store = graph_of(files)
+    with pytest.raises(ConfigError, match="no target 'phone'") as caught:
+        RequiredOperators(targets=("native-cpu", "phone")).apply(graph, store)
+    assert caught.value.hint == "targets: native-cpu, web-wasm"

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import onnxruntime
-from onnx import ModelProto
+from onnx import ModelProto, defs
 from onnxruntime.capi import onnxruntime_pybind11_state as runtime
 
 from toolchain.errors import InputError
@@ -25,6 +25,7 @@ from toolchain.formats.ort_to_onnx import to_onnx
 
 _ONNX = "ai.onnx"
 _FIELDS = 3  # of a line
+_NO_END = 2**31 - 1  # of the opsets that a kernel serves
 
 
 class Operator(NamedTuple):
@@ -35,18 +36,32 @@ class Operator(NamedTuple):
     name: str
 
 
-def required(data: bytes) -> frozenset[Operator]:
+class Needs(NamedTuple):
+    """What a model needs of a runtime."""
+
+    operators: frozenset[Operator]
+    refusal: str = ""  # why the installed onnxruntime does not load it; empty if it does
+
+
+def required(data: bytes) -> Needs:
     """Return the operators that onnxruntime needs to open and run an ONNX or ORT model.
 
     Those in the file, since constants are folded while it loads, and those that the optimizer
     puts in their place (up to its level "extended"; the layout level depends on the processor).
+    Of a model that the installed onnxruntime refuses, only those in the file are known.
 
     Errors:
-        InputError: ``data`` is neither, or onnxruntime cannot load it.
+        InputError: ``data`` is neither.
     """
     is_ort = data[4:8] == ort_model.IDENTIFIER
     model = to_onnx(data) if is_ort else onnx_model.load(data)
-    return _operators(model) | (frozenset() if is_ort else _operators(_optimized(data)))
+    named = _operators(model)
+    if is_ort:
+        return Needs(named)
+    try:
+        return Needs(named | _operators(_optimized(data)))
+    except InputError as refused:
+        return Needs(named, str(refused))
 
 
 def _operators(model: ModelProto) -> frozenset[Operator]:
@@ -131,6 +146,35 @@ def lacking(needed: Iterable[Operator], built: Iterable[Operator]) -> list[Opera
     )
 
 
+def lacked(needed: Iterable[Operator], names: Iterable[str]) -> list[Operator]:
+    """Return the operators of ``needed`` that a target's list of ``names`` has, sorted.
+
+    A name stands for one version of an operator, as ONNX's own changelog writes it
+    (``RandomNormal-22``), or for all of them (``ai.onnx.preview.training:Adam``).
+
+    >>> lacked([Operator("ai.onnx", 21, "Abs"), Operator("ai.onnx", 12, "Abs")], ["Abs-13"])
+    [Operator(domain='ai.onnx', opset=21, name='Abs')]
+    """
+    listed = set(names)
+    return sorted(o for o in set(needed) if listed & {called(o.domain, o.name), versioned(o)})
+
+
+def called(domain: str, name: str) -> str:
+    """Return an operator's name in a target's list: ``domain:Name`` outside of ONNX's own."""
+    return name if domain in {"", _ONNX} else f"{domain}:{name}"
+
+
+def versioned(operator: Operator) -> str:
+    """Return ``Name-VERSION``: the opset that brought the definition which is in force."""
+    name = called(operator.domain, operator.name)
+    domain = "" if operator.domain == _ONNX else operator.domain
+    try:
+        schema = defs.get_schema(operator.name, operator.opset, domain)
+    except defs.SchemaError:  # of a domain that ONNX does not define
+        return name
+    return f"{name}-{schema.since_version}"
+
+
 Ranges = Mapping[tuple[str, str], frozenset[tuple[int, int]]]
 
 
@@ -142,6 +186,17 @@ def _kernels() -> Ranges:
             first, last = kernel.version_range
             found[kernel.domain or _ONNX, kernel.op_name].add((first, last))
     return {key: frozenset(value) for key, value in found.items()}
+
+
+def registered(schema: defs.OpSchema) -> bool:
+    """Return whether the installed onnxruntime has a kernel for this version of an operator.
+
+    One without an end serves the version that it was written for alone: onnxruntime does not trust
+    it with a definition that came later. Those without a kernel may still run, as functions do.
+    """
+    since = schema.since_version
+    known = _kernels().get((schema.domain or _ONNX, schema.name), frozenset())
+    return any(first == since or first < since <= last < _NO_END for first, last in known)
 
 
 def _serving(operator: Operator, ranges: Ranges) -> list[tuple[int, int]]:

@@ -5,7 +5,9 @@ What it does
     domain and opset, ``ai.onnx;17;Add,Conv``. It lists the operators of all ONNX and ORT models,
     also in branches and functions, and those that onnxruntime's optimizer puts in their place. With
     ``runtime``, the configuration that a target's runtime was built with, it also lists in comments
-    what that runtime lacks, and which model needs it.
+    what that runtime lacks, and which model needs it; with ``targets`` the same for the runtimes of
+    these targets, from the lists in ``rules/targets`` (``python benchmarks/operators.py`` makes
+    them).
 
 Why
     onnxruntime has 1,500 kernels and a voice application uses 60; its WebAssembly is 14 MB. An
@@ -14,10 +16,12 @@ Why
 Options
     ``models``: globs of the models' ids. ``file``: where the list goes, a path in the result.
     ``runtime``: the id of another configuration in the project; nothing is compared without it.
+    ``targets``: names of vtool's targets, ``["native-cpu", "web-wasm"]``; none without it.
 
 Keeps
-    Everything else. A model that cannot be read or that onnxruntime cannot load is named in a
-    comment.
+    Everything else. A model that cannot be read is named in a comment. So is one that the installed
+    onnxruntime cannot load: of that, the operators in the file are listed, and not what the
+    optimizer would put in their place.
 
 Proof
     ``lists-operators``: every operator that a model's bytes name is on the list.
@@ -28,38 +32,45 @@ Source
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from toolchain.errors import ConfigError
 from toolchain.execution.local import LocalPool
-from toolchain.formats.onnx_operators import Operator, lacking, read, required, written
+from toolchain.formats.onnx_operators import Operator, lacked, lacking, read, required, written
 from toolchain.formats.part_names import printable
 from toolchain.ir import Artifact, ArtifactId, Graph, Kind, Store
 from toolchain.passes.base import GraphPass
+from toolchain.quantization import targets
 from toolchain.units import Bytes
 
 _SECONDS = 120.0  # ours: opening a model of 100 MB takes a second
 _HEAD = "# Operators that the models need; for onnxruntime's --include_ops_by_config.\n"
 
+_Needed = dict[ArtifactId, frozenset[Operator]]
+
 
 @dataclass(frozen=True)
 class RequiredOperators(GraphPass):
-    """Write ``file`` for ``models``; say what ``runtime`` lacks."""
+    """Write ``file`` for ``models``; say what ``runtime`` and ``targets`` lack."""
 
     proof = "lists-operators"
 
     models: tuple[str, ...] = ("*",)
     file: str = "required_operators.config"
     runtime: str = ""
+    targets: tuple[str, ...] = ()
 
     def apply(self, graph: Graph, store: Store) -> Graph:
         """Return ``graph`` with the list added; ``graph`` itself if there are no models.
 
         Errors:
-            ConfigError: ``runtime`` is no file of the project, or ``file`` is one already.
+            ConfigError: ``runtime`` is no file of the project, ``file`` is one already, or there is
+                no such target.
             InputError: ``runtime`` is not such a list.
         """
+        chosen_targets = [targets.load(name) for name in self.targets]
         chosen = [
             a
             for i, a in graph.files.items()
@@ -68,23 +79,13 @@ class RequiredOperators(GraphPass):
         if not chosen:
             return graph
         built = self._built(graph, store)
-        found: dict[ArtifactId, frozenset[Operator]] = {}
-        notes: list[str] = []
-        outcomes = LocalPool(workers=1, item_seconds=_SECONDS).run(
-            required, [store.get(a.digest) for a in chosen]
-        )
-        for outcome in sorted(outcomes, key=lambda o: o.index):
-            name = chosen[outcome.index].id
-            if outcome.error is not None:
-                notes.append(f"# not read: {name}: {printable(str(outcome.error))}\n")
-            else:
-                found[name] = outcome.get()
+        found, notes = _read(chosen, store)
         if built is not None:
-            notes += [
-                f"# lacking in {self.runtime}: {o.domain};{o.opset};{o.name}, needed by {name}\n"
-                for name, operators in found.items()
-                for o in lacking(operators, built)
-            ]
+            notes += _lines(self.runtime, {n: lacking(each, built) for n, each in found.items()})
+        for target in chosen_targets:
+            notes += _lines(
+                target.name, {n: lacked(each, target.lacks) for n, each in found.items()}
+            )
         text = _HEAD + "".join(notes) + written({o for each in found.values() for o in each})
         return self._with_file(text.encode(), graph, store)
 
@@ -109,3 +110,29 @@ class RequiredOperators(GraphPass):
                 hint="choose another name with file, or leave that one out",
             )
         return graph.with_artifacts([made])
+
+
+def _read(models: Sequence[Artifact], store: Store) -> tuple[_Needed, list[str]]:
+    """Return what each model needs, and a comment for each that says less than it should."""
+    found: _Needed = {}
+    notes = []
+    outcomes = LocalPool(workers=1, item_seconds=_SECONDS).run(
+        required, [store.get(a.digest) for a in models]
+    )
+    for outcome in sorted(outcomes, key=lambda o: o.index):
+        name = models[outcome.index].id
+        if outcome.error is not None:
+            notes.append(f"# not read: {name}: {printable(str(outcome.error))}\n")
+            continue
+        found[name], refusal = outcome.get()
+        if refusal:
+            notes.append(f"# not optimized: {name}: {printable(refusal)}\n")
+    return found, notes
+
+
+def _lines(where: str, missing: Mapping[ArtifactId, Sequence[Operator]]) -> list[str]:
+    return [
+        f"# lacking in {where}: {o.domain};{o.opset};{o.name}, needed by {name}\n"
+        for name, operators in missing.items()
+        for o in operators
+    ]

@@ -82,7 +82,7 @@ class Target:
     number: tuple[Number, ...]
     format: tuple[Format, ...]
     setting: tuple[Setting, ...]
-    lacks: tuple[str, ...] = ()  # operators, ``domain:Name`` outside of ONNX
+    lacks: tuple[str, ...] = ()  # operators: ``domain:Name`` outside of ONNX, ``-VERSION`` of one
     package: Package | None = None
     name: str = ""  # of the file, without its ending
 
