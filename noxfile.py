@@ -65,3 +65,17 @@ def quantizers(session: nox.Session) -> None:
     """Compare ways to write a weight in few bits, at equal error."""
     _install(session)
     session.run("python", "benchmarks/quantizers.py", *session.posargs)
+
+
+@nox.session
+def graph_work(session: nox.Session) -> None:
+    """Measure the lossless passes on a large model."""
+    _install(session)
+    session.run("python", "benchmarks/graph_work.py", *session.posargs)
+
+
+@nox.session
+def operators(session: nox.Session) -> None:
+    """Compare what target runtimes lack with the lists in rules/targets."""
+    _install(session)
+    session.run("python", "benchmarks/operators.py", *session.posargs)
