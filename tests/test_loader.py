@@ -8,12 +8,15 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from onnx import parser
 
+from toolchain.accounts import artifact_rows
+from toolchain.analysis.why import why
 from toolchain.errors import InputError
 from toolchain.execution.cache import ActionCache
 from toolchain.execution.local import LocalPool
 from toolchain.ingest.base import Part
-from toolchain.ir import ArtifactId, DirectoryStore, Edge, Kind, Relation
+from toolchain.ir import ArtifactId, DirectoryStore, Edge, Kind, Relation, Stage
 from toolchain.loader import Loaded, Loader
 from toolchain.reading import _with_gaps
 from toolchain.sources import directory
@@ -120,6 +123,18 @@ def test_every_byte_of_a_module_with_sections_has_one_owner(load: Load) -> None:
     parts = [graph.artifacts[t] for t in graph.targets(ArtifactId("m.wasm"), Relation.CONTAINS)]
     assert sum(p.size for p in parts) == len(WASM)
     assert graph.size == len(WASM)
+
+
+def test_a_tensor_of_the_graph_says_its_type_its_shape_and_who_reads_it(load: Load) -> None:
+    text = """<ir_version: 10, opset_import: ["" : 21]>
+        g (float[2] x) => (float[2] y) <float[2] w = {1, 2}> { [proj] y = Add (x, w) }"""
+    for _ in range(2):  # read, and out of the cache
+        loaded = load({"m.onnx": parser.parse_model(text).SerializeToString()})
+        found = loaded.graph.artifacts[ArtifactId("m.onnx#tensor/w")]
+        assert dict(found.facts) == {"dtype": "float32", "shape": "[2]", "read by": "Add proj"}
+        rows = artifact_rows(Stage.INPUT, loaded.graph, loaded.readings)
+        assert [r.facts for r in rows if r.id == found.id] == [found.facts]
+        assert why(loaded.graph, found.id).facts == dict(found.facts)
 
 
 def test_files_in_archives_in_archives_are_seen_and_not_counted_twice(load: Load) -> None:

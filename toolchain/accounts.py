@@ -92,9 +92,8 @@ def artifact_rows(
         if not reading.contents.parts:
             rows.append(ArtifactRow(stage, name, artifact.kind, name, reading.sizes))
         for part, (_, sizes) in zip(reading.contents.parts, reading.parts, strict=True):
-            rows.append(
-                ArtifactRow(stage, part_id(name, part.kind, part.name), part.kind, name, sizes)
-            )
+            inner = part_id(name, part.kind, part.name)
+            rows.append(ArtifactRow(stage, inner, part.kind, name, sizes, part.facts))
     return rows
 
 
@@ -182,7 +181,7 @@ def with_downloads(
 
 
 def model_measures(models: Iterable[ModelSearch]) -> tuple[Measure, ...]:
-    """Return how far each package is from its original, on data the search did not see.
+    """Return how far each package is from its original, on the confirmation data.
 
     task.NAME.error: the share of the allowed error that is used (in the task's own unit it stands
     in the report's models); task.NAME.agreement: the share of decisions that are the same.
@@ -203,7 +202,7 @@ def model_budgets(models: Iterable[ModelSearch]) -> tuple[Budget, ...]:
     """Return the limits that the tasks of ``models`` set, as budgets of ``model_measures``."""
     found = []
     for m in models:
-        seen = f"{m.positions:,} positions that the search did not see"
+        seen = f"{m.positions:,} positions of the confirmation data"
         if _used(m) is not None:
             why = f"{m.error:.3g} of {m.error_limit:.3g} {m.unit} allowed by the task, on {seen}"
             found.append(Budget(f"task.{_stem(m)}.error", "ratio", 1.0, why))

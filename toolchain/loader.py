@@ -213,7 +213,7 @@ def _assemble(
         reading = readings[owner]
         for part, (digest, _) in zip(reading.contents.parts, reading.parts, strict=True):
             inner = part_id(owner, part.kind, part.name)
-            artifacts[inner] = Artifact(inner, part.kind, digest, part.size)
+            artifacts[inner] = Artifact(inner, part.kind, digest, part.size, part.facts)
             edges.append(Edge(owner, inner, Relation.CONTAINS))
     return Graph(artifacts, frozenset(edges), roots)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import mmap
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
@@ -116,7 +116,7 @@ def pack(reading: Reading) -> list[Any]:
     return [
         _four(reading.sizes),
         [
-            [p.kind, p.name, p.offset, p.size, digest, _four(sizes)]
+            [p.kind, p.name, p.offset, p.size, p.facts, digest, _four(sizes)]
             for p, (digest, sizes) in zip(c.parts, reading.parts, strict=True)
         ],
         [[r.target, r.relation, r.form, r.line] for r in c.references],
@@ -129,14 +129,16 @@ def unpack(document: Any) -> Reading:  # noqa: ANN401 - JSON
     """Return what ``pack`` packed."""
     sizes, parts, references, facts, problems = document
     contents = Contents(
-        tuple(Part(Kind(k), n, o, Bytes(s)) for k, n, o, s, _, _ in parts),
+        tuple(Part(Kind(k), n, o, Bytes(s), _pairs(f)) for k, n, o, s, f, _, _ in parts),
         tuple(Reference(t, Relation(r), f, line) for t, r, f, line in references),
-        tuple((k, v) for k, v in facts),
+        _pairs(facts),
         tuple(problems),
     )
-    return Reading(
-        contents, Sizes(*sizes), tuple((Digest(d), Sizes(*s)) for _, _, _, _, d, s in parts)
-    )
+    return Reading(contents, Sizes(*sizes), tuple((Digest(d), Sizes(*s)) for *_, d, s in parts))
+
+
+def _pairs(facts: Iterable[Any]) -> tuple[tuple[str, str], ...]:
+    return tuple((name, text) for name, text in facts)
 
 
 def _four(sizes: Sizes) -> list[int]:

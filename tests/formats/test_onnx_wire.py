@@ -149,6 +149,7 @@ def test_damaged_files_are_refused_or_stay_inside() -> None:
         assert all(0 <= t.start < t.end <= len(data) for t in ranges)
         assert all(a.end <= b.start for a, b in pairwise(ranges))
         found.facts()
+        assert all(dict(t.facts())["read by"] for t in ranges)
 
     data = sample()
     assert hostile.refusals(inventory, hostile.flips(data, 2000), check) > 500

@@ -121,6 +121,7 @@ def test_damaged_files_are_refused_or_stay_inside(sample: bytes) -> None:
         assert all(0 < t.start < t.end <= len(data) for t in ranges)
         assert all(a.end <= b.start for a, b in pairwise(ranges))
         found.facts()
+        assert all(dict(t.facts())["read by"] for t in ranges)
 
     assert hostile.refusals(inventory, hostile.flips(sample, 2000), check) > 200
     assert hostile.refusals(inventory, hostile.overwrites(sample, 1500), check) > 300

@@ -36,6 +36,12 @@ def test_facts_say_what_kind_of_model_it_is() -> None:
     assert facts["context"] == "128"
 
 
+def test_tensors_say_type_and_shape_rows_first() -> None:
+    facts = {p.name: dict(p.facts) for p in gguf.read(memoryview(TINY)).parts}
+    assert facts["token_embd.weight"] == {"dtype": "Q8_0", "shape": "[8, 32]"}
+    assert facts["header"] == {}
+
+
 def test_an_unknown_type_is_a_problem_not_an_error() -> None:
     info = struct.pack("<Q", 1) + b"t" + struct.pack("<IQIQ", 1, 32, 99, 0)
     data = b"GGUF" + struct.pack("<IQQ", 3, 1, 0) + info + bytes(64)

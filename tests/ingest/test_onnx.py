@@ -6,9 +6,10 @@ from itertools import pairwise
 
 import pytest
 import real
-from onnx import TensorProto, helper
+from onnx import ModelProto, TensorProto, helper
 
 from toolchain.errors import FormatError
+from toolchain.formats.tensor_types import TYPE_NAMES
 from toolchain.ingest import onnx
 from toolchain.ingest.base import Contents, Reference
 from toolchain.ir import ArtifactId, Kind, Relation
@@ -115,6 +116,36 @@ def test_quantization_is_recognized() -> None:
     facts = dict(onnx.read(memoryview(path.read_bytes())).facts)
     assert facts["quantization"] == "dynamic int8"
     assert facts["weights"].startswith("int8 5.66 MB, float32 2.01 MB")
+
+
+def test_every_tensor_says_its_type_its_shape_and_the_nodes_that_read_it() -> None:
+    """Against protobuf, on a model without inner graphs."""
+    data = real.file("pypi:hibari-tts==0.2.1", "hibari/assets/hibari.onnx").read_bytes()
+    graph = ModelProto.FromString(data).graph
+    readers: dict[str, list[str]] = {}
+    for node in graph.node:
+        for value in dict.fromkeys(node.input):
+            readers.setdefault(value, []).append(f"{node.op_type} {node.name}")
+    parts = {p.name: dict(p.facts) for p in onnx.read(memoryview(data)).parts}
+    assert len(graph.initializer) == 296
+    for tensor in graph.initializer:
+        found = readers[tensor.name]
+        more = f" and {len(found) - 3} more" if len(found) > 3 else ""
+        assert parts[tensor.name] == {
+            "dtype": TYPE_NAMES[tensor.data_type],
+            "shape": str(list(tensor.dims)),
+            "read by": ", ".join(found[:3]) + more,
+        }
+
+
+def test_a_tensor_with_its_numbers_elsewhere_says_where() -> None:
+    (part,) = read(external("a", "w.bin")).parts
+    assert dict(part.facts) == {
+        "dtype": "float32",
+        "shape": "[4]",
+        "stored in": "w.bin",
+        "read by": "nothing",
+    }
 
 
 def test_text_is_not_a_model() -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from itertools import pairwise
 
 import pytest
 import real
 
 from toolchain.errors import FormatError
-from toolchain.ingest import ort
+from toolchain.formats import ort_to_onnx
+from toolchain.ingest import onnx, ort
 from toolchain.ingest.base import Contents
 from toolchain.ir import Kind
 
@@ -36,6 +38,19 @@ def test_facts_name_operators_and_quantization(decoder: Contents) -> None:
     assert "ai.onnx 18" in facts["opset"]
     assert decoder.problems == ()
     assert decoder.references == ()
+
+
+def test_tensors_have_the_facts_they_have_in_the_same_model_as_onnx(decoder: Contents) -> None:
+    member = "moonshine_voice/assets/tiny-en/decoder_model_merged.ort"
+    model = ort_to_onnx.to_onnx(real.file(PACKAGE, member).read_bytes()).SerializeToString()
+    same = onnx.read(memoryview(model)).parts
+    expected = Counter(p.facts for p in same if p.kind is Kind.TENSOR)
+    found = Counter(p.facts for p in decoder.parts)
+    assert found.total() == 1745
+    assert all("read by" in dict(facts) for facts in found)
+    assert found - expected == Counter()
+    # what has no numbers has bytes in ONNX, its description, and none of its own here
+    assert {dict(facts)["shape"] for facts in expected - found} == {"[0, 8, 1, 36]"}
 
 
 def test_text_is_not_a_model() -> None:

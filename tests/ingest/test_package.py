@@ -51,6 +51,15 @@ def test_every_byte_has_one_owner_and_tensors_are_called_by_their_names() -> Non
     _accounted(package.read(memoryview(PACKAGE)), PACKAGE)
 
 
+def test_tensors_say_what_they_are_and_how_they_travel() -> None:
+    facts = {p.name: dict(p.facts) for p in package.read(memoryview(PACKAGE)).parts}
+    own = {"dtype": "float32", "shape": "[64, 40]", "read by": "nothing"}
+    assert facts["coded"] == {**own, "travels": "int8[64, 40] codes"}
+    assert facts["coded factors"] == {**own, "travels": "float16[1] factors"}
+    assert facts["exact"] == {**own, "travels": "exact"}
+    assert facts["skeleton"] == facts["2 small arrays"] == {}
+
+
 def test_facts_say_how_it_travels_and_what_the_model_is() -> None:
     facts = dict(package.read(memoryview(PACKAGE)).facts)
     assert facts["formats"] == "folded, matmul-integer"

@@ -35,6 +35,15 @@ def test_header_and_tensors_own_every_byte() -> None:
     assert at == len(SAMPLE)
 
 
+def test_each_tensor_says_its_type_its_shape_and_what_could_be_smaller_about_it() -> None:
+    facts = {p.name: dict(p.facts) for p in safetensors.read(memoryview(SAMPLE)).parts}
+    half = {"dtype": "float32", "shape": "[2]", "exact in": "float16"}
+    assert facts["embed"] == half
+    assert facts["head"] == {**half, "copy of": "embed"}
+    assert facts["w\ufffd"] == {"dtype": "float32", "shape": "[1]"}
+    assert facts["header"] == {}
+
+
 def test_facts_say_what_could_be_smaller() -> None:
     assert dict(safetensors.read(memoryview(SAMPLE)).facts) == {
         "tensors": "5",

@@ -1,4 +1,4 @@
-"""bind-input on Silero VAD, and on what it cannot work with."""
+"""bind-input on Silero VAD and Moonshine's decoder, and on what it cannot work with."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ import numpy as np
 import onnx
 import pytest
 import real
-from onnx import TensorProto, helper, parser
+from onnx import GraphProto, TensorProto, helper, parser
 
 from toolchain.errors import ConfigError, FormatError, InputError
 from toolchain.formats import audio
 from toolchain.formats.onnx_session import run, session
 from toolchain.passes.base import make_pass
 from toolchain.passes.bind_input import BindInput
+from toolchain.passes.import_ort import ImportOrt
 from toolchain.verify import same_numbers
 
 SHAPES = {"input": (1, 576), "state": (2, 1, 128)}
@@ -69,6 +70,54 @@ def test_the_other_rate_gives_another_model(silero: bytes) -> None:
     after = BindInput(input="sr", value=8000).rewrite(silero)
     proof = same_numbers.prove(silero, after, {"input": "sr", "value": 16000})
     assert not proof.holds
+
+
+@pytest.fixture(scope="module")
+def decoder() -> bytes:
+    """Return Moonshine's decoder: a network for the first token, and one for all that follow."""
+    name = "moonshine_voice/assets/tiny-en/decoder_model_merged.ort"
+    return ImportOrt().rewrite(real.file("pypi:moonshine-voice==0.0.73", name).read_bytes())
+
+
+def sizes_of(graph: GraphProto, reader: GraphProto) -> dict[str, int]:
+    """Return the bytes of each weight of ``graph`` that a node of ``reader`` reads."""
+    read = {name for node in reader.node for name in node.input}
+    return {t.name: len(t.raw_data) for t in graph.initializer if t.name in read}
+
+
+def branch(graph: GraphProto, name: str) -> GraphProto:
+    """Return a branch of the only If of ``graph``."""
+    [choice] = [n for n in graph.node if n.op_type == "If"]
+    return next(a.g for a in choice.attribute if a.name == name)
+
+
+@pytest.mark.parametrize(
+    ("options", "branches", "inputs", "weights"),
+    [
+        ({"value": True}, ("then_branch", "else_branch"), 27, 12 * 288 * 288),
+        ({"value": False}, ("else_branch", "then_branch"), 3, 0),  # it needs all of the weights
+    ],
+)
+def test_of_a_merged_decoder_one_network_is_left(
+    decoder: bytes, options: dict[str, bool], branches: tuple[str, str], inputs: int, weights: int
+) -> None:
+    after = BindInput("use_cache_branch", **options).rewrite(decoder)
+    graph, left = (onnx.load_from_string(data).graph for data in (decoder, after))
+    assert "use_cache_branch" in {v.name for v in graph.input}
+    assert "use_cache_branch" not in {v.name for v in left.input}
+    assert len(left.input) == inputs
+    stays, goes = (branch(graph, name) for name in branches)
+    nodes = {n.name for n in goes.node} - {n.name for n in stays.node}
+    assert len(nodes) > 10
+    assert not (nodes | {"If"}) & {name for n in left.node for name in (n.name, n.op_type)}
+    assert len(left.node) <= len(stays.node) + len(graph.output)
+    unread = sizes_of(graph, goes).items() - sizes_of(graph, graph).items()
+    unread -= sizes_of(graph, stays).items()
+    assert not dict(unread).keys() & {t.name for t in left.initializer}
+    assert sum(dict(unread).values()) >= weights
+    assert len(decoder) - len(after) > weights + 500_000
+    question = {"input": "use_cache_branch", **options}
+    assert same_numbers.prove(decoder, after, question).holds
 
 
 def test_options_come_from_toml() -> None:

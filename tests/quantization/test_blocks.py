@@ -356,6 +356,14 @@ def test_limit_that_nothing_holds_leaves_the_model_as_it_was() -> None:
     assert found.note
 
 
+@pytest.mark.filterwarnings("error")
+def test_limit_of_nothing_leaves_the_model_as_it_was_and_says_why() -> None:
+    found = search(block_models.model(), NextToken(Limit(error=0.0)), Plan(workers=1))
+    assert not found.coded
+    assert found.score is None
+    assert "save" in found.note
+
+
 def test_search_without_a_limit_is_refused() -> None:
     with pytest.raises(ConfigError):
         search(block_models.model(), NextToken(Limit()), Plan())

@@ -13,7 +13,7 @@ from toolchain.formats import onnx_model
 from toolchain.formats.coded_tensor import CodedTensor, decoded
 from toolchain.formats.onnx_weights import Weight, weights
 from toolchain.quantization.exact import exact_codes
-from toolchain.quantization.quantizer import Kind, coded, prepared, rate_bits
+from toolchain.quantization.quantizer import Kind, coded, fits, prepared, rate_bits
 from toolchain.quantization.rate import entropy_bits, price_list, tensor_bits
 
 DEPTH = 24
@@ -134,6 +134,39 @@ def test_rare_codes_are_dear() -> None:
     low, prices = price_list(np.array([0] * 90 + [1] * 9 + [2], np.int32))
     assert low == -1
     assert list(np.argsort(prices)[:3]) == [1, 2, 3]
+
+
+def test_codes_that_lie_far_apart_have_no_prices_and_need_no_table() -> None:
+    low, prices = price_list(np.array([0, 2**30], np.int32))
+    assert (low, list(prices)) == (0, [0.0])
+
+
+def loud_and_silent(times: float) -> tuple[Weight, NDArray[np.float64]]:
+    """Return a weight with a row so much larger than others, and moments of its silent input."""
+    values = tiny.noise(64, 64)
+    values[5] *= np.float32(times)
+    known = np.eye(64)[None].copy()
+    known[0, 5, 5] = 0
+    text = "main (float[1, 64] x) => (float[1, 64] y) { y = MatMul (x, w) }"
+    return weight("w", tiny.model(text, w=values)), known
+
+
+def test_a_huge_row_is_rounded_to_the_nearest_code() -> None:
+    one, known = loud_and_silent(1e4)
+    ready = prepared(one, known)
+    tensor = coded(ready, 2.0**-6)
+    assert np.ptp(tensor.codes) > 2**16
+    steps = np.broadcast_to(tensor.factors[0].reshape(-1, 1), one.values.shape)
+    wrong = np.abs(decoded(tensor) - one.values)
+    assert (wrong <= steps / 2 * 1.01 + 1e-6 * np.abs(one.values)).all()
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("times", [1e8, 1e10, 1e15])
+def test_codes_too_large_to_be_exact_are_not_made_and_cost_infinitely_much(times: float) -> None:
+    ready = prepared(*loud_and_silent(times))
+    assert not fits(ready, 2.0**-6)
+    assert rate_bits(ready, 2.0**-6) == np.inf
 
 
 @given(st.lists(st.integers(-(2**31), 2**31 - 1), min_size=1, max_size=60))

@@ -1,9 +1,9 @@
-"""A search ends within the task's limit on data it did not see, or leaves the model as it was."""
+"""A search ends within the limit on data it did not optimize on, or leaves the model as it was."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -51,6 +51,7 @@ def test_two_threads_find_what_one_finds() -> None:
     one = search(model, task, Plan(seconds=2, workers=1))
     two = search(model, task, Plan(seconds=2, workers=2))
     assert one.front == two.front
+    assert one.coded.keys() == two.coded.keys()
     assert all(np.array_equal(one.coded[i].codes, c.codes) for i, c in two.coded.items())
 
 
@@ -107,6 +108,17 @@ class Strict:
         return found
 
 
+class Harder(Strict):
+    """A task whose confirmation finds three times the error."""
+
+    def __init__(self, inner: Task) -> None:
+        super().__init__(inner, ())
+
+    def score(self, runner: object, reference: object, split: Split) -> Score:
+        found = super().score(runner, reference, split)
+        return replace(found, error=3 * found.error) if split is Split.CONFIRMATION else found
+
+
 @pytest.mark.parametrize("forbids", [Split.SEARCH, Split.CONFIRMATION])
 def test_where_nothing_holds_the_model_stays_and_the_note_says_why(forbids: Split) -> None:
     found = search(tiny.gemm(), Strict(unknown(), (forbids,)), QUICK)
@@ -131,6 +143,30 @@ def test_a_weight_on_a_grid_is_coded_even_where_nothing_may_change(forbids: Spli
     assert found.score is not None
     assert found.score.error == 0
     assert found.rows[0].after * 4 < found.rows[0].before
+
+
+def test_a_weight_on_a_grid_does_not_excuse_a_format_that_breaks_the_limit() -> None:
+    model, values = on_a_grid()
+    task = Strict(unknown(), (Split.CONFIRMATION,))
+    found = search(model, task, replace(QUICK, format="matmul-integer"))
+    assert found.score is not None
+    assert found.score.error == 0  # as it comes, not with rounded activations
+    assert decoded(found.coded[0]).tobytes() == values
+
+
+def test_the_confirmation_data_decide_one_number_for_all_steps_together() -> None:
+    model = tiny.gemm()
+    free = search(model, Strict(unknown(), ()), QUICK)
+    strict = search(model, Harder(unknown()), QUICK)
+    assert free.front == strict.front
+    assert free.coded.keys() == strict.coded.keys()
+    shrunk = {
+        np.log2(a / b).round(5).item()
+        for i, one in free.coded.items()
+        for a, b in [(one.factors[0].max(), strict.coded[i].factors[0].max())]
+    }
+    assert len(shrunk) == 1
+    assert shrunk.pop() > 0
 
 
 def test_finer_steps_than_a_weights_own_grid_are_not_taken() -> None:

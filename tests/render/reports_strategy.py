@@ -117,7 +117,9 @@ files = st.builds(
     sizes=sizes,
     facts=pairs,
 )
-artifacts = st.builds(ArtifactRow, stage=stages, id=names, kind=kinds, owner=names, sizes=sizes)
+artifacts = st.builds(
+    ArtifactRow, stage=stages, id=names, kind=kinds, owner=names, sizes=sizes, facts=pairs
+)
 
 
 def few(what: st.SearchStrategy[object]) -> st.SearchStrategy[tuple[object, ...]]:

@@ -27,13 +27,20 @@ PURE = PAGE.script("vtool-pure").text
 
 def rows_of(table: Any) -> list[dict[str, Any]]:  # noqa: ANN401 - JSON
     """Decode columns as the page does, for properties that node would be slow for."""
-    decoded = {name: _values(column) for name, column in table["columns"].items()}
-    return [{name: decoded[name][n] for name in decoded} for n in range(table["rows"])]
+    rows: list[dict[str, Any]] = [{} for _ in range(table["rows"])]
+    for name, column in table["columns"].items():
+        filled = column["filled"] if "filled" in column else range(len(rows))
+        values = _values(column["values"] if "filled" in column else column)
+        for row, value in zip(filled, values, strict=True):
+            rows[row][name] = value
+    return rows
 
 
 def _values(column: Any) -> list[Any]:  # noqa: ANN401 - JSON
     if isinstance(column, list):
         return column
+    if "columns" in column:
+        return rows_of(column)
     if "words" in column:
         words = _values(column["words"])
         return [words[n] for n in column["at"]]
@@ -134,10 +141,15 @@ def test_hostile_name_stays_data(name: str) -> None:
     assert rows_of(page.data["artifacts"])[0]["id"] == name
 
 
-@given(st.lists(st.tuples(names, st.sampled_from(["a", "b"]), st.integers(0, 9)), max_size=12))
-def test_columns_lose_nothing(rows: list[tuple[str, str, int]]) -> None:
-    given_rows = [{"id": a, "kind": b, "raw": c} for a, b, c in rows]
-    assert rows_of(json.loads(json.dumps(columns(given_rows)))) == given_rows
+sparse_rows = st.fixed_dictionaries(
+    {"id": names, "kind": st.sampled_from(["a", "b"]), "raw": st.integers(0, 9)},
+    optional={"facts": st.dictionaries(names, names, max_size=3)},
+)
+
+
+@given(st.lists(sparse_rows, max_size=12))
+def test_columns_lose_nothing(rows: list[dict[str, object]]) -> None:
+    assert rows_of(json.loads(json.dumps(columns(rows)))) == rows
 
 
 def test_the_page_reads_columns_as_they_were_written() -> None:
@@ -152,10 +164,13 @@ def test_the_page_reads_columns_as_they_were_written() -> None:
         "node_modules/a/x.js",
         "node_modules/a/y.js",
     ]
-    rows = [
+    rows: list[dict[str, object]] = [
         {"id": name, "kind": "js" if n % 2 else "wasm", "raw": n}
         for n, name in enumerate(alike * 3)
     ]
+    for n in range(1, len(rows), 3):
+        rows[n]["facts"] = {"dtype": "int8"} | ({"read by": f"Add {n}"} if n % 2 else {})
+    rows[4]["facts"] = {}
     assert in_node(PURE, "expand(given)", columns(rows)) == rows
     assert in_node(PURE, "expand(given)", rows) == rows
     assert in_node(PURE, "expand(given)", columns([])) == []
@@ -176,6 +191,21 @@ def test_many_owners_stay_small() -> None:
     )
     many = replace(sample(), files=(), artifacts=rows)
     assert len(html.data(many)) - len(html.data(replace(many, artifacts=()))) < 50 * len(rows)
+
+
+def test_facts_of_many_tensors_stay_small() -> None:
+    facts = tuple(
+        (("dtype", "float32"), ("shape", "[64, 64]"), ("read by", f"MatMul /layers.{n}/proj"))
+        for n in range(2000)
+    )
+    sizes = Sizes(*[Bytes(16384)] * 4)
+    rows = tuple(
+        ArtifactRow(Stage.INPUT, f"m.onnx#tensor/w{n}", Kind.TENSOR, "m.onnx", sizes, found)
+        for n, found in enumerate(facts)
+    )
+    bare = tuple(replace(row, facts=()) for row in rows)
+    more = [len(html.data(replace(sample(), artifacts=found))) for found in (rows, bare)]
+    assert more[0] - more[1] < 35 * len(rows)
 
 
 def test_a_template_without_a_place_for_data_is_named(tmp_path: Path) -> None:

@@ -14,8 +14,9 @@ from jsonschema import Draft202012Validator
 from render.reports_strategy import ROOT, SAMPLE, here, reports, sample
 
 from toolchain.errors import ConfigError, InputError, VtoolError
-from toolchain.ir import Machine, Measure, Report, Stage
+from toolchain.ir import ArtifactRow, Kind, Machine, Measure, Report, Sizes, Stage
 from toolchain.render import json_report
+from toolchain.units import Bytes
 
 SCHEMA: dict[str, Any] = json.loads((ROOT / "reports" / "report.schema.json").read_text("utf-8"))
 VALIDATOR = Draft202012Validator(SCHEMA)
@@ -91,6 +92,7 @@ FAULTS: list[tuple[tuple[str | int, ...], object]] = [
     (("artifacts", 3, "raw"), -1),
     (("artifacts", 3, "raw"), 1.5),
     (("artifacts", 3, "kind"), "sculpture"),
+    (("artifacts", 3, "facts"), {"dtype": 32}),
     (("files", 0, "reachable"), 1),
     (("files", 0, "facts"), [["a", "b"]]),
     (("measures", 0, "samples"), ["1"]),
@@ -182,6 +184,15 @@ def test_a_measure_keeps_its_machine_apart_from_the_reports() -> None:
     assert json_report.parse(text, where="x").measures == measured
     rows = json.loads(text)["measures"]
     assert [("machine" in row) for row in rows] == [True, True, False]
+
+
+def test_an_owner_without_facts_has_no_word_about_them() -> None:
+    sizes = Sizes(*[Bytes(1)] * 4)
+    bare = ArtifactRow(Stage.INPUT, "a.js", Kind.JS, "a.js", sizes)
+    told = replace(bare, id="m.onnx#tensor/w", facts=(("dtype", "int8"),))
+    text = json_report.write(replace(sample(), files=(), artifacts=(bare, told)))
+    lines = [line for line in text.splitlines() if line.startswith('  {"stage": ')]
+    assert [line.partition('"facts"')[2] for line in lines] == ["", ': {"dtype": "int8"}}']
 
 
 def test_a_fact_given_twice_keeps_both_values() -> None:

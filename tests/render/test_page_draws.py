@@ -213,3 +213,20 @@ def test_a_model_shows_every_setting_that_was_tried_and_which_was_taken() -> Non
     # a point far beyond the limit is left out: it would flatten the others
     near = [p for p in model.points if p.error <= 3 * (model.error_limit or 0)]
     assert sorted(circles) == sorted("taken" if p.chosen else "tried" for p in near)
+
+
+def test_the_facts_of_a_tensor_are_drawn_where_its_row_is() -> None:
+    told = (("dtype", "int8"), ("read by", "MatMul /proj"))
+    row = ArtifactRow(
+        Stage.INPUT, "m.onnx#tensor/w", Kind.TENSOR, "m.onnx", Sizes(*[Bytes(9)] * 4), told
+    )
+    report = replace(sample(), files=(), artifacts=(row,), ledger=(), findings=())
+    shown = "document.documentElement.textContent"
+    choose = """
+      for (const node of document.documentElement.querySelectorAll("input"))
+        if (node.value === "owner" || node.getAttribute("value") === "owner") {
+          node.checked = true; node.dispatch("change");
+        }
+    """
+    [text] = drawn(html.data(report), acts=choose, result=shown)
+    assert "dtype: int8 · read by: MatMul /proj" in text

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 
 from toolchain.analysis.dominators import retained
@@ -27,6 +27,7 @@ class Why:
     chain: tuple[Edge, ...]
     size: Bytes
     retained: Bytes
+    facts: Mapping[str, str] = field(default_factory=dict)  # of a part: see Artifact
 
 
 def why(graph: Graph, name: ArtifactId) -> Why:
@@ -52,6 +53,7 @@ def why(graph: Graph, name: ArtifactId) -> Why:
         chain=tuple(reversed(chain)),
         size=graph.artifacts[name].size,
         retained=retained(graph)[name],
+        facts=dict(graph.artifacts[name].facts),
     )
 
 

@@ -58,7 +58,9 @@ def examine(model: Path, limits: Limits = _LIMITS) -> None:
     stages = _stages(done.stdout)
     last = stages[-1] if stages else {}
     if "refused" in last:
-        raise (UnusableError if last["unusable"] else InputError)(last["refused"])
+        raise (UnusableError if last["unusable"] else InputError)(
+            last["refused"], hint=last.get("hint", "")
+        )
     if "memory" in last:
         raise _unusable(f"needs more than {show_bytes(limits.memory)} of memory", stages)
     if done.returncode or last != {"stage": "done"}:
@@ -98,7 +100,8 @@ def _main(path: str, seconds: str, memory: str) -> None:
         if "bad_alloc" in str(error) or "Failed to allocate memory" in str(error):
             _say(memory="exceeded")
         else:
-            _say(refused=str(error), unusable="yes" if isinstance(error, UnusableError) else "")
+            unusable = "yes" if isinstance(error, UnusableError) else ""
+            _say(refused=str(error), unusable=unusable, hint=error.hint)
 
 
 def _limit(seconds: int, memory: int) -> None:

@@ -36,6 +36,7 @@ _INTEGER_READERS = {
 neighbour is nearly the same."""
 
 _PREFIX = "vtool.weight."
+_LARGEST = 1e16  # ours: the squares of a thousand of these have a finite sum in float32
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,8 @@ def weights(model: ModelProto, least: int) -> list[Weight]:
     """Return the tensors of at least ``least`` elements that can be coded with a loss.
 
     Those are float32, float16, and 8-bit integers that are read as numbers, anywhere but in
-    functions; not those that are outputs, that nobody reads, or that hold NaN or infinity.
+    functions; not those that are outputs, that nobody reads, or that hold NaN, infinity or numbers
+    whose squares are infinite in float32 (-3.4e38, which masks attention).
     """
     found = []
     counts: Counter[str] = Counter()
@@ -83,7 +85,7 @@ def weights(model: ModelProto, least: int) -> list[Weight]:
             continue
         values = numpy_helper.to_array(place.tensor)
         if values.dtype.kind == "f":
-            if not np.isfinite(values).all():
+            if not (np.abs(values) <= _LARGEST).all():
                 continue
         elif any((r.node.op_type, r.position) not in _INTEGER_READERS for r in readers):
             continue

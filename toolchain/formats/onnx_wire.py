@@ -9,13 +9,14 @@ Source: onnx.proto (ONNX 1.19); field numbers are quoted beside their names belo
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from toolchain.errors import FormatError
 from toolchain.formats.model_inventory import (
     Inventory,
+    Readers,
+    Scope,
     StoredEntry,
     StoredTensor,
     value_text,
@@ -55,19 +56,16 @@ class _Reader:
         if not parts[7]:  # graph
             raise FormatError("not an ONNX model: there is no graph,", 0)
         self._about(parts)
+        scope = Scope()
         for main in parts[7]:
-            self._graph(main.span, 0)
+            self._graph(main.span, scope, 0)
             self._interface(main.span)
         for training in parts[20]:  # training_info: initialization 1, algorithm 2
             inner = grouped(self.data, training.span)
             for graph in inner[1] + inner[2]:
-                self._graph(graph.span, 1)
-        for function in parts[25]:  # functions: node 7
-            inside = grouped(self.data, function.span)
-            called = _called(self._last(inside[10]), self._last(inside[1]))  # domain, name
-            self.found.functions.add(called)
-            for node in inside[7]:
-                self._node(node.span, 1)
+                self._inner(graph.span, scope, 1)
+        for function in parts[25]:
+            self._function(function.span)
 
     def _about(self, parts: Mapping[int, list[Field]]) -> None:
         self.found.producer = self._last(parts[2])  # producer_name
@@ -86,43 +84,64 @@ class _Reader:
         self.found.inputs += [shown for name, shown in given if name not in stored]
         self.found.outputs += [self._value(value.span)[1] for value in parts[12]]  # output
 
-    def _graph(self, span: Span, depth: int) -> None:
+    def _function(self, span: Span) -> None:
+        parts = grouped(self.data, span)
+        called = _called(self._last(parts[10]), self._last(parts[1]))  # domain, name
+        self.found.functions.add(called)
+        scope = Scope()  # a function sees no value of the graph that calls it
+        for node in parts[7]:  # node
+            self._node(node.span, scope, 1)
+        for output in self._texts(parts[5]):  # output
+            scope.output(output)
+
+    def _graph(self, span: Span, scope: Scope, depth: int) -> None:
+        """Book a graph; ``scope`` is its own."""
         if depth > _MOST_DEEP:
             raise FormatError(f"more than {_MOST_DEEP} graphs in one another", span.start)
         parts = grouped(self.data, span)
         for node in parts[1]:  # node
-            self._node(node.span, depth)
+            self._node(node.span, scope, depth)
         for tensor in parts[5]:  # initializer
-            self._tensor(tensor, "")
-        for sparse in parts[15]:  # sparse_initializer
-            self._sparse(sparse, "")
+            self._tensor(tensor, "", scope.define(self._name(tensor, 8)))
+        for sparse in parts[15]:  # sparse_initializer: its values have its name
+            values = grouped(self.data, sparse.span)[1]
+            self._sparse(sparse, "", scope.define(self._name(values[-1], 8) if values else ""))
+        for value in parts[11]:  # input
+            scope.define(self._name(value, 1))
+        for value in parts[12]:  # output
+            scope.output(self._name(value, 1))
 
-    def _node(self, span: Span, depth: int) -> None:
+    def _inner(self, span: Span, outer: Scope, depth: int) -> None:
+        scope = Scope()
+        self._graph(span, scope, depth)
+        outer.join(scope)
+
+    def _node(self, span: Span, scope: Scope, depth: int) -> None:
         parts = grouped(self.data, span)
-        kind, domain = self._last(parts[4]), self._last(parts[7])  # op_type, domain
-        called = _called(domain, kind)
+        kind, name = self._last(parts[4]), self._last(parts[3])  # op_type, name
+        called = _called(self._last(parts[7]), kind)  # domain
         self.found.operators[called] += 1
-        for name in parts[1]:  # input
-            self.found.readers.setdefault(self._last([name]), Counter())[called] += 1
-        owner = self._last(parts[2][:1]) or self._last(parts[3]) or kind  # output, name
+        inputs, outputs = self._texts(parts[1]), self._texts(parts[2])  # input, output
+        readers = scope.node(called, name, inputs, outputs)
+        owner = (outputs[0] if outputs else "") or name or kind
         for attribute in parts[5]:  # attribute
-            self._attribute(attribute.span, owner, depth)
+            inside = grouped(self.data, attribute.span)
+            self._attribute(inside, owner, readers)
+            for graph in inside[6] + inside[11]:  # g, graphs
+                self._inner(graph.span, scope, depth + 1)
 
-    def _attribute(self, span: Span, owner: str, depth: int) -> None:
-        parts = grouped(self.data, span)
+    def _attribute(self, parts: Mapping[int, list[Field]], owner: str, readers: Readers) -> None:
         for tensor in parts[5] + parts[10]:  # t, tensors
-            self._tensor(tensor, owner)
+            self._tensor(tensor, owner, readers)
         for sparse in parts[22] + parts[23]:  # sparse_tensor, sparse_tensors
-            self._sparse(sparse, owner)
-        for graph in parts[6] + parts[11]:  # g, graphs
-            self._graph(graph.span, depth + 1)
+            self._sparse(sparse, owner, readers)
 
-    def _sparse(self, field: Field, owner: str) -> None:
+    def _sparse(self, field: Field, owner: str, readers: Readers) -> None:
         parts = grouped(self.data, field.span)
         for tensor in parts[1] + parts[2]:  # values, indices
-            self._tensor(tensor, owner)
+            self._tensor(tensor, owner, readers)
 
-    def _tensor(self, field: Field, owner: str) -> None:
+    def _tensor(self, field: Field, owner: str, readers: Readers) -> None:
         """Book a TensorProto, its tag included; ``owner`` is the result of the node it is in."""
         parts = grouped(self.data, field.span)
         dims = [size for part in parts[1] for size in self._numbers(part)]  # dims
@@ -131,10 +150,12 @@ class _Reader:
         name = self._last(parts[8]) or owner  # name
         external = dict(self._pair(entry.span) for entry in parts[13])  # external_data
         elements = self._elements(name, dims, dtype, parts, external)
-        self.found.tensors.append(
-            StoredTensor(name, dtype, tuple(dims), field.start, field.span.end, elements, owner)
-        )
         location = external.get("location", "")
+        self.found.tensors.append(
+            StoredTensor(
+                name, dtype, tuple(dims), field.start, field.span.end, elements, location, readers
+            )
+        )
         if location and location not in self.found.external:
             self.found.external.append(location)
 
@@ -200,6 +221,13 @@ class _Reader:
         """Return key 1 and value 2 of an entry."""
         parts = grouped(self.data, span)
         return self._last(parts[1]), self._last(parts[2])
+
+    def _name(self, field: Field, number: int) -> str:
+        """Return the name of a message, its field ``number``."""
+        return self._last(grouped(self.data, field.span)[number])
+
+    def _texts(self, strings: Sequence[Field]) -> list[str]:
+        return [text(self.data, string.span) for string in strings]
 
     def _last(self, strings: Sequence[Field]) -> str:
         """Return a string field; the last one counts, as in protobuf."""

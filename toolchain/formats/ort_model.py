@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 from toolchain.errors import FormatError
 from toolchain.formats.flatbuffer import Buffer, Table
-from toolchain.formats.model_inventory import Inventory, StoredTensor, value_text
+from toolchain.formats.model_inventory import Inventory, Readers, Scope, StoredTensor, value_text
 from toolchain.formats.tensor_types import BITS, TYPE_NAMES
 
 IDENTIFIER = b"ORTM"
@@ -46,7 +46,7 @@ def inventory(data: memoryview) -> Inventory:
     )  # producer name, version
     for imported in model.tables(1):  # opset_import: domain 0, version 1
         found.opsets[imported.text(0)] = imported.number(1, "q")
-    reader.graph(graph, 0)
+    reader.graph(graph, Scope(), 0)
     reader.interface(graph)
     return found
 
@@ -56,18 +56,23 @@ class _Reader:
     found: Inventory
     seen: set[int] = field(default_factory=set)  # offsets of graphs and tensors
 
-    def graph(self, graph: Table, depth: int) -> None:
+    def graph(self, graph: Table, scope: Scope, depth: int) -> None:
+        """Book a graph; ``scope`` is its own."""
         if depth > _MOST_DEEP:
             raise FormatError(f"more than {_MOST_DEEP} graphs in one another", graph.at)
         if graph.at in self.seen:
             return
         self.seen.add(graph.at)
         for tensor in graph.tables(0):  # initializers
-            self._tensor(tensor, "")
+            self._tensor(tensor, "", scope.define(tensor.text(0)))
         for sparse in graph.tables(7):  # sparse_initializers
-            self._sparse(sparse)
+            self._sparse(sparse, scope)
         for node in graph.tables(2):  # nodes
-            self._node(node, depth)
+            self._node(node, scope, depth)
+        for name in graph.vector(5).strings():  # inputs
+            scope.define(name)
+        for name in graph.vector(6).strings():  # outputs
+            scope.output(name)
 
     def interface(self, graph: Table) -> None:
         values = {value.text(0): value for value in graph.tables(1)}  # node_args: name
@@ -77,21 +82,28 @@ class _Reader:
         outputs = graph.vector(6).strings()
         self.found.outputs += [_described(name, values.get(name)) for name in outputs]
 
-    def _node(self, node: Table, depth: int) -> None:
-        domain, kind = node.text(2), node.text(5)  # domain, op_type
+    def _node(self, node: Table, scope: Scope, depth: int) -> None:
+        name, domain, kind = node.text(0), node.text(2), node.text(5)  # name, domain, op_type
         known = domain in {"", "ai.onnx", "com.microsoft"}
-        self.found.operators[kind if known else f"{domain}:{kind}"] += 1
+        called = kind if known else f"{domain}:{kind}"
+        self.found.operators[called] += 1
+        inputs, outputs = node.vector(8).strings(), list(node.vector(9).strings())
+        readers = scope.node(called, name, inputs, outputs)
         for attribute in node.tables(10):  # attributes
             for tensor in filter(None, [attribute.table(6), *attribute.tables(11)]):  # t, tensors
-                self._tensor(tensor, node.text(0) or kind)
+                self._tensor(tensor, name or kind, readers)
             for graph in filter(None, [attribute.table(7), *attribute.tables(12)]):  # g, graphs
-                self.graph(graph, depth + 1)
+                inner = Scope()
+                self.graph(graph, inner, depth + 1)
+                scope.join(inner)
 
-    def _sparse(self, sparse: Table) -> None:
-        for tensor in filter(None, (sparse.table(0), sparse.table(1))):  # values, indices
-            self._tensor(tensor, "")
+    def _sparse(self, sparse: Table, scope: Scope) -> None:
+        values = sparse.table(0)
+        readers = scope.define(values.text(0) if values else "")  # its values have its name
+        for tensor in filter(None, (values, sparse.table(1))):  # values, indices
+            self._tensor(tensor, "", readers)
 
-    def _tensor(self, tensor: Table, owner: str) -> None:
+    def _tensor(self, tensor: Table, owner: str, readers: Readers) -> None:
         if tensor.at in self.seen:
             return
         self.seen.add(tensor.at)
@@ -111,7 +123,9 @@ class _Reader:
         start = raw.head if raw.count else 0
         end = start + (_LENGTH_BYTES + raw.count if raw.count else 0)
         elements = math.prod(shape) if fits else 0
-        self.found.tensors.append(StoredTensor(name, dtype, tuple(shape), start, end, elements))
+        self.found.tensors.append(
+            StoredTensor(name, dtype, tuple(shape), start, end, elements, readers=readers)
+        )
 
 
 def _described(name: str, value: Table | None) -> str:

@@ -18,6 +18,7 @@ class Part:
     name: str  # unique in its file and kind
     offset: int
     size: Bytes
+    facts: tuple[tuple[str, str], ...] = ()  # type, shape, readers of a tensor: for people
 
 
 Form = Literal["import", "require", "url", "path", "library", "data"]

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import Counter
 
 from toolchain.formats import gguf
-from toolchain.formats.gguf import GgufModel
+from toolchain.formats.gguf import GgufModel, GgufTensor
+from toolchain.formats.model_inventory import shape_text
 from toolchain.formats.part_names import printable, unique_names
 from toolchain.ingest.base import Contents, Part, refers_to_nothing
 from toolchain.ir import Kind
@@ -32,7 +33,7 @@ def read(data: memoryview) -> Contents:
     start, end = model.tensor_infos
     stored = [t for t in model.tensors if t.size]
     tensors = [
-        Part(Kind.TENSOR, name, tensor.offset, Bytes(tensor.size))
+        Part(Kind.TENSOR, name, tensor.offset, Bytes(tensor.size), _tensor_facts(tensor))
         for name, tensor in zip(unique_names(t.name for t in stored), stored, strict=True)
     ]
     header = Part(Kind.HEADER, "header", 0, Bytes(gguf.HEADER_BYTES))
@@ -43,6 +44,11 @@ def read(data: memoryview) -> Contents:
         if t.type_name.startswith("type ")
     )
     return Contents((header, *entries, *infos, *tensors), (), _facts(model), problems)
+
+
+def _tensor_facts(tensor: GgufTensor) -> tuple[tuple[str, str], ...]:
+    rows_first = shape_text(reversed(tensor.shape))  # as all other formats write shapes
+    return (("dtype", tensor.type_name), ("shape", rows_first))
 
 
 def _facts(model: GgufModel) -> tuple[tuple[str, str], ...]:

@@ -27,7 +27,7 @@ def read(data: memoryview) -> Contents:
     found = onnx_wire.inventory(data)
     owners = found.ranges()
     tensors = tuple(
-        Part(Kind.TENSOR, name, tensor.start, Bytes(tensor.end - tensor.start))
+        Part(Kind.TENSOR, name, tensor.start, Bytes(tensor.end - tensor.start), tensor.facts())
         for name, tensor in zip(unique_names(t.name for t in owners), owners, strict=True)
     )
     entries = tuple(

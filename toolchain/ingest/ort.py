@@ -22,7 +22,7 @@ def read(data: memoryview) -> Contents:
     found = ort_model.inventory(data)
     owners = found.ranges()
     parts = tuple(
-        Part(Kind.TENSOR, name, tensor.start, Bytes(tensor.end - tensor.start))
+        Part(Kind.TENSOR, name, tensor.start, Bytes(tensor.end - tensor.start), tensor.facts())
         for name, tensor in zip(unique_names(t.name for t in owners), owners, strict=True)
     )
     return Contents(parts, (), found.facts(), tuple(found.problems))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 
 from toolchain.formats import safetensors
+from toolchain.formats.model_inventory import StoredTensor
 from toolchain.formats.part_names import printable, unique_names
 from toolchain.formats.safetensors import Safetensors
 from toolchain.ingest.base import Contents, Part, refers_to_nothing
@@ -25,9 +27,18 @@ def read(data: memoryview) -> Contents:
     """
     model = safetensors.read(data)
     stored = [tensor for tensor in model.tensors if tensor.end > tensor.start]
+    halves = [tensor for tensor in model.tensors if model.is_half(tensor)]
+    copies = model.copies()
+    about = _about_tensors(halves, copies)
     header = Part(Kind.HEADER, "header", 0, Bytes(model.header_end))
     tensors = [
-        Part(Kind.TENSOR, name, tensor.start, Bytes(tensor.end - tensor.start))
+        Part(
+            Kind.TENSOR,
+            name,
+            tensor.start,
+            Bytes(tensor.end - tensor.start),
+            (*tensor.facts(), *about.get(tensor.name, ())),
+        )
         for name, tensor in zip(unique_names(t.name for t in stored), stored, strict=True)
     ]
     problems = tuple(
@@ -35,15 +46,29 @@ def read(data: memoryview) -> Contents:
         for t in stored
         if not t.elements
     )
-    return Contents((header, *tensors), (), _facts(model), problems)
+    return Contents((header, *tensors), (), _facts(model, halves, copies), problems)
 
 
-def _facts(model: Safetensors) -> tuple[tuple[str, str], ...]:
+def _about_tensors(
+    halves: Sequence[StoredTensor], copies: Sequence[tuple[StoredTensor, StoredTensor]]
+) -> dict[str, list[tuple[str, str]]]:
+    """Return by tensor what could be smaller about it."""
+    found: dict[str, list[tuple[str, str]]] = {}
+    for tensor in halves:
+        found.setdefault(tensor.name, []).append(("exact in", "float16"))
+    for tensor, first in copies:
+        found.setdefault(tensor.name, []).append(("copy of", printable(first.name)))
+    return found
+
+
+def _facts(
+    model: Safetensors,
+    halves: Sequence[StoredTensor],
+    copies: Sequence[tuple[StoredTensor, StoredTensor]],
+) -> tuple[tuple[str, str], ...]:
     sizes: Counter[str] = Counter()
     for tensor in model.tensors:
         sizes[tensor.dtype] += tensor.end - tensor.start
-    halves = [tensor for tensor in model.tensors if model.is_half(tensor)]
-    copies = model.copies()
     twice = ", ".join(
         f"{printable(tensor.name)} = {printable(first.name)}"
         for tensor, first in copies[:_MOST_NAMES]

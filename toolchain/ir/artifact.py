@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NewType
 
@@ -76,12 +76,16 @@ OWNERSHIP = frozenset({Relation.CONTAINS, Relation.UNPACKS, Relation.ENCODES})
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
-    """One file or one part of a file; its bytes live in the store under ``digest``."""
+    """One file or one part of a file; its bytes live in the store under ``digest``.
+
+    ``facts`` are a part's: type, shape and readers of a tensor. Those of a file are with its row.
+    """
 
     id: ArtifactId
     kind: Kind
     digest: Digest
     size: Bytes
+    facts: tuple[tuple[str, str], ...] = field(default=(), compare=False)  # as the bytes say
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -51,7 +51,7 @@ class ModelSearch:
     artifact: str  # id of the package
     family: str  # the task: "vad", "stt" ...
     unit: str  # of ``error``
-    error: float  # on data the search did not see
+    error: float  # on the confirmation data
     agreement: float
     positions: int  # decisions compared there
     error_limit: float | None

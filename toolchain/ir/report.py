@@ -65,6 +65,7 @@ class ArtifactRow:
     kind: Kind
     owner: str  # id of the file it lies in
     sizes: Sizes
+    facts: tuple[tuple[str, str], ...] = ()  # type, shape, readers of a tensor: for people
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,7 @@ from typing import ClassVar
 from toolchain.formats import onnx_model
 from toolchain.formats.coded_tensor import decoded
 from toolchain.formats.model_package import pack
+from toolchain.formats.onnx_session import session
 from toolchain.formats.onnx_weights import weights
 from toolchain.ir import ArtifactId, Kind
 from toolchain.passes.base import ArtifactPass
@@ -47,7 +48,12 @@ class PackageModel(ArtifactPass):
     proof: ClassVar[str] = "same-materialized"
 
     def rewrite(self, data: bytes) -> bytes:
-        """Return the package."""
+        """Return the package.
+
+        Errors:
+            InputError: onnxruntime does not load the model.
+        """
+        session(data)  # what is wrong with it is better said by the runtime than found on the way
         coded = {}
         for weight in weights(onnx_model.load(data), _LEAST_ELEMENTS):
             codes = exact_codes(weight.values)

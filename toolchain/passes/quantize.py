@@ -17,18 +17,20 @@ Options
     ``task``: the family and its options, as docs/models.md lists them; ``limit`` in it is what may
     be lost. ``seconds``: how long a search of a model may take on one ordinary core; it decides how
     many settings are tried, by the size of the model and not by a clock, so that the result is the
-    same everywhere. ``formats``: formats in which the result may run beside "folded" (every tensor
-    in its own type), the fastest first. The search leaves room in the limit for the first one that
-    computes a third of the weights and takes at most 0.6 of the limit alone; any other is named in
-    the package if it happens to hold the limit too.
+    same everywhere; a model on 4-bit blocks has so few settings that all are tried, whatever it
+    says. ``formats``: formats in which the result may run beside "folded" (every tensor in its own
+    type), the fastest first. The search leaves room in the limit for the first one that computes a
+    third of the weights and takes at most 0.6 of the limit alone; any other is named in the package
+    if it happens to hold the limit too, on the search data as on those that confirm it.
 
 Keeps
     Names, types and meaning of all inputs and outputs, the metadata, the graph. A model for which
     nothing smaller holds the limit stays as it is.
 
 Proof
-    ``task-quality``: original and materialized package answer questions that the search did not
-    see, and the limit holds.
+    ``task-quality``: original and materialized package answer the confirmation questions, and the
+    limit holds. They are none of those that the search optimizes on; all they decide before is one
+    number, how far the steps of all weights shrink together until they hold.
 
 Source
     Shoham and Gersho, Efficient bit allocation for an arbitrary set of quantizers, 1988 (Lagrangian
@@ -88,6 +90,7 @@ class Quantize(GuardedPass):
     def rewrite_for(self, data: bytes, files: Mapping[str, Path]) -> Rewritten:
         """Return the package of ``data``, with what was tried; ``data`` where nothing holds."""
         task = make_task(self.task, files)
+        open_runner(data)  # what is wrong with it is better said by the runtime than found later
         of_blocks = bool(block_matrices(data))
         plan = Plan(seconds=self.seconds)
         if self.formats and not of_blocks:  # blocks run as blocks already
@@ -119,21 +122,33 @@ class Quantize(GuardedPass):
     def _formats(
         self, before: bytes, coded: Mapping[int, CodedTensor], task: Task
     ) -> tuple[str, ...]:
-        """Return the formats that keep the limit on the data the search did not see."""
+        """Return the formats that keep the limit on the search data, and on the confirmation's.
+
+        The first choose; the second only refuse what would break the limit where it runs.
+        """
         if not self.formats:
             return (FOLDED,)
         model = materialize(pack(before, coded, effort=Effort.FAST))  # the same numbers, sooner
         changed = {name: applied(model, name) for name in self.formats}
         changed = {name: made for name, made in changed.items() if made != model}
-        reference = task.reference(open_runner(task.instrumented(before)), Split.CONFIRMATION)
-        held = []
+        for split in (Split.SEARCH, Split.CONFIRMATION):
+            changed = self._holding(before, changed, task, split) if changed else {}
+        return (FOLDED, *changed)
+
+    @staticmethod
+    def _holding(
+        before: bytes, changed: Mapping[str, bytes], task: Task, split: Split
+    ) -> dict[str, bytes]:
+        """Return those of ``changed``, models by their format, that keep the limit on ``split``."""
+        reference = task.reference(open_runner(task.instrumented(before)), split)
+        held: dict[str, bytes] = {}
         for number, (name, made) in enumerate(changed.items()):
             here().update(f"asking the model as {name}", number, len(changed))
             with contextlib.suppress(InputError):  # the runtime cannot run it so
-                runner = open_runner(task.instrumented(made))
-                score = task.score(runner, reference, Split.CONFIRMATION)
-                held += [] if task.limit.problem(score) else [name]
-        return (FOLDED, *held)
+                score = task.score(open_runner(task.instrumented(made)), reference, split)
+                if not task.limit.problem(score):
+                    held[name] = made
+        return held
 
 
 def _shown(found: Found, task: Task, family: str, size: int) -> ModelSearch:

@@ -52,6 +52,8 @@ class FactorCoder:
 
         Nothing where exact ones take no more bits, or where no such grid holds them.
         """
+        if not step > 0:
+            return {}
         stored, minima = self.matrix.scales, self.matrix.minima
         scales = stored.values.astype(np.float64)
         on_grid = _coded(stored, scales, self.rows * step * self.shares, least=1)

@@ -11,8 +11,9 @@ How
        so at the best point each kind makes error in proportion to how many numbers it has. That
        fixes the ratios of the steps.
     3. One multiplier for all steps: bisection on the task's own error.
-    4. The result is asked the confirmation data; steps shrink until it holds. If none does, the
-       model stays as it was.
+    4. The result is asked the confirmation data, and asked again with all steps shrunk together
+       until it holds; if it never does, the model stays as it was. How far they shrink is all that
+       the confirmation data decide.
 """
 
 from __future__ import annotations
@@ -128,7 +129,8 @@ def search(  # noqa: PLR0913 - as quantization.search: all but three have a defa
         InputError: the model cannot be asked.
         ToolError: it took longer than ``plan.stop_seconds``.
 
-    Cost: 8 to 16 questions, each of which codes anew, opens the model and asks the task.
+    Cost: 8 questions and 1 to 17 of the confirmation data, each of which codes anew, opens the
+    model and asks the task. ``plan.seconds`` changes nothing in that.
     """
     begin = time.monotonic()
     require_limit(task)
@@ -194,16 +196,19 @@ class _Trials:
         points = [p for p in self.points if math.isfinite(p.error)]
         allowed = [] if limit.error is None else [limit.error]
         others = sum(1 - p.agreement for p in points)
-        if limit.agreement is not None and others > 0:
-            growth = others / sum(math.sqrt(p.error) for p in points)
+        roots = sum(math.sqrt(p.error) for p in points)
+        if limit.agreement is not None and others > 0 and roots > 0:
+            growth = others / roots
             allowed.append(((1 - limit.agreement) / growth) ** 2)
         return min(allowed, default=max((p.error for p in points), default=0.0))
 
     def confirmed(self, steps: Mapping[Kind, float]) -> Found:
-        """Return the result at ``steps``, or below, that holds on the confirmation data."""
+        """Return the result at ``steps``, all shrunk by as much as the confirmation data need."""
         for backoff in range(_BACKOFFS + 1):
             shrunk = {k: s * 2 ** (-_BACKOFF * backoff) for k, s in steps.items()}
             coded = recode(self.ready, shrunk)
+            if not coded:
+                return self.nothing("no steps that are small enough save any bytes")
             score = self.guard.final(coded, Split.CONFIRMATION)
             if not self.guard.task.limit.problem(score):
                 return Found(

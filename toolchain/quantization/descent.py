@@ -23,6 +23,10 @@ _FLOOR = 1e-3  # of the median: no unit is taken to cost nothing
 _SLOPES = (0.8, 2.2)
 """Of error against step, in octaves: 1 where the error is an amplitude, 2 where it is a power."""
 
+_UNKNOWN = _WIDEST**2
+"""Times the largest sensitivity that could be measured: what is taken for a unit that broke the
+model, alone and up to so many times coarser than where all together held."""
+
 _PRICES = (-40.0, 240.0)  # exponents of two; beyond any model and error
 _PRICE_GRAIN = 0.125
 
@@ -76,7 +80,8 @@ class Descent:
         """Measure each unit with all others as they are in the original."""
         at = level * min(_WIDEST, len(names) ** 0.5)
         tried = self._all([{n: at} for n in names])
-        return {n: t.score.error**power / at**2 for n, t in zip(names, tried, strict=True)}
+        found = {n: t.score.error**power / at**2 for n, t in zip(names, tried, strict=True)}
+        return _measurable(found)
 
     def _around(self, best: Tried, known: Sensitivities, power: float) -> Sensitivities:
         """Measure each unit twice as coarse with all others as they are in ``best``.
@@ -91,7 +96,7 @@ class Descent:
             grown = one.score.error**power - best.score.error**power
             fresh = max(grown / (coarser[name] ** 2 - at[name] ** 2), known[name] / 20)
             found[name] = float(np.cbrt(known[name] * fresh**2))
-        return found
+        return _measurable(found)
 
     def _shared(self, known: Sensitivities, power: float) -> None:
         """Try points at which every unit pays the same price for error."""
@@ -138,6 +143,16 @@ def _slope(tried: Sequence[Tried]) -> float:
         return 1.0
     slope = np.polyfit(np.log2(list(usable)), np.log2(list(usable.values())), 1)[0]
     return float(np.clip(slope, *_SLOPES))
+
+
+def _measurable(found: Sensitivities) -> Sensitivities:
+    """Return ``found`` with a number for units whose error alone is none: infinite, or NaN.
+
+    One infinite cost would leave no error for all others, whatever the price.
+    """
+    finite = [cost for cost in found.values() if np.isfinite(cost)]
+    most = _UNKNOWN * max(finite, default=1.0)
+    return {name: cost if np.isfinite(cost) else most for name, cost in found.items()}
 
 
 def _bits(trials: Trials, unit: str) -> Callable[[float], float]:

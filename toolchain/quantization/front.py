@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -46,11 +47,14 @@ class Found:
 def pareto(points: Sequence[Point]) -> tuple[Point, ...]:
     """Return the points that no other beats in bytes and error, by rising bytes.
 
+    Points whose error is no finite number (infinite answers, another shape) are no choice.
+
     >>> [p.bytes for p in pareto([Point(9, 0.1, 1), Point(5, 0.2, 1), Point(7, 0.3, 1)])]
     [5, 9]
     """
     kept: list[Point] = []
-    for point in sorted(points, key=lambda p: (p.bytes, p.error, -p.agreement)):
+    finite = (point for point in points if math.isfinite(point.error))
+    for point in sorted(finite, key=lambda p: (p.bytes, p.error, -p.agreement)):
         if not kept or point.error < kept[-1].error:
             kept.append(point)
     return tuple(kept)

@@ -13,7 +13,7 @@ from toolchain.formats.coded_tensor import CodedTensor
 from toolchain.progress import Progress
 from toolchain.quantization.candidate import Guard
 from toolchain.quantization.front import Point
-from toolchain.quantization.quantizer import Prepared, coded, rate_bits
+from toolchain.quantization.quantizer import Prepared, coded, fits, rate_bits
 from toolchain.quantization.rate import entropy_bits, tensor_bits
 from toolchain.tasks.base import Score, Split
 
@@ -89,7 +89,7 @@ class Trials:
         return Tried(multipliers, score, point)
 
     def _one(self, index: int, multiplier: float) -> CodedTensor | None:
-        """Return one tensor's codes; exact ones, or None, where those take no more.
+        """Return one tensor's codes; exact ones, or None, where those take no more or none fit.
 
         Neighbouring points share most of their codes, so the latest are kept.
         """
@@ -99,16 +99,24 @@ class Trials:
         with self._lock:
             if key in self._codes:
                 return self._codes[key]
-        made: CodedTensor | None = coded(self.prepared[index], multiplier)
-        if made is not None and tensor_bits(made) >= stored_bits(self.prepared[index]):
-            made = self.prepared[index].exact
+        made = self._made(self.prepared[index], multiplier)
         with self._lock:
-            self._codes[key] = made
-            self._held += made.codes.nbytes if made is not None else 0
+            if key not in self._codes:  # another thread may have made the same
+                self._codes[key] = made
+                self._held += _size(made)
             while self._held > _KEPT_BYTES:
-                oldest = self._codes.pop(next(iter(self._codes)))
-                self._held -= oldest.codes.nbytes if oldest is not None else 0
+                self._held -= _size(self._codes.pop(next(iter(self._codes))))
         return made
+
+    def _made(self, one: Prepared, multiplier: float) -> CodedTensor | None:
+        if not fits(one, multiplier):
+            return one.exact
+        made = coded(one, multiplier)
+        return made if tensor_bits(made) < stored_bits(one) else one.exact
+
+
+def _size(codes: CodedTensor | None) -> int:
+    return 0 if codes is None else codes.codes.nbytes
 
 
 def stored_bits(one: Prepared) -> float:

@@ -16,6 +16,7 @@ Source
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
@@ -38,6 +39,7 @@ not excite are not given up. GPTQ's value."""
 _SHAPE_DENSITY = 2  # steps differ by powers of 2 ** (1 / 2): what is lost is below 0.01 bit
 _MERIT_MULTIPLIER = 0.05  # answers off by 5 %: between 3 and 6 bits for most tensors
 _SAMPLE = 1 << 16  # elements from which a rate is estimated
+_LARGEST_CODE = 2**23  # exact in float32, with room for what feedback adds
 _CODE_TYPES: tuple[type[np.signedinteger[Any]], ...] = (np.int8, np.int16, np.int32)
 
 
@@ -104,8 +106,16 @@ def prepared(weight: Weight, moments: Moments | None) -> Prepared:
     return min(scaled, key=_merit) if len(scaled) > 1 else scaled[0]
 
 
+def fits(one: Prepared, multiplier: float) -> bool:
+    """Return whether codes at ``multiplier`` times the unit step are small enough to be exact.
+
+    They are not where steps follow inputs that are silent, and the weights of those are huge.
+    """
+    return _fit(one.values, one.steps(multiplier))
+
+
 def coded(one: Prepared, multiplier: float) -> CodedTensor:
-    """Return the weight's codes at ``multiplier`` times its unit step."""
+    """Return the weight's codes at ``multiplier`` times its unit step, which has to fit."""
     steps = one.steps(multiplier)
     codes = _rounded(one, steps)
     factor = _factor(one, steps)
@@ -123,11 +133,16 @@ def _code_type(codes: Codes) -> type[np.signedinteger[Any]]:
 
 
 def rate_bits(one: Prepared, multiplier: float) -> float:
-    """Estimate what the codes will take, from the entropy of a plain rounding of some rows."""
+    """Estimate what the codes will take, from the entropy of a plain rounding of some rows.
+
+    Infinitely many where codes do not fit.
+    """
     steps = one.steps(multiplier)
     stride = max(1, one.values.size // _SAMPLE)
     rows = one.values[:, ::stride]
     part = steps if steps.shape[1] == 1 else steps[:, ::stride]
+    if not _fit(rows, part):
+        return math.inf
     bits = entropy_bits(_plain(rows, part)) * one.values.size / rows.size
     return bits + factor_bits(_factor(one, steps))
 
@@ -206,6 +221,11 @@ def _merit(one: Prepared) -> float:
     Unit steps are those of equal error, so is any multiple of them.
     """
     return rate_bits(one, _MERIT_MULTIPLIER)
+
+
+def _fit(values: Matrices, steps: Matrices) -> bool:
+    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+        return bool(np.abs(values / steps).max(initial=0) < _LARGEST_CODE)
 
 
 def _plain(values: Matrices, steps: Matrices) -> Codes:

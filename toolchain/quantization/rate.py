@@ -10,7 +10,7 @@ from toolchain.formats.coded_tensor import CodedTensor
 Codes = NDArray[np.int32]
 
 _SMOOTHING = 0.5  # of unseen codes in a table; Krichevsky and Trofimov's estimate
-_WIDEST = 1 << 16  # codes further apart are counted by sorting, not in a table
+_WIDEST = 1 << 16  # codes further apart are counted by sorting, not in a table, and not priced
 
 
 def entropy_bits(codes: NDArray[np.integer]) -> float:
@@ -31,7 +31,12 @@ def entropy_bits(codes: NDArray[np.integer]) -> float:
 
 
 def price_list(codes: Codes) -> tuple[int, NDArray[np.float32]]:
-    """Return the lowest code and the bits of it and of each above, one beyond what was seen."""
+    """Return the lowest code and the bits of it and of each above, one beyond what was seen.
+
+    Codes so far apart that hardly two are the same all cost the same: 0 then, and 0 alone.
+    """
+    if int(codes.max()) - int(codes.min()) >= _WIDEST:
+        return 0, np.zeros(1, np.float32)
     low = int(codes.min()) - 1
     counts = np.bincount(codes.ravel().astype(np.int64) - low, minlength=2) + _SMOOTHING
     counts = np.append(counts, _SMOOTHING)

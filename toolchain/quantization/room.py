@@ -6,6 +6,7 @@ used all of the limit for the codes would rule it out.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from toolchain.errors import InputError
@@ -41,17 +42,29 @@ def worth_room(model: bytes, task: Task, formats: Sequence[str]) -> str:
             score = task.score(open_runner(made), reference, Split.SEARCH)
         except InputError:  # the runtime cannot run it so: no format for this model
             continue
-        if _share(score, task.limit) <= _MOST:
+        if share(score, task.limit) <= _MOST:
             return name
     return FOLDED
 
 
-def _share(score: Score, limit: Limit) -> float:
-    """Return how much of the limit the score uses up; 1 and more: all of it."""
+def share(score: Score, limit: Limit) -> float:
+    """Return how much of the limit the score uses up; more than 1 where it breaks it, as NaN does.
+
+    >>> share(Score(0.1, 1.0, 10), Limit(error=0.4))
+    0.25
+    """
     shares = [0.0]
     if limit.error is not None:
-        shares.append(score.error / limit.error if limit.error else float(score.error > 0))
+        shares.append(_part(score.error, limit.error))
     if limit.agreement is not None:
-        lost, allowed = 1 - score.agreement, 1 - limit.agreement
-        shares.append(lost / allowed if allowed else float(lost > 0))
+        shares.append(_part(1 - score.agreement, 1 - limit.agreement))
     return max(shares)
+
+
+def _part(lost: float, allowed: float) -> float:
+    """Return ``lost / allowed``; where nothing is allowed, nothing or infinitely much."""
+    if not math.isfinite(lost):
+        return math.inf
+    if allowed > 0:
+        return lost / allowed
+    return math.inf if lost > 0 else 0.0

@@ -8,10 +8,16 @@ How
     4. Shares of error by a Lagrangian (``allocation``), bisection on the price of error.
     5. From there each unit coarser, with all others as they are: sensitivities as they are at the
        operating point; shared out anew, bisected again.
-    6. If the result has to hold in an execution format that rounds activations, all steps shrink
-       together until it does, still on the search data.
-    7. The smallest that held is asked the confirmation data, as the model that will run; steps
-       shrink until it holds. If none does, the model stays as it was.
+    6. If the result has to hold in an execution format that rounds activations, all steps change
+       together, mostly shrink, until it just does, in the format and folded, still on the search
+       data. If it does nowhere, the format is given up.
+    7. The smallest that held is asked the confirmation data, as the model that will run, and asked
+       again with all steps shrunk together until it holds; if it never does, weights on a grid of
+       their own get its codes and all others stay as they were.
+
+The confirmation data decide one number, how far all steps shrink together (at most: until nothing
+changes), and nothing else. The step of one weight, its representation and the format come from the
+calibration and the search data. A format in which no such number holds is given up too.
 """
 
 from __future__ import annotations
@@ -124,8 +130,9 @@ def search(  # noqa: PLR0913 - all but three have a default and a name
     if best is None:
         best = trials.try_all([dict.fromkeys(trials.units, 0.0)])[0]
     result = _nothing("", begin)
-    if plan.format != FOLDED:
-        result = _confirmed(trials, _with_room(trials, best, goal), task.limit, begin)
+    roomy = _with_room(trials, best, goal) if plan.format != FOLDED else None
+    if roomy is not None:
+        result = _confirmed(trials, roomy, task.limit, begin)
     if not result.coded:  # not in that format: as every tensor comes, then
         asked.format = FOLDED
         result = _confirmed(trials, best, task.limit, begin)
@@ -150,11 +157,11 @@ def _prepared(found: Sequence[Weight], survey: Survey, plan: Plan) -> dict[int, 
         return {one.weight.index: one for one in pool.map(ready, found)}
 
 
-def _with_room(trials: Trials, best: Tried, goal: Limit) -> Tried:
-    """Return ``best`` with steps that shrink together until its execution format holds.
+def _with_room(trials: Trials, best: Tried, goal: Limit) -> Tried | None:
+    """Return ``best`` with all steps as coarse as its execution format allows; None if none are.
 
     Steps that are best at one price of error are nearly so at another, in the same proportions.
-    Where no step is small enough, the confirmation says so.
+    They may also grow: ``best`` is the coarsest of some that were tried.
     """
 
     def at(exponent: float) -> dict[str, float]:
@@ -165,7 +172,7 @@ def _with_room(trials: Trials, best: Tried, goal: Limit) -> Tried:
         return [not goal.problem(score) for score in scores]
 
     found = narrowed(holding, -_ROOM_STRIDE, _ROOM_STRIDE, _ROOM_ROUNDS)
-    return best if not found else trials.try_all([at(found)])[0]
+    return None if found is None else trials.try_all([at(found)])[0]
 
 
 def _strict(limit: Limit, margin: float) -> Limit:
@@ -177,7 +184,7 @@ def _strict(limit: Limit, margin: float) -> Limit:
 def _confirmed(trials: Trials, best: Tried, limit: Limit, begin: float) -> Found:
     """Return ``best`` with steps that hold on the confirmation data; or what changes nothing.
 
-    Steps shrink in growing strides until it holds, and then grow again as far as it does.
+    All shrink together in growing strides until it holds, and then grow again as far as it does.
     """
     held: dict[int, tuple[Mapping[int, CodedTensor], Score]] = {}
 
@@ -200,10 +207,20 @@ def _confirmed(trials: Trials, best: Tried, limit: Limit, begin: float) -> Found
     if held:
         coded, score = held[min(held)]
         return _found(trials, coded, score, begin)
+    return _unchanged(trials, limit, begin)
+
+
+def _unchanged(trials: Trials, limit: Limit, begin: float) -> Found:
+    """Return codes of weights on grids of their own, which change nothing, if there are any.
+
+    They are asked too: a format may round activations too coarsely even for them.
+    """
     coded = trials.codes(dict.fromkeys(trials.units, 0.0))
     if coded:
-        return _found(trials, coded, trials.guard.final(coded, Split.CONFIRMATION), begin)
-    return _nothing("no change of any weight held on data the search did not see", begin, trials)
+        score = trials.guard.final(coded, Split.CONFIRMATION)
+        if not limit.problem(score):
+            return _found(trials, coded, score, begin)
+    return _nothing("no change of any weight held on the confirmation data", begin, trials)
 
 
 def _found(trials: Trials, coded: Mapping[int, CodedTensor], score: Score, begin: float) -> Found:

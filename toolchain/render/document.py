@@ -34,7 +34,10 @@ class SizesObject(TypedDict):
 
 @_closed
 class ArtifactObject(TypedDict):
-    """One owner of bytes; ``owner`` is the id of the file it lies in. Rows sum to ``totals``."""
+    """One owner of bytes; ``owner`` is the id of the file it lies in. Rows sum to ``totals``.
+
+    ``facts`` are there where there are some: type, shape and readers of a tensor.
+    """
 
     stage: Stage
     id: str
@@ -44,6 +47,7 @@ class ArtifactObject(TypedDict):
     gzip: Size
     brotli: Size
     zstd: Size
+    facts: NotRequired[dict[str, str]]
 
 
 @_closed

@@ -155,10 +155,16 @@ def _file_object(row: FileRow) -> FileObject:
 
 
 def _artifact_object(row: ArtifactRow) -> ArtifactObject:
-    return {
+    found: ArtifactObject = {
         "stage": row.stage,
         "id": row.id,
         "kind": row.kind,
         "owner": row.owner,
-        **_sizes_object(row.sizes),
+        "raw": row.sizes.raw,
+        "gzip": row.sizes.gzip,
+        "brotli": row.sizes.brotli,
+        "zstd": row.sizes.zstd,
     }
+    if row.facts:  # most owners, of tens of thousands, have none
+        found["facts"] = _joined(row.facts)
+    return found

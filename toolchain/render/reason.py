@@ -10,6 +10,9 @@ def as_text(reason: Why) -> str:
     """Return the chain and the retained size for a terminal."""
     sizes = f"{show_bytes(reason.size)} itself, {show_bytes(reason.retained)} retained"
     lines = [f"{reason.artifact}: {sizes}"]
+    lines += (
+        [", ".join(f"{name} {text}" for name, text in reason.facts.items())] if reason.facts else []
+    )
     if reason.root is None:
         return "\n".join([*lines, "no root reaches it by a name that is known"])
     if not reason.chain:

@@ -45,7 +45,14 @@ def restore(found: ReportObject) -> Report:
         codecs=tuple(found["codecs"].items()),
         files=tuple(_file(row) for row in found["files"]),
         artifacts=tuple(
-            ArtifactRow(row["stage"], row["id"], row["kind"], row["owner"], _sizes(row))
+            ArtifactRow(
+                row["stage"],
+                row["id"],
+                row["kind"],
+                row["owner"],
+                _sizes(row),
+                tuple(row.get("facts", {}).items()),
+            )
             for row in found["artifacts"]
         ),
         totals=tuple((stage, _sizes(sizes)) for stage, sizes in found["totals"].items()),

@@ -138,7 +138,7 @@ def models_table(report: Report, console: Console) -> None:
     """Print each model that travels as a package: its bytes, and its task's error and agreement."""
     if not report.models:
         return
-    _title(console, "Models as they are downloaded; errors on data the search did not see")
+    _title(console, "Models as they are downloaded; errors on the confirmation data")
     head = ("before", "after", "error", "limit", "same", "limit", "task", "model")
     rows = [
         (

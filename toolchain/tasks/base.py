@@ -52,7 +52,7 @@ class Limit:
         'error 0.2 is above 0.1'
         """
         if not math.isfinite(score.error):
-            return f"an error of {score.error}"
+            return f"error {score.error} is above any limit"
         if self.error is not None and score.error > self.error:
             return f"error {score.error:.4g} is above {self.error:.4g}"
         if self.agreement is not None and not score.agreement >= self.agreement:

@@ -3,7 +3,9 @@
 What it does
     Makes the model that runs from the package, opens it and the original in onnxruntime, one
     thread, and asks both the confirmation questions of the task that the pass was given
-    (``toolchain/tasks/``): recordings, sentences and seeds that no search has seen.
+    (``toolchain/tasks/``): recordings, sentences and seeds that are neither in the calibration nor
+    in the search data. A search has asked them to decide one number, how far the steps of all
+    weights shrink together, and nothing else.
 
 When it holds
     Inputs and outputs have the same names and types, and the score is within the task's limit: the
