@@ -166,13 +166,38 @@ def test_models_travel_within_their_bars(
     sizes = [(result / name).stat().st_size for name in models]
     assert sum(sizes) <= most_bytes
     for name, size in zip(models, sizes, strict=True):
-        if "moonshine" in name:
-            continue  # packed without loss: nothing was searched
         found = searched[name]
         assert size == found["after"]
+        if "moonshine" in name:
+            assert found["family"] == "lossless"
+            assert found["points"] == [{"size": size, "error": 0, "agreement": 1, "chosen": True}]
+            continue
         assert found["error"] <= found["error_limit"]
         assert len(found["points"]) > 1  # a front, and not one point alone
         assert [p["size"] for p in found["points"] if p["chosen"]] == [found["after"]]
+
+
+def test_every_searched_model_has_its_format_on_both_targets(
+    report: Document, result: Path, environment: dict[str, str], home: Path
+) -> None:
+    manifest = json.loads((result / "vtool-manifest.json").read_text("utf-8"))
+    named = {row["id"]: row["formats"] for row in manifest["files"] if "formats" in row}
+    for model in (m for m in report["models"] if m["family"] != "lossless"):
+        chosen = {e["target"]: e for e in model["executions"] if e["chosen"]}
+        assert chosen.keys() == {"native-cpu", "web-wasm"}
+        assert all(e["latency_ms"] > 0 and e["size"] > 0 for e in chosen.values())
+        assert named[model["artifact"]] == {
+            target: {"format": e["format"], "setting": e["setting"]} for target, e in chosen.items()
+        }
+    # blocks of 4 bits have no kernel in WebAssembly, and are the fastest elsewhere
+    formats = {target: one["format"] for target, one in named["models/smollm2.vtm"].items()}
+    assert formats == {"native-cpu": "folded", "web-wasm": "matmul-float"}
+    package, out = result / "models" / "hibari.vtm", home / "hibari.onnx"
+    made = _vtool(
+        environment, "materialize", str(package), "-o", str(out), "--target", "native-cpu"
+    )
+    assert made.returncode == 0, made.stderr
+    assert out.stat().st_size > 0
 
 
 def test_gate_says_of_the_saved_run_what_the_run_said(
@@ -195,6 +220,9 @@ def _application_without_long_searches(home: Path) -> Path:
     """Copy the application; only the voice detector is searched: seconds, not minutes."""
     copy = home / "alone"
     shutil.copytree(APPLICATION, copy)
+    manifest = (copy / "vtool.toml").read_text("utf-8").splitlines(keepends=True)
+    kept_lines = [line for line in manifest if not line.startswith("targets")]
+    (copy / "vtool.toml").write_text("".join(kept_lines), "utf-8")
     pack = (ROOT / "rules" / "pipelines" / "web-voice.toml").read_text("utf-8")
     head, *steps = pack.split("[[step]]")
     kept = [

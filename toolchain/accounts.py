@@ -14,6 +14,7 @@ from toolchain.formats import compression
 from toolchain.formats.compression import SUFFIX, Codec
 from toolchain.harness.machine import machine
 from toolchain.ir import (
+    LOSSLESS,
     Artifact,
     ArtifactId,
     ArtifactRow,
@@ -191,6 +192,7 @@ def model_measures(models: Iterable[ModelSearch]) -> tuple[Measure, ...]:
     found = [
         Measure(f"task.{_stem(m)}.{what}", "ratio", (value,))
         for m in searched
+        if m.family != LOSSLESS
         for what, value in (("error", _used(m)), ("agreement", m.agreement))
         if value is not None
     ]

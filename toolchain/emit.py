@@ -17,6 +17,7 @@ from types import MappingProxyType
 
 from toolchain.errors import ConfigError, InputError, PassError, UnavailableError
 from toolchain.ir import ArtifactId, Digest, DirectoryStore, Graph, Relation
+from toolchain.tables import dump
 
 MANIFEST = "vtool-manifest.json"
 RESERVED = frozenset({MANIFEST, "report.html", "report.json", "answers"})
@@ -111,11 +112,11 @@ def write(
     store: DirectoryStore,
     folder: Path,
     renames: Mapping[ArtifactId, ArtifactId],
-    formats: Mapping[str, Mapping[str, str]] = MappingProxyType({}),
+    formats: Mapping[str, Mapping[str, Mapping[str, str]]] = MappingProxyType({}),
 ) -> dict[ArtifactId, Path]:
     """Write all files of ``graph`` and their encodings below ``folder``, and the manifest.
 
-    ``formats`` says of each package in which format it runs best on which target.
+    ``formats`` says of each package in which format and setting it runs best on which target.
     Returns the path of every file by its id.
 
     Errors:
@@ -143,7 +144,7 @@ def write(
                 "sha256": artifact.digest,
                 "size": artifact.size,
                 "encodings": siblings,
-                **({"formats": dict(formats[name])} if name in formats else {}),
+                **({"formats": dump(formats[name])} if name in formats else {}),
             }
         )
     manifest = {

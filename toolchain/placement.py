@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from typing import Any
 
-from toolchain.ir import ArtifactId, Execution, ModelSearch
+from toolchain.ir import LOSSLESS, ArtifactId, Execution, ModelSearch
 from toolchain.passes.base import Step, pass_class
 from toolchain.pipeline import Questions, Result
 from toolchain.sources.manifest import Project
@@ -49,15 +49,21 @@ def placed(result: Result, project: Project, workspace: Workspace) -> tuple[Mode
     if not project.targets:
         return result.searches
     return tuple(
-        replace(one, executions=_executions(one, result, project, workspace))
+        one
+        if one.family == LOSSLESS  # without a task nobody knows what to ask it
+        else replace(one, executions=_executions(one, result, project, workspace))
         for one in result.searches
     )
 
 
-def formats(models: Sequence[ModelSearch]) -> dict[str, Mapping[str, str]]:
-    """Return the chosen format of each package, by target."""
+def formats(models: Sequence[ModelSearch]) -> dict[str, Mapping[str, Mapping[str, str]]]:
+    """Return the chosen format and setting of each package, by target, for the manifest."""
     return {
-        model.artifact: {one.target: one.format for one in model.executions if one.chosen}
+        model.artifact: {
+            one.target: {"format": one.format, "setting": one.setting}
+            for one in model.executions
+            if one.chosen
+        }
         for model in models
         if model.executions
     }
@@ -86,10 +92,7 @@ def _executions(
         try:
             rows += choose(model, contest, formats=allowed).rows
         except VtoolError as error:
-            nothing = Execution(
-                name, "folded", None, None, None, None, chosen=False, why=str(error)
-            )
-            rows.append(nothing)
+            rows.append(Execution(name, "folded", why=str(error)))
     return tuple(rows)
 
 

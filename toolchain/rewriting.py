@@ -57,11 +57,11 @@ def rewrite(work: Work) -> Outcome:
     store = DirectoryStore(Path(work.store))
     files = {name: Path(path) for name, path in work.files.items()}
     try:
-        rewritten = (
-            made.rewrite_for(before, files)
-            if isinstance(made, GuardedPass)
-            else Rewritten(made.rewrite(before))
-        )
+        if isinstance(made, GuardedPass):
+            rewritten = made.rewrite_for(before, files)
+        else:
+            data = made.rewrite(before)
+            rewritten = Rewritten(data, made.shown(data))
     except UnusableError:
         raise
     except InputError as error:

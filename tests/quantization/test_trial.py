@@ -11,6 +11,8 @@ from toolchain.quantization.trial import Limits, ask
 
 LIMITS = Limits(seconds=20, memory_bytes=2_000_000_000)
 
+CRASH = "import os; os.kill(os.getpid(), 11)"
+
 
 def python(code: str) -> tuple[str, ...]:
     return (sys.executable, "-c", code)
@@ -24,10 +26,15 @@ def test_the_last_line_is_the_answer_whatever_a_library_prints_before() -> None:
 @pytest.mark.parametrize(
     ("code", "complaint"),
     [
-        ("import os; os.kill(os.getpid(), 11)", "was killed by signal 11"),
+        (CRASH, "was killed by signal 11"),
         ("import sys; sys.exit('no such kernel')", "ended with code 1: no such kernel"),
         ("pass", "ended with code 0"),
         ('print(\'{"error": "bad model"}\')', "does not run: bad model"),
+        (f"print('careful: 1 core', flush=True); {CRASH}", "by signal 11: careful: 1 core"),
+        (f"print('{{\"n\": 2}}', flush=True); {CRASH}", "was killed by signal 11"),
+        ("print('{\"load_cpu_ms\": 0.')", "ended with code 0"),
+        ("print(3)", "ended with code 0: 3"),
+        ("import sys; print('{\"n\": 2}'); sys.exit(1)", "ended with code 1"),
     ],
 )
 def test_how_it_ended_is_said(code: str, complaint: str) -> None:

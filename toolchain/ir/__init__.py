@@ -14,12 +14,13 @@ from toolchain.ir.finding import Finding, Severity
 from toolchain.ir.graph import Graph
 from toolchain.ir.ledger import LedgerRow, Proof
 from toolchain.ir.measure import Budget, Machine, Measure, State, Verdict
-from toolchain.ir.model_search import Execution, ModelSearch, OperatingPoint, TensorChoice
+from toolchain.ir.model_search import LOSSLESS, Execution, ModelSearch, OperatingPoint, TensorChoice
 from toolchain.ir.report import ArtifactRow, FileRow, Report, Sizes, Stage
 from toolchain.ir.store import Digest, DirectoryStore, MemoryStore, Store, digest_of
 
 __all__ = [
     "FILE_KINDS",
+    "LOSSLESS",
     "PART_KINDS",
     "Artifact",
     "ArtifactId",

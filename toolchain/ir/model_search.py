@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 from toolchain.units import Bytes
 
+LOSSLESS = "lossless"
+"""The family of a model that was packed and not searched: every bit of it is kept."""
+
 
 @dataclass(frozen=True, slots=True)
 class OperatingPoint:
@@ -29,19 +32,20 @@ class TensorChoice:
 
 @dataclass(frozen=True, slots=True)
 class Execution:
-    """One format in which the model can run on one target, as measured there.
+    """One format, stored and opened in one way, in which the model can run on a target.
 
     A figure that could not be measured is None, and ``why`` says what happened.
     """
 
     target: str
     format: str
-    latency_ms: float | None  # median of one call
-    load_ms: float | None  # CPU time to open the model
-    peak: Bytes | None  # resident memory while it ran, above the empty process
-    size: Bytes | None  # of the materialized file
-    chosen: bool
-    why: str  # why it was chosen, or lost
+    setting: str = ""  # of the target: how it is stored and opened
+    latency_ms: float | None = None  # CPU time of a call: a median of means over the task's feeds
+    load_ms: float | None = None  # CPU time to open the model
+    peak: Bytes | None = None  # most memory while it ran, above that with a tiny model
+    size: Bytes | None = None  # of the materialized files
+    chosen: bool = False
+    why: str = ""  # why it was chosen, or lost
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +53,7 @@ class ModelSearch:
     """One model that travels as a package."""
 
     artifact: str  # id of the package
-    family: str  # the task: "vad", "stt" ...
+    family: str  # the task, "vad", "stt" ...; or ``LOSSLESS``
     unit: str  # of ``error``
     error: float  # on the confirmation data
     agreement: float

@@ -50,6 +50,11 @@ class ArtifactPass(Pass):
         """Return the file's new name; the same unless the pass changes the format."""
         return name
 
+    def shown(self, after: bytes) -> ModelSearch | None:
+        """Return what a report shows of a model that became the package ``after``; mostly None."""
+        del after
+        return None
+
 
 @dataclass(frozen=True)
 class Rewritten:

@@ -31,10 +31,11 @@ from toolchain.formats.coded_tensor import decoded
 from toolchain.formats.model_package import pack
 from toolchain.formats.onnx_session import session
 from toolchain.formats.onnx_weights import weights
-from toolchain.ir import ArtifactId, Kind
+from toolchain.ir import LOSSLESS, ArtifactId, Kind, ModelSearch, OperatingPoint
 from toolchain.passes.base import ArtifactPass
 from toolchain.progress import here
 from toolchain.quantization.exact import exact_codes
+from toolchain.units import Bytes
 
 _LEAST_ELEMENTS = 4096  # below, codes save less than their factors take
 
@@ -61,6 +62,25 @@ class PackageModel(ArtifactPass):
             if codes is not None and decoded(codes).tobytes() == weight.values.tobytes():
                 coded[weight.index] = codes
         return pack(data, coded, progress=here())
+
+    def shown(self, after: bytes) -> ModelSearch:
+        """Return the one point there is: every bit kept."""
+        size = Bytes(len(after))
+        return ModelSearch(
+            artifact="",  # the pipeline knows it
+            family=LOSSLESS,
+            unit="",
+            error=0.0,
+            agreement=1.0,
+            positions=0,
+            error_limit=None,
+            agreement_limit=None,
+            before=Bytes(0),  # what the original is as a download, the build knows
+            after=size,
+            evaluations=0,
+            points=(OperatingPoint(size, 0.0, 1.0, chosen=True),),
+            tensors=(),
+        )
 
     def rename(self, name: ArtifactId) -> ArtifactId:
         """Return the name with ``.vtm`` in place of ``.onnx``."""

@@ -42,7 +42,8 @@ def choose(
     The score of a candidate is the product of its figures (latency, load time, memory, size), each
     as a multiple of the baseline's and to the power of its weight; the least wins. Nothing wins
     that is slower than ``most_latency`` times the baseline (the model as it is, opened as usual),
-    and no format that scores more than ``least_gain``.
+    and no format that scores more than ``least_gain``; nor a setting that changes the answers.
+    Each figure is compared with one of the same contest: the machine may be slower in the second.
 
     ``formats`` are those that may be tried of the target's, None all of them. A format changes
     numbers, so ``accepts`` is asked about a changed model before it may win: in the order of the
@@ -59,27 +60,34 @@ def choose(
     made = {name: applied(model, name) for name in asked}
     entered = [n for n, changed in made.items() if n == FOLDED or changed is not model]
     first = contest.tried([Candidate(n, made[n], target.setting[0]) for n in entered])
-    judge = _Judge(target, first[0])
+    judge = _Judge(target, first[0], len(contest.feeds))
     best = judge.best(first, accepts)
-    others = [replace(best.candidate, setting=s) for s in target.setting[1:]]
-    again, *second = contest.tried([best.candidate, *others])
-    winner = judge.best([_joined(best, again), *second], lambda _: True)
-    rows = [judge.row(one, best, winner) for one in (*first, *second)]
+    later, second, winner = _opened(contest, judge, best)
+    rows = [judge.row(one, best, winner) for one in first]
+    rows += [later.row(one, best, winner) for one in second]
     rows += [judge.nothing(name) for name in asked if name not in entered]
     return Choice(winner.candidate.format, winner.candidate.setting, tuple(rows))
 
 
-def _joined(one: Tried, again: Tried) -> Tried:
-    """Return the samples of both contests."""
-    if one.figures is None or again.figures is None:
-        return one
-    return replace(one, figures=one.figures.with_more(again.figures))
+def _opened(contest: Contest, judge: _Judge, best: Tried) -> tuple[_Judge, list[Tried], Tried]:
+    """Try the other ways to open ``best``; return who judged, what became of them, who won."""
+    baseline = judge.baseline.candidate
+    known = [baseline] if best is judge.baseline else [baseline, best.candidate]
+    others = [replace(best.candidate, setting=s) for s in contest.target.setting[1:]]
+    again = contest.tried([*known, *others])
+    opened = again[len(known) :]
+    if again[0].figures:
+        later = replace(judge, baseline=again[0])
+        return later, opened, later.best(again, lambda _: True)
+    alone = f"nothing to compare it with, when tried again {again[0].problem}"
+    return judge, [replace(one, problem=one.problem or alone) for one in opened], best
 
 
 @dataclass(frozen=True, slots=True)
 class _Judge:
     target: Target
     baseline: Tried
+    calls: int  # that one latency is of
 
     def __post_init__(self) -> None:
         if self.baseline.figures is None:
@@ -97,7 +105,7 @@ class _Judge:
 
     def eligible(self, one: Tried) -> bool:
         """Return whether it runs, no slower than the target allows, and is worth other numbers."""
-        if one.figures is None:
+        if one.figures is None or one.problem:
             return False
         numbers = self.target.numbers
         if _ratios(one, self.baseline)["latency"] > numbers.most_latency:
@@ -123,8 +131,9 @@ class _Judge:
         medians = _medians(one) if figures else {}
         return Execution(
             target=self.target.name,
-            format=one.candidate.name,
-            latency_ms=medians.get("latency"),
+            format=one.candidate.format,
+            setting=one.candidate.setting.name,
+            latency_ms=medians["latency"] / self.calls if figures else None,
             load_ms=medians.get("load time"),
             peak=Bytes(int(median(figures.peak_bytes))) if figures else None,
             size=figures.size if figures else None,
@@ -135,18 +144,20 @@ class _Judge:
     def nothing(self, name: str) -> Execution:
         """Return the row of a format that does not change the model."""
         why = "nothing in the model can be written so"
-        return Execution(self.target.name, name, None, None, None, None, chosen=False, why=why)
+        return Execution(self.target.name, name, chosen=False, why=why)
 
     def _why(self, one: Tried, best: Tried, winner: Tried) -> str:
         """Return why it won or lost: formats against the best one, settings against the winner."""
-        if one.figures is None:
+        if one.problem:
             return one.problem
         if one.candidate is winner.candidate:
             if one.candidate is self.baseline.candidate:
                 return "nothing is better than the model as it is"
             return f"least score, {self.score(one):.2f}: {_compared(one, self.baseline)}"
         if one is best:
-            return f"the best format, better opened as {winner.candidate.setting.name!r}"
+            better = f"the best format, better opened as {winner.candidate.setting.name!r}"
+            held = winner.candidate.format == one.candidate.format
+            return better if held else "the best format, but not when it was measured again"
         rival = best if one.candidate.setting is self.target.setting[0] else winner
         said = f"against {rival.candidate.name}: {_compared(one, rival)}"
         if self.eligible(one) and self.score(one) < self.score(rival):

@@ -6,7 +6,6 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -23,6 +22,7 @@ from toolchain.units import Bytes
 
 Array = NDArray[np.generic]
 Feeds = Mapping[str, Array]
+Answers = Mapping[str, Array]
 
 _MODEL = "model.onnx"
 
@@ -79,12 +79,23 @@ class Bench:
         Errors:
             UnusableError: it does not run on this target, or not within its limits.
         """
-        return self._asked(model, setting, answers=None)[0]
+        found = self._asked(model, setting)
+        return Figures(
+            tuple(found["latency_ms"]),
+            (found["load_cpu_ms"],),
+            (int(found["peak_bytes"]),),
+            Bytes(sum(file.stat().st_size for file in model.parent.iterdir() if file.is_file())),
+        )
 
-    def answers(self, model: Path, setting: Setting) -> list[dict[str, Array]]:
-        """Return the outputs of one run for each feed; errors as ``figures``."""
+    def answers(self, model: Path, setting: Setting) -> list[Answers]:
+        """Return the outputs of one run for each feed, without sequences and texts.
+
+        Errors:
+            UnusableError: as ``figures``.
+        """
         path = self.folder / "answers"
-        rows = self._asked(model, setting, answers=path)[1]
+        untimed = {"warm_up": 0, "least": 0, "most": 0}
+        rows = self._asked(model, setting, answers=str(path), **untimed)["answers"]
         data = path.read_bytes()
         return [{part["name"]: _array(part, data) for part in row} for row in rows]
 
@@ -94,23 +105,9 @@ class Bench:
         numbers = self.target.numbers
         return Limits(numbers.seconds, int(numbers.memory_bytes))
 
-    def _asked(
-        self, model: Path, setting: Setting, *, answers: Path | None
-    ) -> tuple[Figures, list[list[dict[str, Any]]]]:
-        request = {
-            **self.request,
-            "model": str(model),
-            "session": session_options(setting),
-            "answers": str(answers) if answers else None,
-        }
-        found = ask(self.command, request, self.limits)
-        figures = Figures(
-            tuple(found["latency_ms"]),
-            (found["load_cpu_ms"],),
-            (int(found["peak_bytes"]),),
-            Bytes(sum(file.stat().st_size for file in model.parent.iterdir() if file.is_file())),
-        )
-        return figures, found.get("answers", [])
+    def _asked(self, model: Path, setting: Setting, **changed: object) -> dict[str, Any]:
+        opened = {"model": str(model), "session": session_options(setting), "answers": None}
+        return ask(self.command, {**self.request, **opened, **changed}, self.limits)
 
 
 def bench(
@@ -138,21 +135,6 @@ def bench(
         return Bench(target, folder, NATIVE, request)
     request["runtime"] = str(web_runtime(target, progress))
     return Bench(target, folder, (str(tools.node(progress)), *WEB), request)
-
-
-def measured(
-    model: bytes, feeds: Sequence[Feeds], target: Target, setting: Setting | None = None
-) -> Figures:
-    """Measure ``model`` in one fresh process on ``target``; several runs are up to the caller.
-
-    Errors:
-        UnusableError: it does not run there, or exceeds the target's time or memory.
-        ToolError, UnavailableError: the target's runtime is not there.
-    """
-    chosen = setting or target.setting[0]
-    with TemporaryDirectory() as folder:
-        on = bench(target, feeds, Path(folder))
-        return on.figures(on.prepared(model, chosen, "model"), chosen)
 
 
 def optimize_ahead(model: Path, setting: Setting, out: Path, limits: Limits) -> None:

@@ -46,8 +46,8 @@ def ask(command: Sequence[str], request: Mapping[str, Any], limits: Limits) -> d
     """Return the answer of ``command`` to ``request`` (see ``formats/onnxruntime_trial.py``).
 
     Errors:
-        UnusableError: the runtime refuses the model, crashes, or exceeds a limit: a finding about
-            the model on that target.
+        UnusableError: the runtime refuses the model, crashes (also after it has answered), or
+            exceeds a limit: a finding about the model on that target.
         ToolError: the process cannot be started.
     """
     with TemporaryFile() as answer, TemporaryFile() as log, TemporaryFile() as question:
@@ -61,18 +61,27 @@ def ask(command: Sequence[str], request: Mapping[str, Any], limits: Limits) -> d
             raise ToolError(f"{Path(command[0]).name} cannot be started: {error}") from error
         broken = _watched(process, limits)
         answer.seek(0)
-        lines = answer.read().decode("utf-8", errors="replace").splitlines()
+        printed = answer.read().decode("utf-8", errors="replace")
         log.seek(0)
-        said = log.read().decode("utf-8", errors="replace").split()
-    if not broken and not lines:
-        broken = f"it {_end(process.returncode)}: {' '.join(said)[-_MOST_OF_LOG:]}"
-    found: dict[str, Any] = {} if broken else json.loads(lines[-1])
-    if broken or "error" in found:
+        said = " ".join((printed + "\n" + log.read().decode("utf-8", errors="replace")).split())
+    found = None if broken or process.returncode else _last_answer(printed)
+    if found is None:
+        found = {"error": broken or f"it {_end(process.returncode)}: {said[-_MOST_OF_LOG:]}"}
+    if "error" in found:
         raise UnusableError(
-            f"the model does not run: {broken or found['error']}",
+            f"the model does not run: {found['error']}",
             hint="the runtime may lack an operator or a format; choose another one",
         )
     return found
+
+
+def _last_answer(printed: str) -> dict[str, Any] | None:
+    """Return the last line where it is an answer: not a warning, and not half of one."""
+    try:
+        found = json.loads(printed.strip().split("\n")[-1])
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) else None
 
 
 def _watched(process: subprocess.Popen[bytes], limits: Limits) -> str:

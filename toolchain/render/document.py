@@ -174,10 +174,11 @@ class TensorObject(TypedDict):
 
 @_closed
 class ExecutionObject(TypedDict):
-    """One format in which a model can run on one target; null where it was not measured."""
+    """One format and setting in which a model can run on a target; null where not measured."""
 
     target: str
     format: str
+    setting: str
     latency_ms: Number | None
     load_ms: Number | None
     peak: Size | None

@@ -160,6 +160,7 @@ def models_table(report: Report, console: Console) -> None:
                 _paragraph(
                     console,
                     f"{plain(model.artifact)} on {plain(one.target)}: {plain(one.format)}, "
+                    f"{plain(one.setting)}, "
                     f"{show_quantity(one.latency_ms, 'ms')} a call",
                 )
 
