@@ -35,10 +35,10 @@ RUNTIME_ERRORS = (
 """All that onnxruntime raises; its exceptions have no base of their own."""
 
 
-def options() -> ort.SessionOptions:
-    """Return the session options of every model: one thread that sleeps while it waits."""
+def options(threads: int = _THREADS) -> ort.SessionOptions:
+    """Return the session options of every model: threads that sleep while they wait."""
     chosen = ort.SessionOptions()
-    chosen.intra_op_num_threads = _THREADS
+    chosen.intra_op_num_threads = threads
     chosen.inter_op_num_threads = _THREADS
     chosen.enable_cpu_mem_arena = False
     chosen.log_severity_level = _FATAL
@@ -46,8 +46,10 @@ def options() -> ort.SessionOptions:
     return chosen
 
 
-def open_model(files: Mapping[str, Path], name: str) -> ort.InferenceSession:
-    """Open the project's file ``name`` as a model.
+def open_model(
+    files: Mapping[str, Path], name: str, *, threads: int = _THREADS
+) -> ort.InferenceSession:
+    """Open the project's file ``name`` as a model that computes in ``threads`` threads.
 
     Errors:
         ConfigError: the project has no such file.
@@ -55,7 +57,7 @@ def open_model(files: Mapping[str, Path], name: str) -> ort.InferenceSession:
     """
     path = located(files, name)
     try:
-        return ort.InferenceSession(str(path), options(), providers=["CPUExecutionProvider"])
+        return ort.InferenceSession(str(path), options(threads), providers=["CPUExecutionProvider"])
     except RUNTIME_ERRORS as error:
         raise InputError(
             f"{name} cannot be opened as a model: {_plain(error, path, name)}",

@@ -12,6 +12,7 @@ import numpy as np
 import onnxruntime as ort
 
 from toolchain.errors import InputError
+from toolchain.execution.local import available_cores
 from toolchain.tables import table
 from toolchain.voice import bpe
 from toolchain.voice.engine import expect_inputs, open_model
@@ -20,6 +21,10 @@ from toolchain.voice.stage import Llm, Token
 _INPUTS = {"llama": ("input_ids", "past.0.key", "past.0.value")}
 _PAST, _PRESENT = "past.", "present."
 _START, END = "<|im_start|>", "<|im_end|>"  # ChatML, the chat template of SmolLM2
+
+_THREADS = 2
+"""Measured on SmolLM2-135M, two cores: 16 ms a token instead of 20, 68 ms for 40 tokens instead of
+96. Nothing else computes between a question and the first words of its answer."""
 
 Cache = dict[str, ort.OrtValue]  # by input name: (1, kv_heads, tokens so far, head_size) float32
 
@@ -115,7 +120,7 @@ def load(options: Options, files: Mapping[str, Path]) -> Llm:
     Errors:
         ConfigError, InputError: see ``engine`` and ``bpe``; or the chat template is not ChatML.
     """
-    session = open_model(files, options.model)
+    session = open_model(files, options.model, threads=min(_THREADS, available_cores()))
     expect_inputs(session, options.model, _INPUTS)
     metadata = session.get_modelmeta().custom_metadata_map
     vocabulary = bpe.from_metadata(metadata)
