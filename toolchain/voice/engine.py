@@ -84,7 +84,7 @@ def located(files: Mapping[str, Path], name: str) -> Path:
     if name not in files:
         near = sorted(f for f in files if f.rsplit("/", 1)[0] == name.rsplit("/", 1)[0])
         raise ConfigError(
-            f"the voice table names {name}, which the project does not have",
+            f"the configuration names {name}, which is not there",
             hint=f"its neighbours: {', '.join(near[:8]) or 'none'}",
         )
     return files[name]
