@@ -108,7 +108,7 @@ def _feeds(model: bytes, questions: Questions) -> list[dict[str, Any]]:
     task = make_task(questions.task, questions.files)
     heard: list[Mapping[str, Any]] = []
 
-    def listen(feeds: Mapping[str, Any]) -> None:
+    def listen(feeds: Mapping[str, Any], _: Mapping[str, Any]) -> None:
         heard.append(dict(feeds))
         if len(heard) == _FEEDS:
             raise _EnoughError

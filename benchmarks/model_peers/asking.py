@@ -25,7 +25,7 @@ def recorded(request: Mapping[str, Any]) -> dict[str, Any]:
     known = {port.name for port in open_runner(model).inputs}  # without the task's instruments
     rows: list[dict[str, Array]] = []
 
-    def keep(fed: Mapping[str, Array]) -> None:
+    def keep(fed: Mapping[str, Array], _: Mapping[str, Array]) -> None:
         rows.append({name: feed for name, feed in fed.items() if name in known})
 
     task.reference(Watched(runner, keep), Split.CALIBRATION)

@@ -31,7 +31,7 @@ from model_peers.rows import (
 from model_peers.sidebyside import HOW, compared
 
 from toolchain.execution.cache import action_key, source_digest
-from toolchain.formats.model_package import FOLDED
+from toolchain.formats.execution_format import FOLDED
 from toolchain.ir import Digest
 from toolchain.quantization import targets
 from toolchain.tables import check

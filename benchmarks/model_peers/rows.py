@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import field
 
-from toolchain.formats.model_package import FOLDED
+from toolchain.formats.execution_format import FOLDED
 from toolchain.ir import Digest
 from toolchain.tables import table
 

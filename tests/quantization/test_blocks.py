@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 import block_models
 import numpy as np
@@ -23,7 +22,7 @@ from toolchain.formats.materializer import materialize
 from toolchain.formats.model_package import pack
 from toolchain.formats.onnx_blocks import BlockMatrix, Stored, block_matrices
 from toolchain.formats.onnx_exposed import exposed
-from toolchain.formats.onnx_runner import Port, Runner, open_runner
+from toolchain.formats.onnx_runner import Watched, open_runner
 from toolchain.formats.onnx_weights import with_values
 from toolchain.quantization import block_moments as block_moments_module
 from toolchain.quantization import blocks
@@ -68,26 +67,6 @@ def seen(columns: int, block: int, seed: int = 0) -> Seen:
     at = np.arange(columns // block)
     parts = full.reshape(len(at), block, len(at), block)[at, :, at]
     return Seen(len(rows), parts, full)
-
-
-@dataclass
-class _Kept:
-    """A runner that remembers its answers."""
-
-    runner: Runner
-    found: list[dict[str, NDArray[np.generic]]] = field(default_factory=list)
-
-    @property
-    def inputs(self) -> tuple[Port, ...]:
-        return self.runner.inputs
-
-    @property
-    def outputs(self) -> tuple[str, ...]:
-        return self.runner.outputs
-
-    def run(self, feeds: Mapping[str, NDArray[np.generic]]) -> dict[str, NDArray[np.generic]]:
-        self.found.append(self.runner.run(feeds))
-        return self.found[-1]
 
 
 def arrays(model: bytes) -> list[NDArray[np.generic]]:
@@ -277,10 +256,11 @@ def test_moments_are_those_of_the_activations() -> None:
     matrices = block_matrices(model)
     found = block_moments(model, EASY, matrices)
     assert set(found) == {one.name for one in matrices}
-    runner = _Kept(open_runner(exposed(model, {one.activations for one in matrices})))
-    EASY.reference(runner, Split.CALIBRATION)
+    answers: list[Mapping[str, NDArray[np.generic]]] = []
+    runner = open_runner(exposed(model, {one.activations for one in matrices}))
+    EASY.reference(Watched(runner, lambda _, found: answers.append(found)), Split.CALIBRATION)
     for one in matrices:
-        runs = [seen[one.activations].reshape(-1, one.columns) for seen in runner.found]
+        runs = [seen[one.activations].reshape(-1, one.columns) for seen in answers]
         energies = [np.square(rows).sum(axis=1) for rows in runs]
         usual = [
             rows[energy <= 10 * np.median(energy)]

@@ -18,6 +18,7 @@ from toolchain.formats.onnx_model import load, serialized
 from toolchain.formats.onnx_small_storage import with_half_weights, with_int8_weights
 
 FOLDED = "folded"
+"""The execution format every package has: all tensors decoded, in their own types."""
 
 FORMATS: Mapping[str, Callable[[ModelProto], bool]] = {
     FOLDED: lambda _: False,

@@ -17,6 +17,7 @@ from toolchain.formats import chunk_coding, materializer, model_template, packag
 from toolchain.formats.chunk_coding import Content, Effort
 from toolchain.formats.coded_tensor import CodedTensor, decoded
 from toolchain.formats.compression import Codec
+from toolchain.formats.execution_format import FOLDED
 from toolchain.formats.model_template import Slot
 from toolchain.formats.package_header import (
     ROUNDED,
@@ -30,9 +31,6 @@ from toolchain.formats.package_header import (
 )
 from toolchain.formats.tensor_types import BITS
 from toolchain.progress import SILENT, Progress
-
-FOLDED = "folded"
-"""The execution format every package has: all tensors decoded, in their own types."""
 
 _SMALL_BYTES = 2048  # ours: below, a chunk's own digest and dictionary cost more than they give
 _STAYS_BYTES = 64  # ours: below, a tensor stays in the skeleton

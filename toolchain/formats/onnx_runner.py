@@ -77,10 +77,10 @@ class SessionRunner:
 
 @dataclass(frozen=True)
 class Watched:
-    """A runner whose questions somebody looks at, as far as they are answered."""
+    """A runner whose questions somebody looks at, and their answers."""
 
     runner: Runner
-    watch: Callable[[Mapping[str, Array]], None]
+    watch: Callable[[Mapping[str, Array], Mapping[str, Array]], None]  # feeds, answers
 
     @property
     def inputs(self) -> tuple[Port, ...]:
@@ -93,13 +93,13 @@ class Watched:
         return self.runner.outputs
 
     def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
-        """Answer, and show the feeds; what ``watch`` raises ends the asking.
+        """Answer, and show feeds and answers; what ``watch`` raises ends the asking.
 
         Feeds that the model refuses (a probe of another size) are not shown. A caller may go on to
         change the mapping: who keeps it copies it.
         """
         answers = self.runner.run(feeds)
-        self.watch(feeds)
+        self.watch(feeds, answers)
         return answers
 
 

@@ -27,7 +27,6 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from toolchain.formats import onnx_model
-from toolchain.formats.coded_tensor import decoded
 from toolchain.formats.model_package import pack
 from toolchain.formats.onnx_session import session
 from toolchain.formats.onnx_weights import weights
@@ -58,8 +57,7 @@ class PackageModel(ArtifactPass):
         coded = {}
         for weight in weights(onnx_model.load(data), _LEAST_ELEMENTS):
             codes = exact_codes(weight.values)
-            # equal numbers are not enough: -0.0 is 0.0, but not its bytes
-            if codes is not None and decoded(codes).tobytes() == weight.values.tobytes():
+            if codes is not None:
                 coded[weight.index] = codes
         return pack(data, coded, progress=here())
 

@@ -52,9 +52,9 @@ from toolchain.errors import InputError
 from toolchain.execution.cache import ActionCache, action_key, source_digest
 from toolchain.formats.chunk_coding import Effort
 from toolchain.formats.coded_tensor import CodedTensor
-from toolchain.formats.execution_format import applied
+from toolchain.formats.execution_format import FOLDED, applied
 from toolchain.formats.materializer import materialize
-from toolchain.formats.model_package import FOLDED, pack
+from toolchain.formats.model_package import pack
 from toolchain.formats.onnx_blocks import block_matrices
 from toolchain.formats.onnx_runner import open_runner
 from toolchain.ir import (
