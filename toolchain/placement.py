@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from typing import Any
 
+from toolchain.errors import VtoolError
+from toolchain.formats import package_header
 from toolchain.ir import LOSSLESS, ArtifactId, Execution, ModelSearch
 from toolchain.passes.base import Step, pass_class
 from toolchain.pipeline import Questions, Result
@@ -73,8 +75,6 @@ def _executions(
     search: ModelSearch, result: Result, project: Project, workspace: Workspace
 ) -> tuple[Execution, ...]:
     # onnx, onnxruntime and the tasks: only where something is measured
-    from toolchain.errors import VtoolError  # noqa: PLC0415
-    from toolchain.formats import package_header  # noqa: PLC0415
     from toolchain.formats.materializer import materialize  # noqa: PLC0415
     from toolchain.harness.machine import machine  # noqa: PLC0415
     from toolchain.quantization import targets  # noqa: PLC0415
