@@ -24,6 +24,7 @@ class Placed:
     target: Target
     format: str
     setting: Setting
+    by_manifest: bool = False  # chosen by measurement, when the package was made
 
     @property
     def session(self) -> Mapping[str, Any]:
@@ -63,7 +64,7 @@ def chosen(package: Path, name: str, form: str | None, setting: str | None) -> P
         raise ConfigError(
             f"the target {name} has no setting {wanted!r}", hint=f"settings: {', '.join(known)}"
         )
-    return Placed(target, form or said.get("format", "folded"), known[wanted])
+    return Placed(target, form or said.get("format", "folded"), known[wanted], bool(said))
 
 
 def _of_manifest(package: Path, target: str) -> Mapping[str, str]:

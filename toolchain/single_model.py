@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -28,7 +29,7 @@ class Wish:
     Without a family and without limits nothing lossy is done.
 
     Errors:
-        ConfigError: a limit on decisions, or options, and no task.
+        ConfigError: a limit on decisions, options or data, and no task; a limit without end.
     """
 
     family: str | None = None
@@ -43,6 +44,10 @@ class Wish:
             raise ConfigError(
                 "--agreement and --task-option need a task", hint="say --task, or --error"
             )
+        if self.data and self.family is None:
+            raise ConfigError("--data is what a task listens to or reads", hint="say --task too")
+        if self.error is not None and not math.isfinite(self.error):
+            raise ConfigError(f"--error {self.error} is no limit", hint="say a number, as 0.01")
 
     @property
     def limited(self) -> bool:

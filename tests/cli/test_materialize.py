@@ -145,6 +145,9 @@ def test_a_target_that_nobody_chose_for_stores_the_model_as_usual(tmp_path: Path
     ran = vtool("materialize", path, "-o", out, "--target", "web-wasm")
     assert (ran.code, out.read_bytes()) == (0, _product())
     assert "session options: as usual" in ran.out
+    assert "note: no vtool-manifest.json" in ran.out
+    said = vtool("materialize", path, "-o", out, "--target", "web-wasm", "--setting", "as usual")
+    assert "note:" not in said.out
     vtool("materialize", path, "-o", out, "--setting", "ahead").refuses(2, "--target")
     vtool("materialize", path, "-o", out, "--target", "phone").refuses(2, "phone", "web-wasm")
     wrong = ("--target", "web-wasm", "--setting", "fast")

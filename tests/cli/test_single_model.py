@@ -81,7 +81,9 @@ def test_without_a_limit_nothing_is_lost(tmp_path: Path) -> None:
         (("--task", "unknown"), 2, ("limit",)),
         (("--task", "singing"), 2, ("singing", "vad")),
         (("--task", "vad"), 2, ("audio",)),
-        (("--error", "0.01", "--data", "nowhere"), 2, ("nowhere",)),
+        (("--task", "embedding", "--data", "nowhere"), 2, ("nowhere",)),
+        (("--error", "0.01", "--data", "."), 2, ("--data", "--task")),
+        (("--error", "inf"), 2, ("inf",)),
         (("--error", "0.01", "--target", "toaster"), 2, ("toaster", "native-cpu")),
         (("--error", "-1"), 2, ("error",)),
         (("--agreement", "0.97"), 2, ("--agreement", "--task")),
@@ -94,6 +96,8 @@ def test_without_a_limit_nothing_is_lost(tmp_path: Path) -> None:
         "family",
         "no-data",
         "data",
+        "data-without-task",
+        "infinite",
         "target",
         "negative",
         "no-task",
@@ -147,7 +151,7 @@ def test_files_of_one_name_and_other_content_are_refused(tmp_path: Path) -> None
         (tmp_path / folder / "0001.wav").write_text(folder)
     model = _model(tmp_path / "m.onnx")
     data = ("--data", tmp_path / "a", "--data", tmp_path / "b")
-    ran = vtool("optimize", model, "-o", tmp_path / "out", "--error", "0.1", *data)
+    ran = vtool("optimize", model, "-o", tmp_path / "out", "--task", "embedding", *data)
     ran.refuses(2, "0001.wav", "common folder")
 
 

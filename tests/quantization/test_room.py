@@ -27,7 +27,7 @@ PERCEPTRON = tiny.model(
     v=tiny.noise(48, 48, seed=1),
     w=tiny.noise(48, 48, seed=2),
 )
-WIDE, LIMIT = 0.02, 0.01  # rounding the activations takes about 0.007
+WIDE, LIMIT = 0.03, 0.02  # rounding the activations takes about 0.011
 
 
 def unknown(limit: float) -> Task:
@@ -78,12 +78,12 @@ def test_a_share_says_what_the_limit_says() -> None:
 def test_the_score_is_that_of_the_format_or_folded_whichever_is_worse() -> None:
     plan = Plan(seconds=1, workers=1, format=HALF)
     scores = {}
-    for limit in (0.02, 0.03):
+    for limit in (0.02, 0.04):
         found = search(PERCEPTRON, unknown(limit), plan)
         by = {form: scored(found, form) for form in (HALF, FOLDED)}
         assert found.score == max(by.values(), key=lambda score: score.error)
         scores[limit] = max(by, key=lambda form: by[form].error)
-    assert scores == {0.02: HALF, 0.03: FOLDED}
+    assert scores == {0.02: HALF, 0.04: FOLDED}
 
 
 def test_a_result_holds_in_the_format_that_it_was_searched_for() -> None:

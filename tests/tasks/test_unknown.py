@@ -46,6 +46,28 @@ def test_the_error_is_relative_to_the_output() -> None:
     assert score(LINEAR % 1e-6, LINEAR % 1.01e-6).error == pytest.approx(0.01, rel=1e-4)
 
 
+def test_a_change_of_any_row_of_a_table_is_an_error() -> None:
+    """A row that no made-up token chose could be anything."""
+    text = "main (int64[1, n] ids) => (float[1, n] y) <float[40] t = {%s}> { y = Gather (t, ids) }"
+    rows = [1.0] * 40
+    whole = text % ",".join(map(str, rows))
+    last = text % ",".join(map(str, [*rows[:-1], 2.0]))
+    assert score(whole, whole, Split.CONFIRMATION).error == 0
+    assert score(whole, last, Split.CONFIRMATION).error > 0.05
+
+
+def test_a_range_of_values_is_kept_and_checked() -> None:
+    text = """main (int64[1, n] ids) => (float[1, n] y)
+        <float[4] t = {1, 1, 1, %d}> { y = Gather (t, ids) }"""
+    few = {"ids": [0, 2]}
+    assert score(text % 1, text % 9).error > 0
+    assert score(text % 1, text % 9, values=few).error == 0
+    with pytest.raises(ConfigError, match="from 2 to 0"):
+        score(text % 1, text % 1, values={"ids": [2, 0]})
+    with pytest.raises(InputError, match="no input 'token'"):
+        score(text % 1, text % 1, values={"token": [0, 2]})
+
+
 def test_a_state_does_not_carry_an_error_on() -> None:
     """Both get the original's state: y is then the same, only stateN is a tenth too small."""
     found = score(STATEFUL % 1.0, STATEFUL % 0.9)

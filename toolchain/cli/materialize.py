@@ -70,6 +70,8 @@ def materialize(
         if target:
             opened = jsonlib.dumps(row["session"]) if row["session"] else "as usual"
             typer.echo(f"stored as {row['setting']!r} for {target}; session options: {opened}")
+            if not (row["measured"] or form or setting):
+                typer.echo(f"note: no vtool-manifest.json beside it says what is best on {target}")
 
 
 def _materialized(package: Path, out: Path, form: str) -> dict[str, Any]:
@@ -94,6 +96,7 @@ def _installed(
         "sha256": digest,
         "target": target,
         "setting": placed.setting.name,
+        "measured": placed.by_manifest,
         "files": [str(file) for file in files],
         "session": dict(placed.session),
     }

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import islice, product
+from types import MappingProxyType
 
 import numpy as np
 import onnxruntime
@@ -33,9 +34,14 @@ _TRIALS = 1_000  # ours: combinations of sizes to try; most models run with the 
 _FREE = 4  # ours: more open sizes than these stay 1; a model's are batch, time, past, features
 _MOST_ELEMENTS = 1_000_000  # ours: of one input; enough to compare, little to compute
 _LEVELS = (0.0, 0.003, 0.03, 0.3, 1.0)  # amplitudes, from silence to full scale
-# Token ids, lengths and indices are nonnegative and every vocabulary has eight; segments, flags and
-# speakers may be two. Tried in this order.
+# Lengths and indices are nonnegative and most may be eight; segments, flags and speakers may be
+# two. Tried in this order, for inputs that choose no rows of a stored table.
 _INTEGERS = (8, 2)
+_LONG, _LONGER_UP_TO = 16, 1024
+"""Ours: a few words or characters, what states need to build up; windows of audio, of which four
+are as good."""
+
+Range = tuple[float, float]  # least and largest, both included
 
 
 @dataclass(frozen=True)
@@ -45,13 +51,16 @@ class Probe:
     shapes: Mapping[str, tuple[int, ...]]
     types: Mapping[str, type[np.generic]]
     states: Mapping[str, str]  # input -> the output that is its next value
-    integers: int = _INTEGERS[0]  # integer inputs are below
+    integers: int = _INTEGERS[0]  # integer inputs without a range are below
+    ranges: Mapping[str, Range] = field(default_factory=dict)
 
     def frame(self, generator: np.random.Generator, number: int) -> dict[str, Array]:
         """Return inputs for frame ``number``; its level rises and falls with the number."""
         level = _LEVELS[number % len(_LEVELS)]
         return {
-            name: _numbers(generator, shape, self.types[name], level, self.integers)
+            name: _between(generator, shape, self.types[name], self.ranges[name])
+            if name in self.ranges
+            else _numbers(generator, shape, self.types[name], level, self.integers)
             for name, shape in self.shapes.items()
         }
 
@@ -106,8 +115,11 @@ def runner_probes(
     shapes: Mapping[str, Sequence[int]],
     *,
     limit: int,
+    ranges: Mapping[str, Range] = MappingProxyType({}),
 ) -> list[Probe]:
     """Return up to ``limit`` probes, as ``probes`` does, for anything that can be run.
+
+    Inputs that choose rows of a stored table get all its row numbers, others ``ranges``.
 
     Errors:
         InputError: an input is no tensor of numbers, or the model runs with none of the sizes.
@@ -118,10 +130,12 @@ def runner_probes(
     found: list[Probe] = []
     complaint = ""
     sizes_of = {name: declared[name] for name in names}
+    rows = {p.name: (0.0, p.rows - 1.0) for p in runner.inputs if p.rows}
+    within = {name: one for name, one in (rows | dict(ranges)).items() if name in types}
     for most, sizes in product(_INTEGERS, islice(_combinations(sizes_of), _TRIALS)):
         if found and found[0].integers != most:
             break
-        probe = Probe(sizes, types, {}, most)
+        probe = Probe(sizes, types, {}, most, within)
         try:
             outputs = runner.run({**probe.frame(np.random.default_rng(0), 1), **bound})
         except InputError as error:
@@ -157,12 +171,7 @@ def _combinations(
     declared: Mapping[str, Sequence[int | str | None]],
 ) -> Iterator[dict[str, tuple[int, ...]]]:
     """Yield sizes for all inputs; dimensions of one name get one size."""
-    keys = {
-        (name, axis): size if isinstance(size, str) else (name, axis)
-        for name, shape in declared.items()
-        for axis, size in enumerate(shape)
-        if not isinstance(size, int)
-    }
+    keys = _open_sizes(declared)
     free = list(dict.fromkeys(keys.values()))
     choices = sorted(product(range(len(_SIZES)), repeat=min(len(free), _FREE)), key=sum)
     for choice in choices:
@@ -176,6 +185,56 @@ def _combinations(
         }
         if all(math.prod(shape) <= _MOST_ELEMENTS for shape in shapes.values()):
             yield shapes
+
+
+def longer_probes(
+    runner: Runner,
+    smallest: Probe,
+    bound: Mapping[str, Array],
+    shapes: Mapping[str, Sequence[int]],
+) -> list[Probe]:
+    """Return ``smallest`` with one open size after the other longer, where the model runs so.
+
+    One step of a sequence does not tell what becomes of errors on its way through a state.
+    """
+    declared = _declared(runner, shapes)
+    keys = _open_sizes({name: declared[name] for name in smallest.shapes})
+    found = []
+    for longer in list(dict.fromkeys(keys.values()))[:_FREE]:
+        sizes = {
+            name: tuple(
+                _longer(size) if keys.get((name, axis)) == longer else size
+                for axis, size in enumerate(shape)
+            )
+            for name, shape in smallest.shapes.items()
+        }
+        probe = replace(smallest, shapes=sizes)
+        if sizes == smallest.shapes or any(math.prod(s) > _MOST_ELEMENTS for s in sizes.values()):
+            continue
+        try:
+            outputs = runner.run({**probe.frame(np.random.default_rng(0), 1), **bound})
+        except InputError:  # the size belongs to another one
+            continue
+        found.append(replace(probe, states=_states(probe, outputs)))
+    return found
+
+
+def _longer(size: int) -> int:
+    if size < _LONG:
+        return _LONG
+    return 4 * size if size <= _LONGER_UP_TO else size
+
+
+def _open_sizes(
+    declared: Mapping[str, Sequence[int | str | None]],
+) -> dict[tuple[str, int], str | tuple[str, int]]:
+    """Return, of each open size by input and axis, what it is called; those alike are one size."""
+    return {
+        (name, axis): size if isinstance(size, str) else (name, axis)
+        for name, shape in declared.items()
+        for axis, size in enumerate(shape)
+        if not isinstance(size, int)
+    }
 
 
 def successors(names: Iterable[str], outputs: Collection[str]) -> dict[str, str]:
@@ -212,6 +271,18 @@ def _states(probe: Probe, outputs: Mapping[str, Array]) -> dict[str, str]:
         ]
         found.update(successors([name], fitting))
     return found
+
+
+def _between(
+    generator: np.random.Generator,
+    shape: tuple[int, ...],
+    dtype: type[np.generic],
+    limits: Range,
+) -> Array:
+    low, high = limits
+    if issubclass(dtype, np.floating):
+        return generator.uniform(low, high, shape).astype(dtype)
+    return generator.integers(int(low), int(high) + 1, shape).astype(dtype)
 
 
 def _numbers(

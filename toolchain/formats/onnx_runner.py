@@ -10,20 +10,29 @@ from typing import Protocol
 
 import numpy as np
 import onnxruntime
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]  # has no types
 from numpy.typing import NDArray
+from onnx import ModelProto
 
 from toolchain.formats.onnx_session import run, session
+from toolchain.formats.onnx_tables import table_rows
 
 Array = NDArray[np.generic]
+
+_INTEGERS = frozenset({"tensor(int32)", "tensor(int64)"})  # what ONNX allows to choose rows
 
 
 @dataclass(frozen=True, slots=True)
 class Port:
-    """An input of a model: open sizes are names or None; ``type`` is onnxruntime's name."""
+    """An input of a model: open sizes are names or None; ``type`` is onnxruntime's name.
+
+    ``rows`` is set where its integers choose rows of a stored table, as token ids do.
+    """
 
     name: str
     type: str  # "tensor(float)", "tensor(int64)" ...
     shape: tuple[int | str | None, ...]
+    rows: int | None = None
 
 
 class Runner(Protocol):
@@ -50,14 +59,28 @@ class Runner(Protocol):
 
 @dataclass(frozen=True)
 class SessionRunner:
-    """An onnxruntime session as a ``Runner``."""
+    """An onnxruntime session as a ``Runner``; ``model`` is what it was opened from, if known."""
 
     session: onnxruntime.InferenceSession
+    model: bytes | Path | None = None
 
     @property
     def inputs(self) -> tuple[Port, ...]:
         """What a caller feeds."""
-        return tuple(Port(i.name, i.type, tuple(i.shape)) for i in self.session.get_inputs())
+        given = self.session.get_inputs()
+        rows = self._rows if any(i.type in _INTEGERS for i in given) else {}
+        return tuple(Port(i.name, i.type, tuple(i.shape), rows.get(i.name)) for i in given)
+
+    @cached_property
+    def _rows(self) -> Mapping[str, int]:
+        """Rows of the tables that inputs choose from; none where the model cannot be parsed."""
+        parsed = ModelProto()
+        data = self.model.read_bytes() if isinstance(self.model, Path) else self.model
+        try:
+            parsed.ParseFromString(data or b"")
+        except DecodeError:  # ORT format, or too large
+            return {}
+        return table_rows(parsed)
 
     @property
     def outputs(self) -> tuple[str, ...]:
@@ -109,4 +132,4 @@ def open_runner(model: bytes | Path) -> SessionRunner:
     Errors:
         UnusableError: onnxruntime refuses it.
     """
-    return SessionRunner(session(model))
+    return SessionRunner(session(model), model)

@@ -1,8 +1,10 @@
 """Any model at all: how far its numbers are from the original's, on made-up inputs.
 
 What is asked
-    Seeded inputs at up to two sizes with which the model runs (``formats/onnx_probes.py``): noise
-    that wanders as audio does, from silence to full scale; small integers. Outputs that continue an
+    Seeded inputs at the smallest sizes with which the model runs, and with each open size longer in
+    turn (``formats/onnx_probes.py``): noise that wanders as audio does, from silence to full scale;
+    all rows of the table where integers choose them, as token ids do; small integers elsewhere;
+    or what ``values`` says. Outputs that continue an
     input (``state`` and ``stateN``) are fed back, the original's to both models: one early error
     does not make all that follows incomparable. Each split has seeds of its own.
 
@@ -28,14 +30,14 @@ from pathlib import Path
 import numpy as np
 
 from toolchain.errors import ConfigError, InputError
-from toolchain.formats.onnx_probes import Probe, port_type, runner_probes
+from toolchain.formats.onnx_probes import Probe, longer_probes, port_type, runner_probes
 from toolchain.formats.onnx_runner import Array, Runner
 from toolchain.tables import table
 from toolchain.tasks.base import Limit, Score, Split, Task
 from toolchain.tasks.questions.limits import Asked, allowed
 from toolchain.tasks.questions.outputs import arrays
 
-_SIZES = 2  # the smallest inputs that run, and one size more
+_SIZES = 2  # the smallest inputs that run, and one size more; longer ones beside them
 _FRAMES = {Split.CALIBRATION: 10, Split.SEARCH: 20, Split.CONFIRMATION: 50}
 """Frames at each size. Ours: two, four and ten rounds through the probes' five levels."""
 
@@ -44,13 +46,14 @@ _FRAMES = {Split.CALIBRATION: 10, Split.SEARCH: 20, Split.CONFIRMATION: 50}
 class Options:
     """``limit`` is the largest relative error; ``shapes`` and ``values`` are of inputs, by name.
 
-    An input without a shape gets the first sizes with which the model runs; one with a value (a
-    sample rate, a switch) has it in every element.
+    An input without a shape gets the first sizes with which the model runs. One with a value (a
+    sample rate, a switch) has it in every element, one with two (``src = [0, 147]``) numbers from
+    the first to the second.
     """
 
     limit: Asked | float | None = None
     shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
-    values: Mapping[str, float] = field(default_factory=dict)
+    values: Mapping[str, float | tuple[float, float]] = field(default_factory=dict)
     seed: int = 0
 
 
@@ -87,8 +90,12 @@ class Unknown:
 
     def reference(self, runner: Runner, split: Split) -> object:
         """Return the questions of ``split`` and the original's answers."""
-        bound = _bound(runner, self.options.values)
-        probes = runner_probes(runner, bound, self.options.shapes, limit=_SIZES)
+        values = self.options.values
+        bound = _bound(runner, {n: v for n, v in values.items() if not isinstance(v, tuple)})
+        ranges = _ranges(runner, {n: v for n, v in values.items() if isinstance(v, tuple)})
+        shapes = self.options.shapes
+        probes = runner_probes(runner, bound, shapes, limit=_SIZES, ranges=ranges)
+        probes += longer_probes(runner, probes[0], bound, shapes)
         return [
             frame
             for number, probe in enumerate(probes)
@@ -182,15 +189,38 @@ def _bound(runner: Runner, values: Mapping[str, float]) -> dict[str, Array]:
     """
     found: dict[str, Array] = {}
     for name, value in values.items():
-        kind = port_type(runner, name)
-        if kind is None:
-            raise InputError(
-                f"the model has no input {name!r}",
-                hint=f"its inputs: {', '.join(port.name for port in runner.inputs)}",
-            )
+        kind = _known_type(runner, name)
         shape = next(port.shape for port in runner.inputs if port.name == name)
         found[name] = np.full([s if isinstance(s, int) else 1 for s in shape], value, kind)
     return found
+
+
+def _ranges(
+    runner: Runner, values: Mapping[str, tuple[float, float]]
+) -> Mapping[str, tuple[float, float]]:
+    """Return ``values`` as they are.
+
+    Errors:
+        ConfigError: the second number is the smaller one.
+        InputError: the model has no such input.
+    """
+    for name, (low, high) in values.items():
+        _known_type(runner, name)
+        if not low <= high:
+            raise ConfigError(
+                f"no number is from {low:g} to {high:g}", hint=f"{name} = [least, largest]"
+            )
+    return values
+
+
+def _known_type(runner: Runner, name: str) -> type[np.generic]:
+    kind = port_type(runner, name)
+    if kind is None:
+        raise InputError(
+            f"the model has no input {name!r}",
+            hint=f"its inputs: {', '.join(port.name for port in runner.inputs)}",
+        )
+    return kind
 
 
 def task(options: Options, files: Mapping[str, Path]) -> Task:
