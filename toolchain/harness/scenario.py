@@ -8,9 +8,8 @@ from pathlib import Path
 from toolchain import resources, tables
 from toolchain.errors import ConfigError
 from toolchain.tables import table
-from toolchain.voice.stage import FRAME_SAMPLES, LISTENING_HZ
-
-FRAME_MS = 1000 * FRAME_SAMPLES / LISTENING_HZ
+from toolchain.voice.assistant import Manner
+from toolchain.voice.stage import FRAME_MS
 
 
 @table
@@ -20,20 +19,28 @@ class Scenario:
     repeats: int  # turns a clip that are counted
     warm_up: int  # rounds over all clips before, not counted
     silence_ms: int  # silence that ends speech
+    sure_silence_ms: int  # silence that ends what was understood as a whole sentence
     answer_after_ms: int  # silence after which the answer is prepared on suspicion
     cold_starts: int  # fresh processes with the models' files out of the page cache
     warm_starts: int  # fresh processes after that; the last one plays the turns
     timeout_s: int  # of one process
+    threads: int = 1  # 1: a thread a stage; 0: all stages in one thread
+    real_time: int = 0  # 1: the clock sleeps where nobody works, instead of being set forward
 
     @property
-    def silence_frames(self) -> int:
-        """VAD frames of silence that end speech."""
-        return round(self.silence_ms / FRAME_MS)
+    def manner(self) -> Manner:
+        """How the application takes turns."""
+        return Manner(
+            silence_frames=_frames(self.silence_ms),
+            answer_frames=_frames(self.answer_after_ms),
+            sure_frames=_frames(self.sure_silence_ms),
+            threads=bool(self.threads),
+        )
 
-    @property
-    def answer_frames(self) -> int:
-        """VAD frames of silence after which the answer is prepared."""
-        return round(self.answer_after_ms / FRAME_MS)
+
+def _frames(ms: int) -> int:
+    """Return how many VAD frames make ``ms`` milliseconds."""
+    return round(ms / FRAME_MS)
 
 
 @table
@@ -77,7 +84,7 @@ def checked(asked: Scenario) -> Scenario:
     Errors:
         ConfigError: a number below its least value, or silences in the wrong order.
     """
-    least = {"warm_up": 0, "cold_starts": 0}
+    least = {"warm_up": 0, "cold_starts": 0, "threads": 0, "real_time": 0}
     for field in fields(asked):
         value = getattr(asked, field.name)
         if value < least.get(field.name, 1):
@@ -85,10 +92,11 @@ def checked(asked: Scenario) -> Scenario:
                 f"scenario: {field.name} is {value}",
                 hint=f"at least {least.get(field.name, 1)} is needed",
             )
-    if not 0 < asked.answer_frames <= asked.silence_frames:
+    manner = asked.manner
+    if not 0 < manner.answer_frames <= manner.sure_frames <= manner.silence_frames:
         raise ConfigError(
             f"scenario: an answer after {asked.answer_after_ms} ms of silence, speech that ends "
-            f"after {asked.silence_ms} ms",
-            hint=f"both at least {FRAME_MS:.0f} ms (a VAD frame), the first not above the second",
+            f"after {asked.sure_silence_ms} or {asked.silence_ms} ms",
+            hint=f"all at least {FRAME_MS:.0f} ms (a VAD frame), none above the next",
         )
     return asked

@@ -10,7 +10,9 @@ import numpy as np
 
 from toolchain.errors import ToolError
 from toolchain.formats.audio import Audio, Samples
-from toolchain.harness.session import Played, end_of_speech_ms
+from toolchain.harness.session import end_of_speech_ms
+from toolchain.voice.answering import Event
+from toolchain.voice.assistant import Exchange
 from toolchain.voice.stage import Token
 
 T = TypeVar("T")
@@ -31,6 +33,8 @@ class Times:
     tts: float
     utterance: float  # how long what was transcribed sounds
     spoken: float  # how long the answer sounds
+    gap: float  # the longest silence between two sounds of the answer
+    wasted: float  # work on answers that were thrown away
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,62 +77,60 @@ class Clip:
     digest: str  # of the file: two runs with the same clips can be compared
 
 
-def turn(played: Played, clip: Clip, samples: Samples, repeat: int) -> tuple[Turn, Audio]:
+def turn(played: Exchange, clip: Clip, samples: Samples, repeat: int) -> tuple[Turn, Audio]:
     """Return the turn and the sound of the answer.
 
     Errors:
         ToolError: nothing was answered, or nothing was heard of the answer.
     """
-    tokens, sounds = _results(played, Token), _results(played, Audio)
+    tokens, sounds = _made(played, Token), _made(played, Audio)
     if not sounds:
-        stage = "tts" if tokens else "llm"
+        stage = "tts" if tokens else "llm" if played.transcript else "stt"
         raise ToolError(
             f"stage {stage} gave nothing in answer to {clip.name}",
             hint=f"run the model of [voice.{stage}] alone; was it damaged by a pass?",
         )
+    assert played.decided_ms is not None  # noqa: S101 - it was answered
     whole = Audio(np.concatenate([s.what.samples for s in sounds]), sounds[0].what.rate_hz)
     ended_ms = end_of_speech_ms(samples, played.decided_ms)
-    first_sound_ms = max(played.decided_ms, sounds[0].at_ms)
+    first_sound_ms = max(played.decided_ms, sounds[0].event.end_ms)
     times = Times(
         endpoint=played.decided_ms - ended_ms,
-        first_token=tokens[0].at_ms - ended_ms,
+        first_token=tokens[0].event.end_ms - ended_ms,
         first_audio=first_sound_ms - ended_ms,
-        vad=played.vad_ms / len(played.probabilities),
+        vad=sum(frame.ms for frame in played.frames) / len(played.frames),
         stt=_work_ms(played, "stt"),
-        llm_first=tokens[0].ms,
+        llm_first=tokens[0].event.ms,
         llm=_work_ms(played, "llm"),
-        tts_first=sounds[0].ms,
+        tts_first=sounds[0].event.ms,
         tts=_work_ms(played, "tts"),
-        utterance=played.answer.utterance_ms,
+        utterance=played.utterance_ms,
         spoken=1000 * whole.seconds,
+        gap=max(played.gaps_ms, default=0.0),
+        wasted=played.wasted_ms,
     )
     return Turn(
         clip=clip.name,
         recorded=clip.recorded,
         repeat=repeat,
         expected=clip.text,
-        transcript=_results(played, str)[0].what,
+        transcript=played.transcript,
         answer="".join(t.what.text for t in tokens).strip(),
         tokens=tuple(t.what.id for t in tokens),
-        probabilities=played.probabilities,
+        probabilities=tuple(float(f.made) for f in played.frames),  # type: ignore[arg-type]  # the VAD's
         cut_off=played.decided_ms < end_of_speech_ms(samples, math.inf),
         times=times,
     ), whole
 
 
-class _Result(NamedTuple, Generic[T]):
+class _Made(NamedTuple, Generic[T]):
     what: T
-    ms: float  # work
-    at_ms: float  # on the clock
+    event: Event
 
 
-def _results(played: Played, kind: type[T]) -> list[_Result[T]]:
-    return [
-        _Result(step.result, step.ms, at_ms)
-        for step, at_ms in played.answer.steps
-        if isinstance(step.result, kind)
-    ]
+def _made(played: Exchange, kind: type[T]) -> list[_Made[T]]:
+    return [_Made(e.made, e) for e in played.events if isinstance(e.made, kind)]
 
 
-def _work_ms(played: Played, stage: str) -> float:
-    return sum(step.ms for step, _ in played.answer.steps if step.stage == stage)
+def _work_ms(played: Exchange, stage: str) -> float:
+    return sum(event.ms for event in played.events if event.stage == stage)

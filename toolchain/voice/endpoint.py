@@ -17,16 +17,18 @@ class Endpoint:
 
     frames: int = 0
     began: int | None = None  # the first frame of speech
+    spoken: int = 0  # frames of speech since then
     silent: int = 0  # frames of silence in a row since the last one of speech
 
     def after(self, probability: float) -> Self:
         """Return what is known after one more frame with this probability of speech."""
         at = self.frames
-        began = self.began if self.began is not None or probability < _SPEECH else at
-        if began is None or probability >= _SPEECH:
+        loud = probability >= _SPEECH
+        began = self.began if self.began is not None or not loud else at
+        if began is None or loud:
             silent = 0
         elif self.silent or probability < _SILENCE:
             silent = self.silent + 1
         else:
             silent = 0
-        return replace(self, frames=at + 1, began=began, silent=silent)
+        return replace(self, frames=at + 1, began=began, spoken=self.spoken + loud, silent=silent)

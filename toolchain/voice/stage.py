@@ -66,3 +66,5 @@ class Llm(Stage[str, Token], Protocol):
 
 FRAME_SAMPLES = 512
 """A VAD frame: 32 ms at 16 kHz, the only length Silero's models take at that rate."""
+
+FRAME_MS = 1000 * FRAME_SAMPLES / LISTENING_HZ

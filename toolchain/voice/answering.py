@@ -1,0 +1,313 @@
+"""The work of one answer: transcript, tokens, clauses, sound; in one thread or one a stage."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from toolchain.errors import ToolError
+from toolchain.formats.audio import Audio, Samples
+from toolchain.voice.clock import Clock
+from toolchain.voice.engine import naming
+from toolchain.voice.lanes import Activity, Channel, Gate, ahead
+from toolchain.voice.running import Cancellation, Cancelled
+from toolchain.voice.stage import Llm, Stage, Token
+from toolchain.voice.text import split
+
+_DEPTH = 64
+"""Events between two stages: an answer of 64 tokens (15 s of speech) waits for its speaker at most;
+then the language model waits. Ours."""
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """What was understood."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Clause:
+    """A part of the answer that is spoken at once."""
+
+    text: str
+
+
+Made = float | Transcript | Token | Clause | Audio | None
+"""What a stage's work gives (the VAD a probability); None: it found that there is no more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A piece of work: whose, from when until when (ms on the clock), and what it gave."""
+
+    stage: str
+    start_ms: float
+    end_ms: float
+    made: Made
+
+    @property
+    def ms(self) -> float:
+        """How long it took."""
+        return self.end_ms - self.start_ms
+
+
+@dataclass
+class Watch:
+    """Times every piece of work, and names the stage in whose work something goes wrong."""
+
+    clock: Clock
+    where: str
+    working: dict[str, float] = field(default_factory=dict)
+    """Since when each stage works on a piece."""
+
+    def pieces(self, stage: str, made: Iterator[Any]) -> Iterator[Event]:
+        """Yield what ``made`` yields, timed; then that there is no more.
+
+        Errors:
+            ToolError: the stage failed; names it and where.
+        """
+        more = True
+        while more:
+            start_ms = self.clock.now_ms()
+            self.working[stage] = start_ms
+            try:
+                with naming(stage, self.where):
+                    value = next(made, None)
+            finally:
+                self.working.pop(stage, None)
+            yield Event(stage, start_ms, self.clock.now_ms(), value)
+            more = value is not None
+
+    def late(self, patience_ms: float) -> str | None:
+        """Return the stage that works on a piece for longer than ``patience_ms``."""
+        now_ms = self.clock.now_ms()
+        for stage, since_ms in list(self.working.items()):
+            if now_ms - since_ms > patience_ms:
+                return stage
+        return None
+
+
+Events = Iterator[Event]
+Reply = Callable[[str], Iterator[Token]]
+"""How the language model answers a question: alone, or in a conversation."""
+
+
+def understood(stt: Stage[Samples, str], utterance: Samples, watch: Watch) -> Events:
+    """Yield the transcript of ``utterance``, (n,) at 16 kHz."""
+    texts = (Transcript(text) for text in stt.stream([utterance]))
+    yield next(watch.pieces("stt", texts))
+
+
+def answered(reply: Reply, events: Iterable[Event], watch: Watch) -> Events:
+    """Add the tokens of the answer to the transcript; to silence there is none."""
+    for event in events:
+        yield event
+        if isinstance(event.made, Transcript) and event.made.text:
+            yield from watch.pieces("llm", reply(event.made.text))
+
+
+def phrased(events: Iterable[Event], *, whole: bool = False) -> Events:
+    """Add the clauses of the answer, each where it is certain; ``whole``: one, at the end."""
+    held, at_ms = "", 0.0
+    for event in events:
+        yield event
+        if event.stage != "llm":
+            continue
+        at_ms = event.end_ms
+        if isinstance(event.made, Token):
+            held += event.made.text
+            ready, held = ([], held) if whole else split(held)
+        else:
+            ready, held = [held.strip()] if held.strip() else [], ""
+        yield from (Event("clause", at_ms, at_ms, Clause(text)) for text in ready)
+
+
+def yielding(events: Iterable[Event], gate: Gate) -> Events:
+    """Let the speaker go first: after the first clause, go on when its first sound is made.
+
+    Two models that compute at once on two cores slow each other down, and only one of them is
+    waited for. Measured: see docs/measuring.md, `nox -s ablation`.
+    """
+    for event in events:
+        yield event
+        if isinstance(event.made, Clause):
+            gate.wait()
+
+
+def opening(events: Iterable[Event], gate: Gate) -> Events:
+    """Open the gate with the first sound, or where there is none."""
+    for event in events:
+        yield event
+        if event.stage == "tts":
+            gate.open()
+
+
+def spoken(tts: Stage[str, Audio], events: Iterable[Event], watch: Watch) -> Events:
+    """Add the sound of each clause."""
+    for event in events:
+        yield event
+        if isinstance(event.made, Clause):
+            yield from watch.pieces("tts", tts.stream([event.made.text]))
+
+
+class Speaker(Protocol):
+    """What an answer is made with: the stages behind it are those of ``pipeline.Pipeline``."""
+
+    @property
+    def stt(self) -> Stage[Samples, str]:
+        """Utterances to text."""
+        ...
+
+    @property
+    def llm(self) -> Llm:
+        """Questions to tokens."""
+        ...
+
+    @property
+    def tts(self) -> Stage[str, Audio]:
+        """Clauses to sound."""
+        ...
+
+
+class Work(Protocol):
+    """The work of an answer, going on."""
+
+    def take(self, until_ms: float) -> tuple[Event, ...]:
+        """Return the next event if it happens before ``until_ms``, else ().
+
+        Errors:
+            ToolError: a stage failed; names it and where.
+        """
+        ...
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing more will come."""
+        ...
+
+    def stop(self) -> float:
+        """End the work; return how many milliseconds passed until nothing was in flight."""
+        ...
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What an answer is made of."""
+
+    stages: Speaker
+    utterance: Samples
+    reply: Reply
+    whole: bool  # speak the answer as a whole, not clause by clause
+
+
+class InTurn:
+    """All stages in the thread that asks: a piece of work begins when the last one is done.
+
+    A watchdog stops a model that runs for longer than ``patience_ms``; Python code of a stage that
+    does not come back cannot be stopped in its own thread.
+    """
+
+    def __init__(self, asked: Asked, watch: Watch, patience_ms: float) -> None:
+        self._watch, self._patience_ms = watch, patience_ms
+        self._cancellation, self._done = Cancellation(), threading.Event()
+        heard = understood(asked.stages.stt, asked.utterance, watch)
+        clauses = phrased(answered(asked.reply, heard, watch), whole=asked.whole)
+        self._events = spoken(asked.stages.tts, clauses, watch)
+        self._late = ""
+        threading.Thread(target=self._guard, daemon=True).start()
+
+    def _guard(self) -> None:
+        """Stop the model that takes too long, from a thread that does nothing else."""
+        while not self._done.wait(self._patience_ms / 1000 / _LOOKS):
+            if late := self._watch.late(self._patience_ms):
+                self._late = late
+                self._cancellation.cancel()
+                return
+
+    def take(self, until_ms: float) -> tuple[Event, ...]:
+        """Do the next piece of work, unless ``until_ms`` has passed."""
+        if self.over or self._watch.clock.now_ms() >= until_ms:
+            return ()
+        try:
+            with self._cancellation.applied():
+                event = next(self._events, None)
+        except Cancelled:
+            self._done.set()
+            raise _hung(self._late, self._watch.where, self._patience_ms) from None
+        except BaseException:
+            self._done.set()
+            raise
+        if event is None:
+            self._done.set()
+            return ()
+        return (event,)
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing more will come."""
+        return self._done.is_set()
+
+    def stop(self) -> float:
+        """Forget the work; nothing is in flight between two pieces."""
+        self._done.set()
+        self._events.close()  # type: ignore[attr-defined]  # it is a generator
+        return 0.0
+
+
+class SideBySide:
+    """Each stage in a thread of its own, with a bounded channel to the next."""
+
+    def __init__(self, asked: Asked, watch: Watch, patience_ms: float) -> None:
+        self._watch, self._patience_ms = watch, patience_ms
+        self._activity, self._cancellation = Activity(), Cancellation()
+        self._channels: list[Channel[Event]] = []
+        heard = self._lane(understood(asked.stages.stt, asked.utterance, watch))
+        answer = phrased(answered(asked.reply, heard, watch), whole=asked.whole)
+        gate = Gate(self._activity, self._cancellation)
+        clauses = self._lane(yielding(answer, gate))
+        self._last = self._lane(opening(spoken(asked.stages.tts, clauses, watch), gate))
+
+    def _lane(self, source: Iterator[Event]) -> Channel[Event]:
+        channel = ahead(source, _DEPTH, self._activity, self._cancellation)
+        self._channels.append(channel)
+        return channel
+
+    def take(self, until_ms: float) -> tuple[Event, ...]:
+        """Return the next event if it happens before ``until_ms``.
+
+        Errors:
+            ToolError: a stage failed, or took longer than the patience.
+        """
+        events = self._last.take(until_ms, self._watch.clock)
+        if not events and (stage := self._watch.late(self._patience_ms)):
+            self.stop()
+            raise _hung(stage, self._watch.where, self._patience_ms)
+        return events
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing more will come."""
+        return self._last.over
+
+    def stop(self) -> float:
+        """Stop all models and threads; a thread that does not end in a second is left alone."""
+        start_ms = self._watch.clock.now_ms()
+        self._cancellation.cancel()
+        for channel in self._channels:
+            channel.close()
+        self._activity.quiet(_LEAVE_ALONE_S)
+        return self._watch.clock.now_ms() - start_ms
+
+
+_LOOKS = 4  # a patience: what hangs is found at most a quarter late
+_LEAVE_ALONE_S = 1.0  # ours: a model stops in 10 ms; what takes a second hangs in other code
+
+
+def _hung(stage: str, where: str, patience_ms: float) -> ToolError:
+    return ToolError(
+        f"stage {stage} took longer than {patience_ms / 1000:.0f} s on {where}, and was stopped",
+        hint=f"run the model of [voice.{stage}] alone; was it damaged by a pass?",
+    )
