@@ -17,6 +17,7 @@ from toolchain.errors import ConfigError
 from toolchain.formats.audio import Audio
 from toolchain.tables import table
 from toolchain.voice.engine import expect_inputs, open_model
+from toolchain.voice.running import run
 from toolchain.voice.stage import Tts
 
 _PAD = 0  # the model's ids begin and end with it
@@ -67,7 +68,7 @@ class Hibari:
         speed = np.array([self.speed], np.float32)
         for clause in chunks:
             for ids in self.spelling.sentences(clause):
-                spectrum = self.session.run(list(OUTPUTS), {"ids": ids, "speed": speed})
+                spectrum = run(self.session, OUTPUTS, {"ids": ids, "speed": speed})
                 yield sound(spectrum, rng)
 
 

@@ -16,6 +16,7 @@ from toolchain.execution.local import available_cores
 from toolchain.tables import table
 from toolchain.voice import bpe
 from toolchain.voice.engine import expect_inputs, open_model
+from toolchain.voice.running import run_with_values
 from toolchain.voice.stage import Llm, Token
 
 _INPUTS = {"llama": ("input_ids", "past.0.key", "past.0.value")}
@@ -99,7 +100,7 @@ def advance(
     """
     ids = ort.OrtValue.ortvalue_from_numpy(np.array([tokens], np.int64))
     names = [o.name for o in session.get_outputs()]
-    logits, *presents = session.run_with_ort_values(names, {"input_ids": ids, **cache})
+    logits, *presents = run_with_values(session, names, {"input_ids": ids, **cache})
     known = {n.replace(_PRESENT, _PAST): v for n, v in zip(names[1:], presents, strict=True)}
     return logits.numpy()[0, -1], known
 

@@ -13,6 +13,7 @@ from toolchain.errors import FormatError, InputError
 from toolchain.formats.audio import Samples
 from toolchain.tables import table
 from toolchain.voice.engine import expect_inputs, located, open_model
+from toolchain.voice.running import run
 from toolchain.voice.stage import LISTENING_HZ, Stt
 
 BOS, EOS = 1, 2
@@ -54,13 +55,13 @@ class Moonshine:
 
     def _tokens(self, utterance: Samples) -> Iterator[int]:
         sound = listening(utterance)
-        hidden = self.encoder.run(None, _those(self.encoder, sound))
+        hidden = run(self.encoder, None, _those(self.encoder, sound))
         fixed = _those(self.decoder, understood(hidden[0], utterance))
         past = empty_past({i.name: i.shape for i in self.decoder.get_inputs()})
         outputs = [o.name for o in self.decoder.get_outputs()]
         token = BOS
         for step in range(most_tokens(utterance)):
-            logits, *presents = self.decoder.run(outputs, fixed | past | saying([token], step > 0))
+            logits, *presents = run(self.decoder, outputs, fixed | past | saying([token], step > 0))
             token = int(logits[0, -1].argmax())
             if token == EOS:
                 return

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -24,15 +24,15 @@ class Cancellation:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._running: list[ort.RunOptions] = []
+        self._stops: list[Callable[[], None]] = []
         self.cancelled = False
 
     def cancel(self) -> None:
         """Stop what runs; what is asked from now on raises ``Cancelled``."""
         with self._lock:
             self.cancelled = True
-            for options in self._running:
-                options.terminate = True
+            for stop in self._stops:
+                stop()
 
     @contextmanager
     def applied(self) -> Iterator[None]:
@@ -44,26 +44,25 @@ class Cancellation:
             _scope.reset(token)
 
     @contextmanager
-    def options(self) -> Iterator[ort.RunOptions]:
-        """Give the options of one run.
+    def stopping(self, stop: Callable[[], None]) -> Iterator[None]:
+        """Call ``stop`` if the block is to be stopped while it runs.
 
         Errors:
-            Cancelled: before the run, or instead of what the run raised when it was stopped.
+            Cancelled: before the block, or instead of what it raised when it was stopped.
         """
-        chosen = ort.RunOptions()
         with self._lock:
             if self.cancelled:
                 raise Cancelled
-            self._running.append(chosen)
+            self._stops.append(stop)
         try:
-            yield chosen
+            yield
         except Exception as error:
             if self.cancelled:
                 raise Cancelled from error
             raise
         finally:
             with self._lock:
-                self._running.remove(chosen)
+                self._stops.remove(stop)
 
 
 _scope: ContextVar[Cancellation | None] = ContextVar("scope", default=None)
@@ -80,6 +79,32 @@ def check() -> None:
         raise Cancelled
 
 
+@contextmanager
+def told(stop: Callable[[], None]) -> Iterator[None]:
+    """Call ``stop`` if the work of this thread is to be stopped while the block runs.
+
+    Errors:
+        Cancelled: it was stopped.
+    """
+    scope = _scope.get()
+    if scope is None:
+        yield
+    else:
+        with scope.stopping(stop):
+            yield
+
+
+@contextmanager
+def _options() -> Iterator[ort.RunOptions | None]:
+    """Give the options of one run; None where nobody can stop it."""
+    if _scope.get() is None:
+        yield None
+        return
+    options = ort.RunOptions()
+    with told(lambda: setattr(options, "terminate", True)):
+        yield options
+
+
 def run(
     session: ort.InferenceSession, outputs: Sequence[str] | None, feeds: Mapping[str, Any]
 ) -> list[Any]:
@@ -89,10 +114,7 @@ def run(
         Cancelled: somebody stopped it.
         what onnxruntime raises
     """
-    scope = _scope.get()
-    if scope is None:
-        return list(session.run(outputs, feeds))
-    with scope.options() as options:
+    with _options() as options:
         return list(session.run(outputs, feeds, options))
 
 
@@ -105,8 +127,5 @@ def run_with_values(
         Cancelled: somebody stopped it.
         what onnxruntime raises
     """
-    scope = _scope.get()
-    if scope is None:
-        return list(session.run_with_ort_values(outputs, feeds))
-    with scope.options() as options:
+    with _options() as options:
         return list(session.run_with_ort_values(outputs, feeds, options))

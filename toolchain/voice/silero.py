@@ -12,6 +12,7 @@ import onnxruntime as ort
 from toolchain.formats.audio import Samples
 from toolchain.tables import table
 from toolchain.voice.engine import expect_inputs, open_model
+from toolchain.voice.running import run
 from toolchain.voice.stage import LISTENING_HZ, Vad
 
 _CONTEXT_SAMPLES = 64
@@ -44,7 +45,7 @@ class Silero:
             feeds["sr"] = np.array(LISTENING_HZ, np.int64)
         for frame in chunks:
             feeds["input"] = np.concatenate((context, frame))[None]
-            probability, feeds["state"] = self.session.run(None, feeds)
+            probability, feeds["state"] = run(self.session, None, feeds)
             context = frame[-_CONTEXT_SAMPLES:]
             yield float(probability[0, 0])
 
