@@ -13,6 +13,7 @@ QUICK = Scenario(
     repeats=1,
     warm_up=0,
     silence_ms=256,
+    sure_silence_ms=256,
     answer_after_ms=64,
     cold_starts=0,
     warm_starts=1,

@@ -11,11 +11,13 @@ from onnx import TensorProto, helper
 
 from toolchain.errors import ToolError
 from toolchain.formats.audio import Audio, Samples, read_wav
-from toolchain.harness.scenario import FRAME_MS, Scenario
-from toolchain.harness.session import Clock, Played, end_of_speech_ms, play
+from toolchain.harness.scenario import Scenario
+from toolchain.harness.session import end_of_speech_ms, play
 from toolchain.harness.turn import Clip, Turn, turn
 from toolchain.voice import pipeline
+from toolchain.voice.assistant import Exchange
 from toolchain.voice.pipeline import Pipeline
+from toolchain.voice.stage import FRAME_MS
 
 
 def vad_that_raises(path: Path) -> Path:
@@ -51,7 +53,7 @@ def silence(ms: int) -> Samples:
     return np.zeros(ms * 16, np.float32)
 
 
-def told(played: Played, samples: Samples) -> tuple[Turn, Audio]:
+def told(played: Exchange, samples: Samples) -> tuple[Turn, Audio]:
     return turn(played, Clip("x", "", "", recorded=True, digest=""), samples, 0)
 
 
@@ -81,10 +83,12 @@ def test_latency_contains_the_silence_that_decides(
     assert times.endpoint >= quick.silence_ms - FRAME_MS
     assert times.first_audio >= times.endpoint
     assert times.first_audio >= times.stt + times.llm_first + times.tts_first
-    longer = replace(quick, silence_ms=512)
+    longer = replace(quick, silence_ms=512, sure_silence_ms=512)
     late = told(play(opened, samples, longer, "hello"), samples)[0].times
     assert late.endpoint - times.endpoint == pytest.approx(256, abs=40)
-    ready = replace(quick, silence_ms=1_600)  # the answer is ready long before the end is decided
+    ready = replace(
+        quick, silence_ms=1_600, sure_silence_ms=1_600
+    )  # the answer is ready long before the end is decided
     kept = told(play(opened, samples, ready, "hello"), samples)[0].times
     assert kept.first_audio == kept.endpoint, "nothing is heard before the end of speech is decided"
 
@@ -135,16 +139,6 @@ def test_a_stage_that_raises_is_named_with_the_clip(
     with pytest.raises(ToolError, match="stage vad failed on hello") as caught:
         play(broken, clip(files, "hello_world"), quick, "hello")
     assert "voice.vad" in caught.value.hint
-
-
-def test_the_clock_waits_for_frames_but_never_goes_back() -> None:
-    clock = Clock()
-    clock.arrive(32)
-    clock.now_ms += 50  # a frame that took longer than the next needs to arrive
-    clock.arrive(64)
-    assert clock.now_ms == 82, "the backlog stays"
-    clock.arrive(96)
-    assert clock.now_ms == 96
 
 
 @pytest.mark.parametrize("quiet_db", [-80, -41, -39, -10])

@@ -60,7 +60,7 @@ def play(stages: Hearing, clip: Samples, scenario: Scenario, where: str) -> Exch
             f"stage vad heard {what} in {where}",
             hint="listen to the clip; a VAD that a pass has damaged hears none either",
         )
-    while not assistant.answered:  # the microphone goes on; nobody says anything
+    while assistant.exchanges[0].error is None and not assistant.answered:  # nobody says more
         at_ms += FRAME_MS
         assistant.work(at_ms)
         clock.arrive(at_ms)

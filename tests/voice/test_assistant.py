@@ -1,0 +1,233 @@
+"""Turns with real models: prepared, thrown away, decided, interrupted; and stages that fail."""
+
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from toolchain.errors import ToolError
+from toolchain.formats.audio import Audio, Samples, read_wav
+from toolchain.voice.assistant import Assistant, Exchange, Manner
+from toolchain.voice.clock import Clock
+from toolchain.voice.pipeline import Pipeline
+from toolchain.voice.stage import FRAME_MS, FRAME_SAMPLES, Llm, Stt, Tts, Vad
+
+MANNER = Manner(silence_frames=8, answer_frames=2, sure_frames=8)
+SIDES = pytest.mark.parametrize("threads", [False, True], ids=["in turn", "side by side"])
+
+
+@pytest.fixture(scope="module")
+def stages(vad: Vad, stt: Stt, llm: Llm, tts: Tts) -> Pipeline:
+    return Pipeline(vad=vad, stt=stt, llm=llm, tts=tts)
+
+
+@pytest.fixture(scope="module")
+def hello(files: dict[str, Path]) -> Samples:
+    return read_wav(files["audio/hello_world.wav"].read_bytes()).samples
+
+
+@pytest.fixture(scope="module")
+def fox(files: dict[str, Path]) -> Samples:
+    return read_wav(files["audio/quick_brown_fox.wav"].read_bytes()).samples
+
+
+def silence(ms: float) -> Samples:
+    return np.zeros(round(ms * 16), np.float32)
+
+
+def said(stages: Pipeline, manner: Manner, *parts: Samples, ms: float = 0) -> Assistant:
+    """Let an assistant hear ``parts``, and then silence until it has heard ``ms`` altogether."""
+    sound = np.concatenate(parts)
+    frames = max(-(-len(sound) // FRAME_SAMPLES), round(ms / FRAME_MS))
+    padded = np.pad(sound, (0, frames * FRAME_SAMPLES - len(sound)))
+    clock = Clock()
+    assistant = Assistant(stages, manner, clock, where="what was said")
+    for number, frame in enumerate(padded.reshape(frames, FRAME_SAMPLES)):
+        assistant.work((number + 1) * FRAME_MS)
+        clock.arrive((number + 1) * FRAME_MS)
+        assistant.hear(frame)
+    return assistant
+
+
+def sounds(one: Exchange) -> list[Audio]:
+    return [e.made for e in one.events if isinstance(e.made, Audio)]
+
+
+@SIDES
+def test_two_things_said_are_two_exchanges_in_order(
+    stages: Pipeline, hello: Samples, fox: Samples, *, threads: bool
+) -> None:
+    manner = replace(MANNER, threads=threads)
+    first, second = said(stages, manner, hello, silence(20_000), fox, silence(20_000)).exchanges
+    assert first.transcript == "Hello world."
+    assert "lazy dog" in second.transcript
+    assert sounds(first)
+    assert sounds(second)
+    assert first.error is None
+    assert first.barged_in_ms is None
+
+
+@SIDES
+def test_both_ways_to_work_give_the_same_answer(
+    stages: Pipeline, fox: Samples, *, threads: bool
+) -> None:
+    kept = said(stages, replace(MANNER, threads=not threads), fox, ms=20_000).exchanges[0]
+    one = said(stages, replace(MANNER, threads=threads), fox, ms=20_000).exchanges[0]
+    assert [e.made for e in one.events if e.stage == "llm"] == [
+        e.made for e in kept.events if e.stage == "llm"
+    ]
+    for a, b in zip(sounds(one), sounds(kept), strict=True):
+        assert np.array_equal(a.samples, b.samples)
+
+
+@SIDES
+def test_speech_into_an_answer_ends_it_within_a_frame_and_is_answered_itself(
+    stages: Pipeline, hello: Samples, fox: Samples, *, threads: bool
+) -> None:
+    manner = replace(MANNER, threads=threads)
+    before = threading.active_count()
+    assistant = said(stages, manner, fox, silence(700), hello, silence(20_000))
+    first, second = assistant.exchanges
+    assert first.barged_in_ms is not None
+    assert first.stopping_ms < FRAME_MS
+    assert first.heard_until_ms <= first.barged_in_ms
+    assert all(e.end_ms <= first.barged_in_ms + FRAME_MS for e in first.events)
+    assert "world" in second.transcript.lower()
+    assert sounds(second)
+    deadline = time.monotonic() + 5
+    while threading.active_count() > before and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert threading.active_count() <= before, "the threads of the first answer have ended"
+
+
+def test_a_click_is_no_utterance_and_does_not_interrupt(stages: Pipeline, fox: Samples) -> None:
+    rng = np.random.default_rng(0)
+    click = (rng.standard_normal(320) * 0.5).astype(np.float32)  # 20 ms of noise
+    assistant = said(stages, MANNER, fox, silence(900), click, silence(20_000))
+    assert len(assistant.exchanges) == 1
+    assert assistant.exchanges[0].barged_in_ms is None
+
+
+def test_a_whole_sentence_is_answered_sooner_than_half_of_one(
+    stages: Pipeline, hello: Samples
+) -> None:
+    def decided(manner: Manner) -> float:
+        return float(said(stages, manner, hello, ms=9_000).exchanges[0].decided_ms or 0)
+
+    usual, sure = decided(MANNER), decided(replace(MANNER, sure_frames=5))
+    assert usual - sure == pytest.approx(3 * FRAME_MS, abs=FRAME_MS / 2)
+
+
+def test_what_is_prepared_in_a_pause_is_thrown_away_and_counted(
+    stages: Pipeline, hello: Samples
+) -> None:
+    loud = np.flatnonzero(np.abs(hello) > 0.05)[-1]
+    assistant = said(stages, MANNER, hello[:loud], silence(120), hello, ms=15_000)
+    (one,) = assistant.exchanges
+    assert one.prepared == 2
+    assert one.wasted_ms > 0
+    assert one.transcript.lower().count("hello") == 2
+
+
+def test_nothing_is_heard_before_the_end_of_speech_is_decided(
+    stages: Pipeline, hello: Samples
+) -> None:
+    late = replace(MANNER, silence_frames=50, sure_frames=50)
+    (one,) = said(stages, late, hello, ms=15_000).exchanges
+    assert one.decided_ms is not None
+    spoken_ms = sum(1000 * s.seconds for s in sounds(one))
+    assert one.heard_until_ms >= one.decided_ms + spoken_ms - 1e-6
+    made_ms = next(e.end_ms for e in one.events if isinstance(e.made, Audio))
+    assert made_ms < one.decided_ms, "it was ready, and waited"
+
+
+def test_speech_that_never_pauses_is_taken_after_its_most_frames(
+    stages: Pipeline, fox: Samples
+) -> None:
+    short = replace(MANNER, most_frames=40)
+    first = said(stages, short, fox[4_000:36_000], fox[4_000:36_000], ms=9_000).exchanges[0]
+    assert first.utterance_ms == pytest.approx(40 * FRAME_MS, abs=FRAME_MS)
+
+
+class Failing:
+    """A stage that fails as told: the fault that is injected."""
+
+    def __init__(self, fault: str) -> None:
+        self.fault = fault
+        self.release = threading.Event()
+
+    def stream(self, chunks: Iterable[object]) -> Iterator[object]:
+        for _ in chunks:
+            if self.fault == "raises":
+                raise RuntimeError("damaged")
+            if self.fault == "hangs":
+                self.release.wait(30)
+            yield from ()
+
+
+@pytest.mark.parametrize("stage", ["stt", "llm", "tts"])
+@SIDES
+def test_a_stage_that_raises_ends_its_turn_and_the_session_goes_on(
+    stages: Pipeline, hello: Samples, stage: str, *, threads: bool
+) -> None:
+    broken = replace(stages, **{stage: Failing("raises")})
+    manner = replace(MANNER, threads=threads)
+    first, second = said(broken, manner, hello, silence(8_000), hello, silence(8_000)).exchanges
+    for one in (first, second):
+        assert isinstance(one.error, ToolError)
+        assert str(one.error) == f"stage {stage} failed on what was said: damaged"
+
+
+def test_a_vad_that_raises_fails_frame_by_frame_and_listens_again(
+    stages: Pipeline, hello: Samples
+) -> None:
+    class Once:
+        failed = False
+
+        def stream(self, chunks: Iterable[Samples]) -> Iterator[float]:
+            for number, probability in enumerate(stages.vad.stream(chunks)):
+                if number == 5 and not Once.failed:
+                    Once.failed = True
+                    raise RuntimeError("damaged")
+                yield probability
+
+    first, second = said(replace(stages, vad=Once()), MANNER, hello, ms=9_000).exchanges
+    assert "stage vad failed" in str(first.error)
+    assert sounds(second)
+
+
+@pytest.mark.parametrize("stage", ["stt", "llm", "tts"])
+def test_a_stage_that_hangs_is_named_and_left(stages: Pipeline, hello: Samples, stage: str) -> None:
+    hanging = Failing("hangs")
+    broken = replace(stages, **{stage: hanging})
+    manner = replace(MANNER, threads=True, patience_ms=300)
+    start_s = time.monotonic()
+    clock = Clock(real_time=True)
+    assistant = Assistant(broken, manner, clock, where="what was said")
+    frames = np.pad(hello, (0, -len(hello) % FRAME_SAMPLES + 40 * FRAME_SAMPLES))
+    for number, frame in enumerate(frames.reshape(-1, FRAME_SAMPLES)):
+        assistant.work((number + 1) * FRAME_MS)
+        clock.arrive((number + 1) * FRAME_MS)
+        assistant.hear(frame)
+    hanging.release.set()
+    assert str(assistant.exchanges[0].error).startswith(f"stage {stage} took longer than")
+    assert time.monotonic() - start_s < 10
+
+
+@SIDES
+def test_silence_understood_is_answered_with_nothing(
+    stages: Pipeline, hello: Samples, *, threads: bool
+) -> None:
+    class Deaf:
+        def stream(self, chunks: Iterable[Samples]) -> Iterator[str]:
+            for _ in chunks:
+                yield ""
+
+    manner = replace(MANNER, threads=threads)
+    (one,) = said(replace(stages, stt=Deaf()), manner, hello, ms=8_000).exchanges
+    assert one.error is None
+    assert [e.stage for e in one.events] == ["stt"]
