@@ -107,7 +107,8 @@ def test_a_model_of_another_family_is_refused_with_both_lists_of_inputs(
     with pytest.raises(InputError, match=r"inputs ids, speed, which fit no adapter") as caught:
         pipeline.load_stage(table, "vad", files)
     assert caught.value.hint == (
-        "known inputs: silero: input, state or input, h, c; framewise: (any sound), (its states)"
+        "known inputs: silero: input, state or input, h, c (also sr); "
+        "framewise: (sound of any name) (also a rate, states that outputs continue)"
     )
 
 

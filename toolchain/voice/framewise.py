@@ -122,7 +122,7 @@ def _ones(shape: Sequence[int | str | None]) -> tuple[int, ...]:
 
 def _states(inputs: Sequence[ort.NodeArg], outputs: Sequence[ort.NodeArg]) -> dict[str, str]:
     """Return the inputs that outputs of the same type and number of axes continue, by output."""
-    found = {}
+    found: dict[str, str] = {}
     for one in inputs:
         alike = [o.name for o in outputs if o.type == one.type and len(o.shape) == len(one.shape)]
         found |= {output: name for name, output in successors([one.name], alike).items()}

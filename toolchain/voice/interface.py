@@ -14,7 +14,7 @@ Ways = tuple[tuple[str, ...], ...]  # sets of inputs; a model has all of one of 
 KNOWN: Mapping[str, Mapping[str, Ways]] = {
     "vad": {
         "silero": (("input", "state"), ("input", "h", "c")),
-        "framewise": (("(any sound)", "(its states)"),),
+        "framewise": (("(sound of any name)",),),
     },
     "stt encoder": {"moonshine": (("input_values",),), "whisper": (("input_features",),)},
     "stt decoder": {
@@ -24,7 +24,16 @@ KNOWN: Mapping[str, Mapping[str, Ways]] = {
     "llm": {"llama": (("input_ids",),)},
     "tts": {"hibari": (("ids", "speed"),), "piper": (("input", "input_lengths", "scales"),)},
 }
-"""By kind of model and adapter. What is in brackets is told apart by type and shape."""
+"""By kind of model and adapter. What is in brackets is found by type and shape."""
+
+_ALSO: Mapping[str, str] = {
+    "silero": "sr",
+    "framewise": "a rate, states that outputs continue",
+    "llama": "past_key_values.N.key or past.N.key, attention_mask, position_ids, cache_position, "
+    "use_cache_branch, num_logits_to_keep",
+    "piper": "sid",
+}
+"""Inputs that models of an adapter may have too."""
 
 _TYPES: Mapping[str, type[np.generic]] = {
     "tensor(bool)": np.bool_,
@@ -59,6 +68,7 @@ def misfit(session: ort.InferenceSession, name: str, kind: str, why: str = "") -
     found = ", ".join(sorted(i.name for i in session.get_inputs()))
     shown = "; ".join(
         f"{adapter}: {' or '.join(', '.join(way) for way in ways)}"
+        + (f" (also {_ALSO[adapter]})" if adapter in _ALSO else "")
         for adapter, ways in KNOWN[kind].items()
     )
     return InputError(

@@ -1,133 +1,149 @@
-"""Decoder-only language models with a key/value cache: greedy answers, streamed token by token."""
+"""Decoder-only language models of any kind: greedy answers, streamed token by token."""
 
 from __future__ import annotations
 
 import itertools
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import onnxruntime as ort
 
 from toolchain.errors import InputError
 from toolchain.execution.local import available_cores
 from toolchain.tables import table
-from toolchain.voice import bpe
-from toolchain.voice.engine import expect_inputs, open_model
+from toolchain.voice import bpe, chat
+from toolchain.voice.decoder import Decoder, Past, decoder
+from toolchain.voice.engine import open_model
+from toolchain.voice.interface import expect
 from toolchain.voice.stage import Llm, Token
+from toolchain.voice.tokenizer import Tokenizer, read
 
-_INPUTS = {"llama": ("input_ids", "past.0.key", "past.0.value")}
-_PAST, _PRESENT = "past.", "present."
 _START, END = "<|im_start|>", "<|im_end|>"  # ChatML, the chat template of SmolLM2
 
 _THREADS = 2
 """Measured on SmolLM2-135M, two cores: 16 ms a token instead of 20, 68 ms for 40 tokens instead of
 96. Nothing else computes between a question and the first words of its answer."""
 
-Cache = dict[str, ort.OrtValue]  # by input name: (1, kv_heads, tokens so far, head_size) float32
+_CONTEXT = 2_048
+"""Tokens of system message, question and answer: ten minutes of speech. Ours: attention over more
+takes memory by the square."""
 
 
 @table
 class Options:
-    """``[voice.llm]`` for the adapter ``llama``."""
+    """``[voice.llm]`` for the adapter ``llama``.
+
+    ``tokenizer`` is a tokenizer.json; without it, the vocabulary is in the model's metadata, as the
+    pass import-gguf writes it. ``template`` has for each of system, user and assistant what stands
+    before and after a message (ChatML if not given), ``stop`` the tokens that end an answer.
+    ``context`` is how many tokens system message, question and answer may have together.
+    """
 
     model: str
+    tokenizer: str | None = None
+    template: Mapping[str, tuple[str, str]] | None = None
+    stop: tuple[str, ...] = ()
     system: str = "You are a helpful assistant."
     max_tokens: int = 64
+    context: int = _CONTEXT
 
 
 @dataclass(frozen=True)
 class Llama:
     """Each chunk is a question, answered on its own; ``system`` is computed once, when loading."""
 
-    session: ort.InferenceSession
-    vocabulary: bpe.Bpe
-    system: Cache
-    max_tokens: int
+    decoder: Decoder
+    template: chat.Template
+    system: Past
+    options: Options
+
+    @property
+    def vocabulary(self) -> Tokenizer:
+        """Text to tokens and back."""
+        return self.template.tokenizer
 
     def stream(self, chunks: Iterable[str]) -> Iterator[Token]:
-        """Yield the answer to each question, token by token, until its end or ``max_tokens``."""
+        """Yield the answer to each question, token by token, until its end or ``max_tokens``.
+
+        Errors:
+            InputError: the question has more tokens than the context has room for.
+        """
         for question in chunks:
             numbers, spelled = itertools.tee(self._answer(question))
             for number, text in zip(numbers, self.vocabulary.decode(spelled), strict=True):
                 yield Token(number, text)
 
     def _answer(self, question: str) -> Iterator[int]:
-        end = self.vocabulary.control_id(END)
-        prompt, cache = self._prompt(question), self.system
-        for _ in range(self.max_tokens):
-            logits, cache = advance(self.session, prompt, cache)
+        prompt, past = self._prompt(question), self.system
+        for _ in range(self.options.max_tokens):
+            logits, past = self.decoder.advance(prompt, past)
             token = int(logits.argmax())
-            if token == end:
+            if token in self.template.stops:
                 return
             yield token
             prompt = [token]
 
     def choices(self, question: str, answer: Sequence[int]) -> list[int]:
         """Return the token chosen at each place of an ``answer`` that somebody else gave."""
-        prompt, cache, chosen = self._prompt(question), self.system, []
+        prompt, past, chosen = self._prompt(question), self.system, []
         for token in answer:
-            logits, cache = advance(self.session, prompt, cache)
+            logits, past = self.decoder.advance(prompt, past)
             chosen.append(int(logits.argmax()))
             prompt = [token]
         return chosen
 
     def _prompt(self, question: str) -> list[int]:
-        said = message(self.vocabulary, "user", question)
-        return [*said, *opening(self.vocabulary, "assistant")]
+        said = [*self.template.message("user", question), *self.template.opening("assistant")]
+        room = self.options.context - len(self.system.tokens) - self.options.max_tokens
+        if len(said) > room:
+            raise InputError(
+                f"the question has {len(said)} tokens, {room} fit beside the system message and "
+                f"an answer of {self.options.max_tokens}",
+                hint="ask in fewer words, or set a larger context in [voice.llm]",
+            )
+        return said
 
 
-def opening(vocabulary: bpe.Bpe, role: str) -> list[int]:
-    """Return the tokens that begin a message of ``role``."""
-    return [vocabulary.control_id(_START), *vocabulary.encode(f"{role}\n")]
+def opening(vocabulary: Tokenizer, role: str) -> list[int]:
+    """Return the tokens that begin a message of ``role``: ChatML."""
+    return chat.template(vocabulary).opening(role)
 
 
-def message(vocabulary: bpe.Bpe, role: str, text: str) -> list[int]:
+def message(vocabulary: Tokenizer, role: str, text: str) -> list[int]:
     """Return the tokens of a whole message: ChatML."""
-    closing = [vocabulary.control_id(END), *vocabulary.encode("\n")]
-    return [*opening(vocabulary, role), *vocabulary.encode(text), *closing]
-
-
-def advance(
-    session: ort.InferenceSession, tokens: Sequence[int], cache: Cache
-) -> tuple[np.ndarray, Cache]:
-    """Return the logits after ``tokens``, (vocabulary,), and the cache that knows them too.
-
-    Keys and values stay onnxruntime's own, so that no step copies the whole past.
-    """
-    ids = ort.OrtValue.ortvalue_from_numpy(np.array([tokens], np.int64))
-    names = [o.name for o in session.get_outputs()]
-    logits, *presents = session.run_with_ort_values(names, {"input_ids": ids, **cache})
-    known = {n.replace(_PRESENT, _PAST): v for n, v in zip(names[1:], presents, strict=True)}
-    return logits.numpy()[0, -1], known
-
-
-def _empty(session: ort.InferenceSession) -> Cache:
-    return {
-        i.name: ort.OrtValue.ortvalue_from_numpy(
-            np.zeros((1, i.shape[1], 0, i.shape[3]), np.float32)
-        )
-        for i in session.get_inputs()
-        if i.name.startswith(_PAST)
-    }
+    return chat.template(vocabulary).message(role, text)
 
 
 def load(options: Options, files: Mapping[str, Path]) -> Llm:
-    """Open the model, read the vocabulary from its metadata, and compute the system message.
+    """Open the model, read its vocabulary, and compute the system message.
 
     Errors:
-        ConfigError, InputError: see ``engine`` and ``bpe``; or the chat template is not ChatML.
+        ConfigError, InputError: see ``engine``, ``decoder``, ``tokenizer``, ``bpe``, ``chat``; or
+            the chat template in the model is not ChatML and none is given.
     """
     session = open_model(files, options.model, threads=min(_THREADS, available_cores()))
-    expect_inputs(session, options.model, _INPUTS)
+    expect(session, options.model, "llm", "llama")
+    model = decoder(session, options.model, "llm")
+    vocabulary = _vocabulary(session, options, files)
+    source = options.tokenizer or f"the metadata of {options.model}"
+    model.expect_vocabulary(options.model, source, vocabulary.size)
+    template = chat.template(vocabulary, options.template, options.stop)
+    system = template.message("system", options.system)
+    past = model.advance(system, Past())[1] if system else Past()
+    return Llama(model, template, past, options)
+
+
+def _vocabulary(
+    session: ort.InferenceSession, options: Options, files: Mapping[str, Path]
+) -> Tokenizer:
+    if options.tokenizer:
+        return read(files, options.tokenizer)
     metadata = session.get_modelmeta().custom_metadata_map
-    vocabulary = bpe.from_metadata(metadata)
-    if _START not in json.loads(metadata.get("tokenizer.chat_template", '""')):
+    written = metadata.get("tokenizer.chat_template", "")  # JSON text; we only look for a word
+    if options.template is None and written and _START not in written:
         raise InputError(
             f"the chat template of {options.model} is not ChatML",
-            hint=f"the adapter 'llama' writes messages between {_START} and {END}",
+            hint="set template in [voice.llm]: what stands before and after each role's messages",
         )
-    _, system = advance(session, message(vocabulary, "system", options.system), _empty(session))
-    return Llama(session, vocabulary, system, options.max_tokens)
+    return bpe.from_metadata(metadata)
