@@ -46,12 +46,21 @@ def answers(llm: Llm) -> list[list[int]]:
     return [[t.id for t in llm.stream([q])] for q in QUESTIONS]
 
 
+OWN = {
+    "system": ("<|bot|>", ""),
+    "user": ("<|user|>Question: ", "\n"),
+    "assistant": ("<|bot|>Answer:", "<|im_end|>"),
+}
+NO_SYSTEM = {**OWN, "system": ("", "")}
+
+
+@pytest.mark.parametrize("told", [{}, {"template": NO_SYSTEM, "system": ""}], ids=["told", "new"])
 @pytest.mark.parametrize("style", STYLES)
 def test_the_answer_does_not_depend_on_how_the_model_was_exported(
-    style: str, tiny: onnx.ModelProto, tmp_path: Path
+    style: str, told: dict[str, object], tiny: onnx.ModelProto, tmp_path: Path
 ) -> None:
-    plain = opened(tmp_path, foreign_llm.written(tiny, Style()), max_tokens=8)
-    other = opened(tmp_path, foreign_llm.written(tiny, STYLES[style]), max_tokens=8)
+    plain = opened(tmp_path, foreign_llm.written(tiny, Style()), max_tokens=8, **told)
+    other = opened(tmp_path, foreign_llm.written(tiny, STYLES[style]), max_tokens=8, **told)
     expected = answers(plain)
     assert len({tuple(a) for a in expected}) == len(QUESTIONS)
     assert answers(other) == expected
@@ -68,13 +77,6 @@ def test_the_real_model_with_masks_and_half_precision_knows_the_capital_too(
     llm = pipeline.load_stage(application.voice(), "llm", {**files, "models/smollm2.gguf": foreign})
     answer = "".join(t.text for t in llm.stream(["What is the capital of France?"]))
     assert answer == "The capital of France is Paris."
-
-
-OWN = {
-    "system": ("<|bot|>", ""),
-    "user": ("<|user|>Question: ", "\n"),
-    "assistant": ("<|bot|>Answer:", "<|im_end|>"),
-}
 
 
 def test_a_template_of_ones_own_is_written_around_the_question(
