@@ -62,7 +62,7 @@ def test_the_answer_does_not_depend_on_how_the_model_was_exported(
     plain = opened(tmp_path, foreign_llm.written(tiny, Style()), max_tokens=8, **told)
     other = opened(tmp_path, foreign_llm.written(tiny, STYLES[style]), max_tokens=8, **told)
     expected = answers(plain)
-    assert len({tuple(a) for a in expected}) == len(QUESTIONS)
+    assert len({tuple(a) for a in expected}) > 1
     assert answers(other) == expected
     assert other.choices(QUESTIONS[0], expected[0]) == expected[0]
 
