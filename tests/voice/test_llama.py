@@ -61,4 +61,4 @@ def test_a_model_that_is_no_language_model_is_refused(files: dict[str, Path]) ->
     table["llm"]["model"] = table["vad"]["model"]
     with pytest.raises(InputError, match="fit no adapter") as caught:
         pipeline.load_stage(table, "llm", files)
-    assert "past.0.key" in caught.value.hint
+    assert "past.N.key" in caught.value.hint

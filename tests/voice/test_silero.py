@@ -1,4 +1,4 @@
-"""Silero hears speech where there is some, in the general model and in one bound to 16 kHz."""
+"""Silero hears speech where there is some, in each of its versions."""
 
 from pathlib import Path
 
@@ -7,6 +7,7 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 import pytest
+import real
 
 from toolchain.errors import ConfigError, InputError
 from toolchain.formats.audio import Samples
@@ -22,6 +23,46 @@ def test_speech_is_heard_in_a_clip_and_not_in_silence(vad: Vad, counting: Sample
     spoken = list(vad.stream(frames(counting)))
     assert sum(p >= 0.5 for p in spoken) > 0.8 * len(spoken)
     assert max(vad.stream(frames(np.zeros(16_000, np.float32)))) < 0.1
+
+
+VERSIONS = [
+    *(
+        ("npm:@ricky0123/vad-web@0.0.31", f"dist/silero_vad_{v}.onnx")
+        for v in ("legacy", "v5", "v6")
+    ),
+    *(
+        ("pypi:silero-vad==6.2.3", f"silero_vad/data/silero_vad_{v}.onnx")
+        for v in ("16k_op15", "16k_sequence", "half", "op18_ifless", "openvino_16k")
+    ),
+]
+
+
+def opened(package: str, member: str) -> Vad:
+    table = {"vad": {"adapter": "silero", "model": "vad.onnx"}}
+    return pipeline.load_stage(table, "vad", {"vad.onnx": real.file(package, member)})
+
+
+@pytest.mark.parametrize(("package", "member"), VERSIONS, ids=lambda one: one.rsplit("_", 1)[-1])
+def test_every_version_decides_as_the_newest_one(
+    package: str, member: str, vad: Vad, counting: Samples
+) -> None:
+    other = opened(package, member)
+    heard, newest = (np.array(list(v.stream(frames(counting)))) >= 0.5 for v in (other, vad))
+    assert (heard == newest).mean() > 0.95
+    assert max(other.stream(frames(np.zeros(16_000, np.float32)))) < 0.1
+
+
+def test_version_4_hears_each_frame_by_itself_as_its_vendor_does(counting: Samples) -> None:
+    """Its states are h and c; a frame is 512 samples without those before."""
+    path = real.file(*VERSIONS[0])
+    session = ort.InferenceSession(str(path))
+    h = c = np.zeros((2, 1, 64), np.float32)
+    expected = []
+    for frame in frames(counting):
+        feeds = {"input": frame[None], "h": h, "c": c, "sr": np.array(16_000)}
+        probability, h, c = session.run(None, feeds)
+        expected.append(probability.item())
+    assert list(opened(*VERSIONS[0]).stream(frames(counting))) == pytest.approx(expected, abs=1e-6)
 
 
 def test_a_new_stream_remembers_nothing_of_the_last(vad: Vad, counting: Samples) -> None:
@@ -65,7 +106,10 @@ def test_a_model_of_another_family_is_refused_with_both_lists_of_inputs(
     table["vad"]["model"] = table["tts"]["model"]
     with pytest.raises(InputError, match=r"inputs ids, speed, which fit no adapter") as caught:
         pipeline.load_stage(table, "vad", files)
-    assert caught.value.hint == "known inputs: silero: input, state"
+    assert caught.value.hint == (
+        "known inputs: silero: input, state or input, h, c (also sr); "
+        "framewise: (sound of any name) (also a rate, states that outputs continue)"
+    )
 
 
 @pytest.mark.parametrize("content", [b"", b"\0" * 100, b"\x08\x07" * 500, b"ORTM\xff" * 64])

@@ -20,9 +20,10 @@ from numpy.typing import NDArray
 from toolchain.errors import InputError
 from toolchain.formats import onnx_model
 from toolchain.formats.onnx_choices import combinations
-from toolchain.formats.onnx_probes import Probe, probes, successors
+from toolchain.formats.onnx_probes import Probe, probes
 from toolchain.formats.onnx_random import seeded
 from toolchain.formats.onnx_session import expect_tensors, run, session
+from toolchain.formats.state_names import successors
 
 _FRAMES = 24  # ours: of a model with states, in which errors grow
 _STATELESS_FRAMES = 10  # ours: two rounds of the probes' five levels

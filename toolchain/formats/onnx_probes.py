@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice, product
 from types import MappingProxyType
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from toolchain.errors import InputError
 from toolchain.formats.onnx_runner import Runner, SessionRunner
+from toolchain.formats.state_names import successors
 
 Array = NDArray[np.generic]
 
@@ -235,24 +236,6 @@ def _open_sizes(
         for axis, size in enumerate(shape)
         if not isinstance(size, int)
     }
-
-
-def successors(names: Iterable[str], outputs: Collection[str]) -> dict[str, str]:
-    """Pair inputs with outputs whose name continues theirs.
-
-    ``state`` and ``stateN``, ``past.0.key`` and ``present.0.key``, ``h_in`` and ``h_out``.
-
-    >>> successors(["past_key_values.0.key", "x"], ["logits", "present.0.key"])
-    {'past_key_values.0.key': 'present.0.key'}
-    """
-    pairs = {}
-    for name in names:
-        stem = name.replace("past_key_values", "present").replace("past", "present")
-        stem = stem.removesuffix("_in").removesuffix("_input")
-        for output in outputs:
-            if output.startswith(stem):
-                pairs[name] = output
-    return pairs
 
 
 def _states(probe: Probe, outputs: Mapping[str, Array]) -> dict[str, str]:

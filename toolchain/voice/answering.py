@@ -92,7 +92,7 @@ class Watch:
 
 Events = Iterator[Event]
 Reply = Callable[[str], Iterator[Token]]
-"""How the language model answers a question: alone, or in a conversation."""
+"""How the language model answers a question: by itself, or in a conversation."""
 
 
 def understood(stt: Stage[Samples, str], utterance: Samples, watch: Watch) -> Events:

@@ -19,7 +19,7 @@ Back-pressure
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -31,7 +31,6 @@ from toolchain.voice.answering import (
     Asked,
     Event,
     InTurn,
-    Reply,
     SideBySide,
     Speaker,
     Transcript,
@@ -40,7 +39,7 @@ from toolchain.voice.answering import (
 )
 from toolchain.voice.clock import Clock
 from toolchain.voice.endpoint import Endpoint
-from toolchain.voice.stage import LISTENING_HZ, Vad
+from toolchain.voice.stage import LISTENING_HZ, Token, Vad
 
 _PRE_ROLL_FRAMES = 8  # 256 ms before the first frame of speech belong to it: soft beginnings (ours)
 _ENDINGS = ".?!…"
@@ -131,12 +130,13 @@ class Assistant:
         clock: Clock,
         *,
         where: str = "",
-        reply: Callable[[], Reply] | None = None,
+        remembers: bool = False,
     ) -> None:
+        """Listen; an assistant that ``remembers`` answers with what was said before in mind."""
         self.exchanges: list[Exchange] = []
         self.where = where  # named in errors
         self._stages, self._manner, self._clock = stages, manner, clock
-        self._reply = reply or (lambda: lambda question: stages.llm.stream([question]))
+        self._dialogue = stages.llm.talk() if remembers else None
         self._frame: Samples | None = None
         self._heard = stages.vad.stream(self._frames())
         self._endpoint = Endpoint()
@@ -228,12 +228,17 @@ class Assistant:
         self._throw_away()
         one, manner = self._listening, self._manner
         utterance = np.concatenate(self._utterance)
-        asked = Asked(self._stages, utterance, self._reply(), whole=manner.whole)
+        asked = Asked(self._stages, utterance, self._reply, whole=manner.whole)
         kind = SideBySide if manner.threads else InTurn
         self._work = kind(asked, Watch(self._clock, self.where), manner.patience_ms)
         self._work_for = one
         one.utterance_ms = 1000 * len(utterance) / LISTENING_HZ
         one.prepared += 1
+
+    def _reply(self, question: str) -> Iterator[Token]:
+        if self._dialogue is None:
+            return self._stages.llm.stream([question])
+        return self._dialogue.reply(question)
 
     def _throw_away(self) -> None:
         if self._work_for is self._listening:
@@ -257,6 +262,13 @@ class Assistant:
         self.exchanges.append(one)
         self._listening = Exchange()
         self._listen_again()
+        if self._work is None:
+            self._remember()
+
+    def _remember(self) -> None:
+        """Keep an exchange that was decided and will not go on."""
+        if self._dialogue is not None:
+            self._dialogue.keep()
 
     def _listen_again(self) -> None:
         self._endpoint = Endpoint()
@@ -267,7 +279,9 @@ class Assistant:
         assert one is not None  # noqa: S101 - speaking
         one.barged_in_ms = self._clock.now_ms()
         one.heard_until_ms = min(one.heard_until_ms, one.barged_in_ms)
-        one.stopping_ms = self._stop()
+        if self._work is not None:
+            one.stopping_ms = self._stop()
+            self._remember()
 
     def work(self, until_ms: float) -> None:
         """Let the answer go on until ``until_ms``, or until nobody has anything to do."""
@@ -283,6 +297,8 @@ class Assistant:
                 one.takes(event)
             if self._work.over:
                 self._work = self._work_for = None
+                if one.decided_ms is not None:
+                    self._remember()
             elif not events:
                 return
 

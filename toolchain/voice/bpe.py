@@ -1,4 +1,4 @@
-"""Byte-level BPE: text to token numbers and back, from the vocabulary inside a language model."""
+"""Byte-level BPE: text to token numbers and back, from a vocabulary and its merges."""
 
 from __future__ import annotations
 
@@ -16,7 +16,12 @@ from toolchain.errors import InputError
 _CONTROL = 3  # token type of <|im_end|> and its like in GGUF's tokenizer.ggml.token_type
 _CONTRACTIONS = ("'s", "'t", "'re", "'ve", "'m", "'ll", "'d")
 _NOT_WHITE = frozenset("\x1c\x1d\x1e\x1f")  # spaces for Python, not for Unicode's White_Space
-_SPLITTERS = {"smollm"}
+_DIGITS_ALONE = {"smollm": True, "gpt-2": False}  # by the pre-tokenizer's name in a GGUF
+
+_HINT = (
+    "import the model from GGUF with the pass import-gguf, which keeps the tokenizer, or give its "
+    "tokenizer.json: tokenizer = ..."
+)
 
 
 def _byte_letters() -> dict[int, str]:
@@ -39,11 +44,23 @@ class Bpe:
     """A vocabulary: ``tokens`` by number, ``merges`` ("a b") by rank, ``control`` tokens.
 
     Text never becomes a control token: what a user says cannot end or begin a message.
+    ``digits_alone``: each digit is a word by itself.
     """
 
     tokens: Sequence[str]
     merges: Sequence[str]
     control: frozenset[int]
+    digits_alone: bool = True
+
+    @property
+    def size(self) -> int:
+        """How many tokens there are."""
+        return len(self.tokens)
+
+    @cached_property
+    def controls(self) -> Mapping[str, int]:
+        """The numbers of the control tokens by name."""
+        return {self.tokens[number]: number for number in self.control}
 
     @cached_property
     def _ids(self) -> dict[str, int]:
@@ -59,13 +76,7 @@ class Bpe:
         Errors:
             InputError: the vocabulary has none of that name.
         """
-        for number in self.control:
-            if self.tokens[number] == name:
-                return number
-        raise InputError(
-            f"the language model's vocabulary has no control token {name}",
-            hint="use a chat model whose messages are written in ChatML",
-        )
+        return control_id(self.controls, name)
 
     def encode(self, text: str) -> list[int]:
         """Return the token numbers of ``text``.
@@ -73,7 +84,9 @@ class Bpe:
         A byte that the vocabulary does not have is left out, as llama.cpp does. (SmolLM2 has no
         bytes of the planes of Unicode that nobody has assigned.)
         """
-        spelled = ("".join(_LETTERS[b] for b in w.encode("utf-8")) for w in words(text))
+        spelled = (
+            "".join(_LETTERS[b] for b in w.encode("utf-8")) for w in words(text, self.digits_alone)
+        )
         parts = (part for word in spelled for part in self._merged(word))
         return [self._ids[part] for part in parts if part in self._ids]
 
@@ -91,23 +104,49 @@ class Bpe:
     def decode(self, ids: Iterable[int]) -> Iterator[str]:
         """Yield what each token adds to the text: nothing for half a character or a control token.
 
-        Half a character at the very end is left out.
+        Half a character at the very end is left out; so is a number beyond the vocabulary, as
+        models have rows that stand for nothing.
         """
         decoder = codecs.getincrementaldecoder("utf-8")("replace")
         for number in ids:
-            known = number not in self.control
-            yield decoder.decode(bytes(_BYTES[c] for c in self.tokens[number])) if known else ""
+            known = number < self.size and number not in self.control
+            yield decoder.decode(_spelled(self.tokens[number])) if known else ""
 
 
-def words(text: str) -> Iterator[str]:
+def control_id(controls: Mapping[str, int], name: str) -> int:
+    """Return the number of the control token ``name``.
+
+    Errors:
+        InputError: there is none of that name; lists those that there are.
+    """
+    if name not in controls:
+        raise InputError(
+            f"the tokenizer has no control token {name}",
+            hint="its control tokens: " + (", ".join(sorted(controls)[:12]) or "none"),
+        )
+    return controls[name]
+
+
+def _spelled(token: str) -> bytes:
+    """Return the bytes of a token; one that was added as text has letters of its own."""
+    try:
+        return bytes(_BYTES[c] for c in token)
+    except KeyError:
+        return token.encode("utf-8")
+
+
+def words(text: str, digits_alone: bool = True) -> Iterator[str]:  # noqa: FBT001, FBT002 - how tokenizers say it
     r"""Split ``text`` as the model's tokenizer does before merging; the parts join to ``text``.
 
-    First every digit by itself, then what lies between by GPT-2's rule
-    ``'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+``.
+    First every digit by itself, if they stand alone, then what lies between by GPT-2's rule
+    ``'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+``.
 
-    Source: llama.cpp, llama-vocab.cpp, pre-tokenizer "smollm"; the property test compares with
+    Source: llama.cpp, llama-vocab.cpp, pre-tokenizers "smollm" and "gpt-2"; the tests compare with
     token numbers of Hugging Face's tokenizers.
     """
+    if not digits_alone:
+        yield from _between_digits(text)
+        return
     for number, run in itertools.groupby(text, lambda c: _class(c) == "number"):
         if number:
             yield from run
@@ -151,21 +190,25 @@ def from_metadata(metadata: Mapping[str, str]) -> Bpe:
         InputError: there is none, or it is of a kind we cannot split text for.
     """
     kind = _read(metadata, "tokenizer.ggml.model"), _read(metadata, "tokenizer.ggml.pre")
-    if kind[0] != "gpt2" or kind[1] not in _SPLITTERS:
+    if kind[0] != "gpt2" or kind[1] not in _DIGITS_ALONE:
         raise InputError(
             f"the language model's tokenizer is {kind[0]}/{kind[1]}",
-            hint=f"known are gpt2/{', gpt2/'.join(sorted(_SPLITTERS))}",
+            hint=f"known are gpt2/{', gpt2/'.join(sorted(_DIGITS_ALONE))}; for another one "
+            "give the model's tokenizer.json: tokenizer = ...",
         )
     tokens = _read(metadata, "tokenizer.ggml.tokens")
     types = _read(metadata, "tokenizer.ggml.token_type")
+    merges = _read(metadata, "tokenizer.ggml.merges")
+    if not all(isinstance(found, list) for found in (tokens, types, merges)):
+        raise InputError("the language model's vocabulary is no list of tokens", hint=_HINT)
     control = frozenset(i for i, t in enumerate(types) if t == _CONTROL)
-    return Bpe(tokens, _read(metadata, "tokenizer.ggml.merges"), control)
+    return Bpe(tokens, merges, control, _DIGITS_ALONE[kind[1]])
 
 
 def _read(metadata: Mapping[str, str], key: str) -> Any:  # noqa: ANN401 - JSON
     if key not in metadata:
-        raise InputError(
-            f"the language model has no {key} in its metadata",
-            hint="import it from GGUF with the pass import-gguf, which keeps the tokenizer",
-        )
-    return json.loads(metadata[key])
+        raise InputError(f"the language model has no {key} in its metadata", hint=_HINT)
+    try:
+        return json.loads(metadata[key])
+    except ValueError as error:
+        raise InputError(f"{key} in the model's metadata is not JSON", hint=_HINT) from error

@@ -1,134 +1,238 @@
-"""Decoder-only language models with a key/value cache: greedy answers, streamed token by token."""
+"""Decoder-only language models of any kind: greedy answers, streamed token by token."""
 
 from __future__ import annotations
 
 import itertools
-import json
+import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import onnxruntime as ort
 
 from toolchain.errors import InputError
 from toolchain.execution.local import available_cores
 from toolchain.tables import table
-from toolchain.voice import bpe
-from toolchain.voice.engine import expect_inputs, open_model
-from toolchain.voice.running import run_with_values
+from toolchain.voice import bpe, chat
+from toolchain.voice.decoder import Decoder, Past, decoder
+from toolchain.voice.engine import open_model
+from toolchain.voice.interface import expect
 from toolchain.voice.stage import Llm, Token
+from toolchain.voice.tokenizer import Tokenizer, read
 
-_INPUTS = {"llama": ("input_ids", "past.0.key", "past.0.value")}
-_PAST, _PRESENT = "past.", "present."
 _START, END = "<|im_start|>", "<|im_end|>"  # ChatML, the chat template of SmolLM2
 
 _THREADS = 2
 """Measured on SmolLM2-135M, two cores: 16 ms a token instead of 20, 68 ms for 40 tokens instead of
 96. Nothing else computes between a question and the first words of its answer."""
 
-Cache = dict[str, ort.OrtValue]  # by input name: (1, kv_heads, tokens so far, head_size) float32
+_CONTEXT = 2_048
+"""Tokens of system message, question and answer: ten minutes of speech. Ours: attention over more
+takes memory by the square."""
 
 
 @table
 class Options:
-    """``[voice.llm]`` for the adapter ``llama``."""
+    """``[voice.llm]`` for the adapter ``llama``.
+
+    ``tokenizer`` is a tokenizer.json; without it, the vocabulary is in the model's metadata, as the
+    pass import-gguf writes it. ``template`` has for each of system, user and assistant what stands
+    before and after a message (ChatML if not given), ``stop`` the tokens that end an answer.
+    ``context`` is how many tokens system message, question and answer may have together.
+    """
 
     model: str
+    tokenizer: str | None = None
+    template: Mapping[str, tuple[str, str]] | None = None
+    stop: tuple[str, ...] = ()
     system: str = "You are a helpful assistant."
     max_tokens: int = 64
+    context: int = _CONTEXT
 
 
 @dataclass(frozen=True)
 class Llama:
     """Each chunk is a question, answered on its own; ``system`` is computed once, when loading."""
 
-    session: ort.InferenceSession
-    vocabulary: bpe.Bpe
-    system: Cache
-    max_tokens: int
+    decoder: Decoder
+    template: chat.Template
+    system: Past
+    options: Options
+
+    @property
+    def vocabulary(self) -> Tokenizer:
+        """Text to tokens and back."""
+        return self.template.tokenizer
 
     def stream(self, chunks: Iterable[str]) -> Iterator[Token]:
-        """Yield the answer to each question, token by token, until its end or ``max_tokens``."""
+        """Yield the answer to each question, token by token, until its end or ``max_tokens``.
+
+        Errors:
+            InputError: the question has more tokens than the context has room for.
+        """
         for question in chunks:
-            numbers, spelled = itertools.tee(self._answer(question))
-            for number, text in zip(numbers, self.vocabulary.decode(spelled), strict=True):
-                yield Token(number, text)
+            yield from self.spelled(self._answer(question))
+
+    def spelled(self, answer: Iterator[int]) -> Iterator[Token]:
+        """Yield the tokens of an ``answer`` with what each adds to its text."""
+        numbers, again = itertools.tee(answer)
+        for number, text in zip(numbers, self.vocabulary.decode(again), strict=True):
+            yield Token(number, text)
 
     def _answer(self, question: str) -> Iterator[int]:
-        end = self.vocabulary.control_id(END)
-        prompt, cache = self._prompt(question), self.system
-        for _ in range(self.max_tokens):
-            logits, cache = advance(self.session, prompt, cache)
+        return (token for token, _ in self.continued(self.asked(question), self.system))
+
+    def continued(self, prompt: Sequence[int], past: Past) -> Iterator[tuple[int, Past]]:
+        """Yield the tokens that follow ``prompt``, each with what is known before it.
+
+        It ends before a stop, or after ``max_tokens``.
+        """
+        for _ in range(self.options.max_tokens):
+            logits, past = self.decoder.advance(prompt, past)
             token = int(logits.argmax())
-            if token == end:
+            if token in self.template.stops:
                 return
-            yield token
+            yield token, past
             prompt = [token]
+
+    def talk(self) -> Talk:
+        """Begin a conversation."""
+        return Talk(self)
 
     def choices(self, question: str, answer: Sequence[int]) -> list[int]:
         """Return the token chosen at each place of an ``answer`` that somebody else gave."""
-        prompt, cache, chosen = self._prompt(question), self.system, []
+        prompt, past, chosen = self.asked(question), self.system, []
         for token in answer:
-            logits, cache = advance(self.session, prompt, cache)
+            logits, past = self.decoder.advance(prompt, past)
             chosen.append(int(logits.argmax()))
             prompt = [token]
         return chosen
 
-    def _prompt(self, question: str) -> list[int]:
-        said = message(self.vocabulary, "user", question)
-        return [*said, *opening(self.vocabulary, "assistant")]
+    def asked(self, question: str) -> list[int]:
+        """Return the tokens of a question and of the beginning of its answer.
+
+        Errors:
+            InputError: there are more than the context has room for.
+        """
+        said = [*self.template.message("user", question), *self.template.opening("assistant")]
+        room = self.options.context - len(self.system.tokens) - self.options.max_tokens
+        if len(said) > room:
+            raise InputError(
+                f"the question has {len(said)} tokens, {room} fit beside the system message and "
+                f"an answer of {self.options.max_tokens}",
+                hint="ask in fewer words, or set a larger context in [voice.llm]",
+            )
+        return said
 
 
-def opening(vocabulary: bpe.Bpe, role: str) -> list[int]:
-    """Return the tokens that begin a message of ``role``."""
-    return [vocabulary.control_id(_START), *vocabulary.encode(f"{role}\n")]
+class Talk:
+    """A conversation: each question is answered with what was said before in mind.
 
-
-def message(vocabulary: bpe.Bpe, role: str, text: str) -> list[int]:
-    """Return the tokens of a whole message: ChatML."""
-    closing = [vocabulary.control_id(END), *vocabulary.encode("\n")]
-    return [*opening(vocabulary, role), *vocabulary.encode(text), *closing]
-
-
-def advance(
-    session: ort.InferenceSession, tokens: Sequence[int], cache: Cache
-) -> tuple[np.ndarray, Cache]:
-    """Return the logits after ``tokens``, (vocabulary,), and the cache that knows them too.
-
-    Keys and values stay onnxruntime's own, so that no step copies the whole past.
+    When another question and answer might not fit into the context, the oldest exchanges are
+    forgotten until half of it is free, and what is left is computed anew: in a thread of its own,
+    while the answer is heard.
     """
-    ids = ort.OrtValue.ortvalue_from_numpy(np.array([tokens], np.int64))
-    names = [o.name for o in session.get_outputs()]
-    logits, *presents = run_with_values(session, names, {"input_ids": ids, **cache})
-    known = {n.replace(_PRESENT, _PAST): v for n, v in zip(names[1:], presents, strict=True)}
-    return logits.numpy()[0, -1], known
+
+    def __init__(self, llm: Llama) -> None:
+        self._llm = llm
+        self._past = llm.system
+        self._owed: tuple[int, ...] = ()  # said, but not yet computed into the past
+        self._exchanges: list[tuple[int, ...]] = []  # their tokens
+        self._draft: tuple[Past, tuple[int, ...]] | None = None
+        self._tidying: threading.Thread | None = None
+
+    def reply(self, question: str) -> Iterator[Token]:
+        """Yield the answer; nothing of it is remembered before it is kept.
+
+        Errors:
+            InputError: the question has more tokens than the context has room for.
+        """
+        if self._tidying:
+            self._tidying.join()
+            self._tidying = None
+        self._draft = None
+        yield from self._llm.spelled(self._drawn(self._llm.asked(question)))
+
+    def _drawn(self, prompt: Sequence[int]) -> Iterator[int]:
+        if not self._fits(len(prompt)):
+            self._forget(len(prompt))
+        said: list[int] = []
+        for token, past in self._llm.continued([*self._owed, *prompt], self._past):
+            said.append(token)
+            self._draft = past, (*prompt, *said)
+            yield token
+
+    def keep(self) -> None:
+        """Remember the last question and what was drawn of its answer."""
+        if self._draft is None:
+            return
+        past, said = self._draft
+        self._draft = None
+        closing = tuple(self._llm.template.closing("assistant"))
+        self._past, self._owed = past, (said[-1], *closing)
+        self._exchanges.append((*said, *closing))
+        if not self._fits(len(said)):
+            self._tidying = threading.Thread(target=self._forget, args=(len(said),), daemon=True)
+            self._tidying.start()
+
+    def _fits(self, more: int) -> bool:
+        """Return whether a question of ``more`` tokens and its answer fit into the context."""
+        known = len(self._past.tokens) + len(self._owed)
+        return known + more + self._llm.options.max_tokens <= self._llm.options.context
+
+    def _forget(self, more: int) -> None:
+        """Forget the oldest exchanges, so that the rest and ``more`` tokens fill half the context.
+
+        The rest is computed anew: its keys and values knew what is forgotten.
+        """
+        room = self._llm.options.context // 2 - len(self._llm.system.tokens) - more
+        while self._exchanges and sum(map(len, self._exchanges)) > room:
+            del self._exchanges[0]
+        left = [token for exchange in self._exchanges for token in exchange]
+        self._past, self._owed = self._llm.system, ()
+        if left:
+            self._past = self._llm.decoder.advance(left, self._past)[1]
 
 
-def _empty(session: ort.InferenceSession) -> Cache:
-    return {
-        i.name: ort.OrtValue.ortvalue_from_numpy(
-            np.zeros((1, i.shape[1], 0, i.shape[3]), np.float32)
-        )
-        for i in session.get_inputs()
-        if i.name.startswith(_PAST)
-    }
+def opening(vocabulary: Tokenizer, role: str) -> list[int]:
+    """Return the tokens that begin a message of ``role``: ChatML."""
+    return chat.template(vocabulary).opening(role)
+
+
+def message(vocabulary: Tokenizer, role: str, text: str) -> list[int]:
+    """Return the tokens of a whole message: ChatML."""
+    return chat.template(vocabulary).message(role, text)
 
 
 def load(options: Options, files: Mapping[str, Path]) -> Llm:
-    """Open the model, read the vocabulary from its metadata, and compute the system message.
+    """Open the model, read its vocabulary, and compute the system message.
 
     Errors:
-        ConfigError, InputError: see ``engine`` and ``bpe``; or the chat template is not ChatML.
+        ConfigError, InputError: see ``engine``, ``decoder``, ``tokenizer``, ``bpe``, ``chat``; or
+            the chat template in the model is not ChatML and none is given.
     """
     session = open_model(files, options.model, threads=min(_THREADS, available_cores()))
-    expect_inputs(session, options.model, _INPUTS)
+    expect(session, options.model, "llm", "llama")
+    model = decoder(session, options.model, "llm")
+    vocabulary = _vocabulary(session, options, files)
+    source = options.tokenizer or f"the metadata of {options.model}"
+    model.expect_vocabulary(options.model, source, vocabulary.size)
+    template = chat.template(vocabulary, options.template, options.stop)
+    system = template.message("system", options.system)
+    past = model.advance(system, Past())[1] if system else Past()
+    return Llama(model, template, past, options)
+
+
+def _vocabulary(
+    session: ort.InferenceSession, options: Options, files: Mapping[str, Path]
+) -> Tokenizer:
+    if options.tokenizer:
+        return read(files, options.tokenizer)
     metadata = session.get_modelmeta().custom_metadata_map
-    vocabulary = bpe.from_metadata(metadata)
-    if _START not in json.loads(metadata.get("tokenizer.chat_template", '""')):
+    written = metadata.get("tokenizer.chat_template", "")  # JSON text; we only look for a word
+    if options.template is None and written and _START not in written:
         raise InputError(
             f"the chat template of {options.model} is not ChatML",
-            hint=f"the adapter 'llama' writes messages between {_START} and {END}",
+            hint="set template in [voice.llm]: what stands before and after each role's messages",
         )
-    _, system = advance(session, message(vocabulary, "system", options.system), _empty(session))
-    return Llama(session, vocabulary, system, options.max_tokens)
+    return bpe.from_metadata(metadata)

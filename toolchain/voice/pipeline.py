@@ -22,7 +22,7 @@ OPENING = ("tts", "vad", "stt", "llm")
 models are open that does not raise the peak (measured: 37 MB less than in the order of a turn)."""
 
 ADAPTERS: Mapping[str, tuple[str, ...]] = {
-    "vad": ("silero",),
+    "vad": ("silero", "framewise"),
     "stt": ("moonshine",),
     "llm": ("llama",),
     "tts": ("hibari",),

@@ -28,6 +28,7 @@ from toolchain.voice import pipeline, running
 from toolchain.voice.engine import naming
 from toolchain.voice.pipeline import STAGES, Pipeline
 from toolchain.voice.running import Cancellation, Cancelled
+from toolchain.voice.stage import Dialogue, Token
 
 _ROOM = 4 * 48_000 * 60
 """Bytes of shared memory each way: a minute of float32 at 48 kHz, more than any utterance (30 s at
@@ -35,6 +36,9 @@ _ROOM = 4 * 48_000 * 60
 
 _READY_S = 120.0  # a worker has opened its models; the slowest measured takes 2 s
 _GRACE_S = 5.0  # a worker that was told to end
+_Number = tuple[int, int]
+"""Of a stream, and of the conversation it belongs to; 0: to none."""
+
 _KINDS: Mapping[int, type[VtoolError]] = {2: ConfigError, 3: InputError, 4: ToolError}
 
 
@@ -128,9 +132,9 @@ class Remote:
             self._answer(_READY_S)
             self._ready = True
 
-    def stream(self, chunks: Iterable[Any]) -> Iterator[Any]:
-        """Yield what the stage in the other process makes of ``chunks``."""
-        number, source, done = next(self._streams), iter(chunks), False
+    def stream(self, chunks: Iterable[Any], *, talk: int = 0) -> Iterator[Any]:
+        """Yield what the stage in the other process makes of ``chunks``, or a ``talk`` of it."""
+        number, source, done = (next(self._streams), talk), iter(chunks), False
         try:
             while not done:
                 said, made = self._next(number, source)
@@ -148,7 +152,18 @@ class Remote:
             self._wire.send("choices", (question, list(answer)))
             return list(self._answer(None)[1])
 
-    def _next(self, number: int, source: Iterator[Any]) -> tuple[str, Any]:
+    def talk(self) -> RemoteTalk:
+        """Begin a conversation."""
+        return RemoteTalk(self, next(self._streams))
+
+    def keep(self, talk: int) -> None:
+        """Let a conversation remember; see ``stage.Dialogue``."""
+        with self._lock:
+            self._begun()
+            self._wire.send("keep", talk)
+            self._answer(None)
+
+    def _next(self, number: _Number, source: Iterator[Any]) -> tuple[str, Any]:
         with self._lock, running.told(lambda: self._control.send(number)):
             self._begun()
             start_s = time.perf_counter()
@@ -160,7 +175,7 @@ class Remote:
             self.overhead.calls_ms.append(1000 * (time.perf_counter() - start_s) - work_ms)
             return said, made
 
-    def _drop(self, number: int) -> None:
+    def _drop(self, number: _Number) -> None:
         """Forget a stream, unless its process has ended."""
         with self._lock, contextlib.suppress(VtoolError, Cancelled, OSError):
             if self._process.is_alive():
@@ -207,6 +222,21 @@ class Remote:
             block.close()
             with contextlib.suppress(FileNotFoundError):
                 block.unlink()
+
+
+class RemoteTalk:
+    """A conversation with a language model in another process."""
+
+    def __init__(self, stage: Remote, number: int) -> None:
+        self._stage, self._number = stage, number
+
+    def reply(self, question: str) -> Iterator[Token]:
+        """Yield the answer; nothing of it is remembered before it is kept."""
+        return self._stage.stream([question], talk=self._number)
+
+    def keep(self) -> None:
+        """Remember the last question and what was drawn of its answer."""
+        self._stage.keep(self._number)
 
 
 def load(voice: Mapping[str, Any], files: Mapping[str, Path]) -> Pipeline:
@@ -268,8 +298,9 @@ class _Worker:
 
     def __init__(self, stage: str, opened: Any, wire: _Wire, control: Connection) -> None:  # noqa: ANN401 - one of four stages
         self._stage, self._opened, self._wire = stage, opened, wire
-        self._streams: dict[int, Iterator[Any]] = {}
-        self._cancellations: dict[int, Cancellation] = {}
+        self._streams: dict[_Number, Iterator[Any]] = {}
+        self._cancellations: dict[_Number, Cancellation] = {}
+        self._talks: dict[int, Dialogue] = {}
         self._waited_s = 0.0  # for chunks, in the work that is being done
         threading.Thread(target=self._listen, args=(control,), daemon=True).start()
 
@@ -291,14 +322,17 @@ class _Worker:
     def _do(self, kind: str, value: Any) -> None:  # noqa: ANN401 - what the kind takes
         if kind == "next":
             self._next(value)
+        elif kind == "keep":
+            self._talks[value].keep()
+            self._wire.send("kept")
         elif kind == "drop":
             self._drop(value)
         else:
             self._choices(value)
 
-    def _next(self, number: int) -> None:
+    def _next(self, number: _Number) -> None:
         if number not in self._streams:
-            self._streams[number] = iter(self._opened.stream(self._chunks()))
+            self._streams[number] = iter(self._begun(number[1]))
         cancellation = self._cancellations.setdefault(number, Cancellation())
         start_s, self._waited_s = time.perf_counter(), 0.0
         with cancellation.applied(), naming(self._stage, "the turn"):
@@ -307,6 +341,14 @@ class _Worker:
         if made is None:
             self._forget(number)
         self._wire.send("end" if made is None else "item", made, spent_ms)
+
+    def _begun(self, talk: int) -> Iterator[Any]:
+        if not talk:
+            yield from self._opened.stream(self._chunks())
+            return
+        dialogue = self._talks.setdefault(talk, self._opened.talk())
+        for question in self._chunks():
+            yield from dialogue.reply(question)
 
     def _chunks(self) -> Iterator[Any]:
         while True:
@@ -318,11 +360,11 @@ class _Worker:
                 return
             yield chunk
 
-    def _drop(self, number: int) -> None:
+    def _drop(self, number: _Number) -> None:
         self._forget(number)
         self._wire.send("dropped")
 
-    def _forget(self, number: int) -> None:
+    def _forget(self, number: _Number) -> None:
         self._streams.pop(number, None)
         self._cancellations.pop(number, None)
 

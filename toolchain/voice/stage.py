@@ -52,8 +52,24 @@ Tts = Stage[str, Audio]
 """Clauses of text to their sound."""
 
 
+class Dialogue(Protocol):
+    """A conversation with a language model, which knows what was asked and answered before."""
+
+    def reply(self, question: str) -> Iterator[Token]:
+        """Yield the answer; nothing of it is remembered before it is kept."""
+        ...
+
+    def keep(self) -> None:
+        """Remember the last question and what was drawn of its answer."""
+        ...
+
+
 class Llm(Stage[str, Token], Protocol):
     """What the user said to the tokens of the answer."""
+
+    def talk(self) -> Dialogue:
+        """Begin a conversation."""
+        ...
 
     def choices(self, question: str, answer: Sequence[int]) -> list[int]:
         """Return the token chosen at each place of an ``answer`` that somebody else gave.
