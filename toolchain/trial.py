@@ -13,8 +13,10 @@ from toolchain.emit import MANIFEST
 from toolchain.errors import ConfigError, InputError
 from toolchain.harness import run as harness
 from toolchain.harness import scenario as scenarios
+from toolchain.harness.carrying import Load, carry
+from toolchain.harness.conversing import Talk, converse
 from toolchain.harness.run import Run
-from toolchain.harness.scenario import Scenario
+from toolchain.harness.scenario import Conversation, Listening, Scenario, Sessions
 from toolchain.ir import ArtifactId, Report
 from toolchain.sources.project import Assembly, open_target
 from toolchain.sources.tree import SourceFile
@@ -53,24 +55,55 @@ def run(request: RunRequest, workspace: Workspace) -> Report:
         manifest = _manifest(request.result)
         files |= {row["id"]: request.result / row["id"] for row in manifest["files"]}
         voice = _renamed(voice, manifest["renamed"])
-    done = harness.measure(
-        files,
-        voice,
-        scenario_of(request.scenario, request.repeats, request.project),
-        cache=workspace.root,
-        progress=workspace.progress,
-        audio_out=_new_folder(request.audio),
-    )
+    scenario = scenarios.load(request.scenario, Path(request.project))
+    done = _played(files, voice, _repeated(scenario, request), request, workspace)
     budgets = rulebook.budgets(project.budgets, Path(request.project))
     alone = [b for b in budgets if not b.measure.endswith(harness.COMPARED)]
     asked = [b for b in alone if not b.measure.startswith(accounts.CODE_MEASURES)]
+    if not isinstance(scenario, Scenario):  # what it does not measure is measured by another one
+        names = {m.name for m in done.measures}
+        asked = [b for b in asked if b.measure in names]
     return replace(
         accounts.empty_report(project.name),
         measures=done.measures,
         verdicts=gate.judge(done.measures, asked),
-        turns=_turns({"": done}),
+        turns=_turns({"": done}) if isinstance(done, Run) else (),
         notes=done.notes,
     )
+
+
+def _played(
+    files: Mapping[str, Path],
+    voice: Mapping[str, Any],
+    scenario: Listening,
+    request: RunRequest,
+    workspace: Workspace,
+) -> Run | Talk | Load:
+    """Play what the scenario says."""
+    cache, progress = workspace.root, workspace.progress
+    if isinstance(scenario, Conversation):
+        return converse(files, voice, scenario, cache=cache, progress=progress)
+    if isinstance(scenario, Sessions):
+        return carry(files, voice, scenario, cache=cache, progress=progress)
+    assert isinstance(scenario, Scenario)  # noqa: S101 - there are no other kinds
+    folder = _new_folder(request.audio)
+    return harness.measure(files, voice, scenario, cache=cache, progress=progress, audio_out=folder)
+
+
+def _repeated(scenario: Listening, request: RunRequest) -> Listening:
+    """Return ``scenario`` with what the command line asks for.
+
+    Errors:
+        ConfigError: repeats or audio are asked for where there are none.
+    """
+    if isinstance(scenario, Scenario):
+        return replace(scenario, repeats=request.repeats or scenario.repeats)
+    if request.repeats is not None or request.audio is not None:
+        raise ConfigError(
+            f"the scenario {request.scenario} has no repeats and keeps no answers",
+            hint="leave --repeats and --audio out, or play single-turn",
+        )
+    return scenario
 
 
 @dataclass(frozen=True)
@@ -145,8 +178,17 @@ def _ordered(facts: list[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
 
 
 def scenario_of(name: str, repeats: int | None, project: str) -> Scenario:
-    """Return the scenario ``name``, with ``repeats`` instead of its own where that is given."""
+    """Return the scenario ``name``, with ``repeats`` instead of its own where that is given.
+
+    Errors:
+        ConfigError: there is none, or it does not play turns before and after.
+    """
     scenario = scenarios.load(name, Path(project))
+    if not isinstance(scenario, Scenario):
+        raise ConfigError(
+            f"the scenario {name} is not played before and after",
+            hint=f"optimize with single-turn, then `vtool run --scenario {name} --result OUT`",
+        )
     return scenario if repeats is None else replace(scenario, repeats=repeats)
 
 

@@ -13,7 +13,8 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,11 +23,13 @@ import numpy as np
 
 from toolchain.errors import VtoolError
 from toolchain.formats.audio import Audio, read_wav, write_wav
-from toolchain.harness import memory
-from toolchain.harness.scenario import Scenario
+from toolchain.harness import conversation, memory, sessions
+from toolchain.harness.conversation import Line, Remark
+from toolchain.harness.scenario import APART, Conversation, Scenario, Sessions
 from toolchain.harness.session import play
+from toolchain.harness.sessions import Step
 from toolchain.harness.turn import Clip, Turn, turn
-from toolchain.voice import pipeline
+from toolchain.voice import pipeline, remote
 from toolchain.voice.engine import give_back, naming
 from toolchain.voice.stage import LISTENING_HZ
 
@@ -35,10 +38,10 @@ Say = Callable[[Mapping[str, Any]], None]
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """Resident bytes of the process."""
+    """Resident bytes of the process, and of those it has started."""
 
     start: int  # interpreter and libraries, before the first model
-    stages: Mapping[str, int]  # added by opening each stage
+    stages: Mapping[str, int]  # added by opening each stage; at once where each has a process
     peak: int | None
     after_gc: int  # at the end, after collection
 
@@ -58,6 +61,25 @@ class Result:
     memory: Memory
     turns: tuple[Turn, ...]
     choices: Mapping[str, tuple[int, ...]]  # by clip: see ``Llm.choices``
+    overhead: Mapping[str, tuple[float, ...]]  # ms a call, by stage in a process of its own
+
+
+@dataclass(frozen=True, slots=True)
+class Talked:
+    """What one process saw of a conversation."""
+
+    init_s: float
+    memory: Memory
+    remarks: tuple[Remark, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """What one process saw of users at once."""
+
+    init_s: float
+    memory: Memory
+    steps: tuple[Step, ...]
 
 
 def main() -> int:
@@ -71,51 +93,115 @@ def main() -> int:
 
     request = json.loads(sys.stdin.read())
     try:
-        job = {"run": run, "speak": speak}[request["job"]]
-        say({"result": job(request, say)})
+        say({"result": JOBS[request["job"]](request, say)})
     except VtoolError as error:
         say({"error": {"exit_code": error.exit_code, "message": str(error), "hint": error.hint}})
     return 0
 
 
-def run(request: Mapping[str, Any], say: Say) -> dict[str, Any]:
-    """Open the application and play ``clips``, which may be none; return a ``Result``."""
-    files = _paths(request)
-    marks = {"start": memory.resident()}
-    stages = {}
+@dataclass
+class _Opened:
+    """An application that is ready, and what opening it took."""
+
+    application: pipeline.Pipeline
+    init_s: float
+    start: int
+    stages: Mapping[str, int]
+
+    def memory(self) -> Memory:
+        """Return the memory until now."""
+        peak = memory.peak()
+        gc.collect()
+        give_back()
+        return Memory(self.start, self.stages, peak, memory.resident())
+
+
+@contextmanager
+def _open(request: Mapping[str, Any], placement: int, say: Say) -> Iterator[_Opened]:
+    """Open the application; processes of its own end with the block."""
+    files, start = _paths(request), memory.resident()
+    if placement == APART:
+        say({"doing": "opening all stages"})
+        stages = remote.load(request["voice"], files)
+        ready_s = time.monotonic()
+        try:
+            added = {"all": memory.resident() - start}
+            yield _Opened(stages, ready_s - request["created"], start, added)
+        finally:
+            remote.close([stages.vad, stages.stt, stages.llm, stages.tts])
+        return
+    marks, opened = {"start": start}, {}
     for stage in pipeline.OPENING:
         say({"doing": f"opening {stage}"})
         with naming(stage, "opening"):
-            stages[stage] = pipeline.load_stage(request["voice"], stage, files)
+            opened[stage] = pipeline.load_stage(request["voice"], stage, files)
         marks[stage] = memory.resident()
-    application = pipeline.Pipeline(**stages)
     init_s = time.monotonic() - request["created"]
-    played = _rounds(application, request, say)
-    peak = memory.peak()
-    gc.collect()
-    give_back()
-    added = itertools.pairwise(marks.values())
-    seen = Memory(
-        start=marks["start"],
-        stages={s: after - before for s, (before, after) in zip(stages, added, strict=True)},
-        peak=peak,
-        after_gc=memory.resident(),
-    )
-    # what users do not do comes after the memory was read
-    turns = _hear(application, played)
-    choices = {}
-    for clip, (question, answer) in request["answers"].items():
-        say({"doing": f"choosing the tokens of the answer to {clip}"})
-        with naming("llm", clip):
-            choices[clip] = tuple(application.llm.choices(question, answer))
-    return asdict(Result(init_s, seen, turns, choices))
+    steps = itertools.pairwise(marks.values())
+    added = {s: after - before for s, (before, after) in zip(opened, steps, strict=True)}
+    yield _Opened(pipeline.Pipeline(**opened), init_s, start, added)
 
 
-def _rounds(application: pipeline.Pipeline, request: Mapping[str, Any], say: Say) -> list[Spoken]:
-    """Play all clips once a round, warm-up rounds first; return the turns that count."""
+def run(request: Mapping[str, Any], say: Say) -> dict[str, Any]:
+    """Open the application and play ``clips``, which may be none; return a ``Result``."""
     scenario = Scenario(**request["scenario"])
+    with _open(request, scenario.placement, say) as opened:
+        application = opened.application
+        played = _rounds(application, request, scenario, say)
+        seen = opened.memory()
+        # what users do not do comes after the memory was read
+        turns = _hear(application, played)
+        choices = {}
+        for clip, (question, answer) in request["answers"].items():
+            say({"doing": f"choosing the tokens of the answer to {clip}"})
+            with naming("llm", clip):
+                choices[clip] = tuple(application.llm.choices(question, answer))
+        stages = {stage: getattr(application, stage) for stage in pipeline.STAGES}
+        overhead = {
+            stage: tuple(one.overhead.calls_ms)
+            for stage, one in stages.items()
+            if isinstance(one, remote.Remote)
+        }
+    return asdict(Result(opened.init_s, seen, turns, choices, overhead))
+
+
+def converse(request: Mapping[str, Any], say: Say) -> dict[str, Any]:
+    """Open the application and hold a conversation with it; return a ``Talked``."""
+    asked = Conversation(**request["scenario"])
+
+    def at(turn: int, name: str) -> None:
+        say({"doing": f"saying {name}", "done": turn, "total": asked.turns})
+
+    with _open(request, asked.placement, say) as opened:
+        remarks = tuple(conversation.converse(opened.application, _lines(request), asked, at))
+        return asdict(Talked(opened.init_s, opened.memory(), remarks))
+
+
+def carry(request: Mapping[str, Any], say: Say) -> dict[str, Any]:
+    """Open the application and let users ask it at once; return a ``Carried``."""
+    asked = Sessions(**request["scenario"])
+
+    def at(users: int) -> None:
+        say({"doing": f"{users} users at once"})
+
+    with _open(request, asked.placement, say) as opened:
+        steps = tuple(sessions.carried(opened.application, _lines(request), asked, at))
+        return asdict(Carried(opened.init_s, opened.memory(), steps))
+
+
+def _lines(request: Mapping[str, Any]) -> list[Line]:
+    return [
+        Line(clip["name"], read_wav(Path(clip["path"]).read_bytes()).at(LISTENING_HZ).samples)
+        for clip in request["clips"]
+    ]
+
+
+def _rounds(
+    application: pipeline.Pipeline, request: Mapping[str, Any], scenario: Scenario, say: Say
+) -> list[Spoken]:
+    """Play all clips once a round, warm-up rounds first; return the turns that count."""
     clips = [Clip(**clip) for clip in request["clips"]]
-    heard = [read_wav(Path(c.path).read_bytes()).at(LISTENING_HZ).samples for c in clips]
+    heard = [line.samples for line in _lines(request)]
     rounds = range(-scenario.warm_up, scenario.repeats)
     total = len(rounds) * len(clips)
     kept = []
@@ -167,6 +253,14 @@ def speak(request: Mapping[str, Any], say: Say) -> list[str]:
 
 def _paths(request: Mapping[str, Any]) -> dict[str, Path]:
     return {name: Path(path) for name, path in request["files"].items()}
+
+
+JOBS: Mapping[str, Callable[[Mapping[str, Any], Say], Any]] = {
+    "run": run,
+    "speak": speak,
+    "converse": converse,
+    "carry": carry,
+}
 
 
 if __name__ == "__main__":

@@ -13,19 +13,37 @@ _PAGE_BYTES = 4096  # the least page size of the systems we know; only used to p
 
 
 def resident() -> int:
-    """Return the bytes of this process that are in memory now."""
-    return int(psutil.Process().memory_info().rss)
+    """Return the bytes of this process, and of those it has started, that are in memory now."""
+    return sum(_resident(one) for one in _family())
 
 
 def peak() -> int | None:
-    """Return the most bytes of this process that were ever in memory; None where nobody knows.
+    """Return the most bytes that were ever in memory; None where nobody knows.
 
-    Linux's VmHWM, Windows' peak working set. Not ``ru_maxrss``: a child inherits its parent's.
+    Linux's VmHWM, Windows' peak working set. Not ``ru_maxrss``: a child inherits its parent's. With
+    more processes the sum of their peaks, which need not have been at the same time.
     """
+    peaks = [_peak(one) for one in _family()]
+    return None if None in peaks else sum(p for p in peaks if p is not None)
+
+
+def _family() -> list[psutil.Process]:
+    this = psutil.Process()
+    return [this, *this.children(recursive=True)]
+
+
+def _resident(process: psutil.Process) -> int:
     try:
-        lines = Path("/proc/self/status").read_text("ascii").splitlines()
+        return int(process.memory_info().rss)
+    except psutil.NoSuchProcess:
+        return 0
+
+
+def _peak(process: psutil.Process) -> int | None:
+    try:
+        lines = Path(f"/proc/{process.pid}/status").read_text("ascii").splitlines()
     except OSError:
-        found = getattr(psutil.Process().memory_info(), "peak_wset", None)
+        found = getattr(process.memory_info(), "peak_wset", None)
         return None if found is None else int(found)
     for line in lines:
         if line.startswith("VmHWM:"):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -12,7 +11,6 @@ from toolchain.errors import ConfigError
 from toolchain.harness.child import Result
 from toolchain.harness.machine import machine as this_machine
 from toolchain.harness.memory import drop_from_page_cache
-from toolchain.harness.process import ask
 from toolchain.harness.quality import (
     frame_agreement,
     share_equal,
@@ -20,14 +18,13 @@ from toolchain.harness.quality import (
     word_error_rate,
 )
 from toolchain.harness.scenario import Scenario
+from toolchain.harness.subject import Figure, Subject, measures, spoken_clips, subject
 from toolchain.harness.turn import Clip, Turn
-from toolchain.ir import Machine, Measure, digest_of
-from toolchain.ir.measure import Unit
+from toolchain.ir import Machine, Measure
 from toolchain.progress import SILENT, Progress
 from toolchain.tables import check
-from toolchain.voice.engine import located
-from toolchain.voice.pipeline import STAGES, check_table
-from toolchain.voice.runnable import data_files, is_gguf, runnable
+from toolchain.voice.pipeline import STAGES
+from toolchain.voice.runnable import data_files
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,93 +37,6 @@ class Run:
     choices: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     """By clip: the tokens chosen at each place of the reference's answer."""
     notes: tuple[str, ...] = field(default=())
-
-
-@dataclass(frozen=True)
-class _Labelled:
-    """Progress of one of several applications."""
-
-    progress: Progress
-    label: str
-
-    def update(self, what: str, done: int, total: int, unit: str = "") -> None:
-        """Say whose progress it is."""
-        self.progress.update(f"{self.label}: {what}", done, total, unit)
-
-
-@dataclass(frozen=True)
-class _Subject:
-    """An application and how to run it in a process of its own."""
-
-    files: Mapping[str, Path]
-    voice: Mapping[str, Any]
-    scenario: Scenario
-    progress: Progress
-
-    def result(
-        self,
-        clips: Sequence[Clip] = (),
-        audio_out: Path | None = None,
-        answers: Mapping[str, tuple[str, tuple[int, ...]]] | None = None,
-    ) -> Result:
-        request = {
-            "job": "run",
-            "scenario": asdict(self.scenario),
-            "clips": [asdict(clip) for clip in clips],
-            "audio_out": str(audio_out) if audio_out else None,
-            "answers": answers or {},
-        }
-        return check(self.ask(request), Result, where="the voice application")
-
-    def ask(self, request: Mapping[str, Any]) -> Any:  # noqa: ANN401 - JSON
-        files = {name: str(self.files[name]) for name in self.names()}
-        return ask(
-            {**request, "files": files, "voice": self.voice},
-            timeout_s=self.scenario.timeout_s,
-            progress=self.progress,
-        )
-
-    def names(self) -> list[str]:
-        """Return the project's files that the stages open, sorted."""
-        options = (option for stage in STAGES for option in self.voice[stage].values())
-        return sorted({o for o in options if isinstance(o, str) and o in self.files})
-
-
-def reference_clips(
-    files: Mapping[str, Path],
-    voice: Mapping[str, Any],
-    scenario: Scenario,
-    folder: Path,
-    progress: Progress = SILENT,
-) -> tuple[Clip, ...]:
-    """Return what is said: the project's recordings, and its questions spoken by its own TTS.
-
-    Speak the questions with the unoptimized application and play them to both: then both hear the
-    same. Wav files of the questions are written to ``folder``.
-
-    Errors:
-        ConfigError: the table is wrong, or names files that are not there.
-        ToolError: the TTS failed.
-    """
-    audio = check_table(voice)
-    recorded = tuple(
-        _clip(located(files, clip), located(files, text).read_text("utf-8").strip(), recorded=True)
-        for clip, text in zip(audio.clips, audio.transcripts, strict=True)
-    )
-    if not audio.questions:
-        return recorded
-    folder.mkdir(parents=True, exist_ok=True)
-    subject = _Subject(files, voice, scenario, progress)
-    paths = subject.ask({"job": "speak", "texts": audio.questions, "folder": str(folder)})
-    spoken = (
-        _clip(Path(path), text, recorded=False)
-        for path, text in zip(paths, audio.questions, strict=True)
-    )
-    return (*recorded, *spoken)
-
-
-def _clip(path: Path, text: str, *, recorded: bool) -> Clip:
-    return Clip(path.stem, str(path), text, recorded, digest_of(path.read_bytes()))
 
 
 def measure(  # noqa: PLR0913 - keyword arguments, each a thing of its own
@@ -164,6 +74,9 @@ def measure(  # noqa: PLR0913 - keyword arguments, each a thing of its own
             resident before the first model; added by opening each stage
         memory.peak, memory.after_gc (byte, the process with the turns): see ``memory``; the peak
             includes starting
+        turn.gap, turn.wasted (ms): the longest silence inside an answer; work that was thrown away
+        worker.vad, worker.stt, worker.llm, worker.tts (ms, one a call; where each stage has a
+            process): what asking another process took, beyond the work that it did
         quality.wer (ratio, one a recorded clip), quality.wer_questions (one a spoken question): of
             the transcript; the worst repeat counts
         quality.tts_wer (ratio, one a clip): what the STT hears in the spoken answer, against the
@@ -174,51 +87,52 @@ def measure(  # noqa: PLR0913 - keyword arguments, each a thing of its own
         InputError: a model or a clip cannot be read.
         ToolError: a stage failed, or the process died or hung.
     """
-    check_table(voice)
-    shown = _Labelled(progress, label) if label else progress
-    ready = runnable(files, voice, cache)
-    notes = [
-        f"{label}{': ' if label else ''}{name} was played as {size / 1e6:.0f} MB of float32 ONNX, "
-        "since onnxruntime does not read its format"
-        for name in sorted(files)
-        if ready[name] != files[name] and is_gguf(files[name])
-        for size in [sum(p.stat().st_size for p in data_files(ready[name]))]
-    ]
-    subject = _Subject(ready, voice, scenario, shown)
+    played, notes = subject(files, voice, scenario, cache, (progress, label))
     if reference:
         clips = reference.clips
         first = _first_repeat(reference)
         answers = {clip: (turn.transcript, turn.tokens) for clip, turn in first.items()}
     else:
-        folder = cache / "questions" / _spoken(subject.files, voice)
-        clips = reference_clips(subject.files, voice, scenario, folder, shown)
-        answers = {}
-    models = [file for name in subject.names() for file in data_files(subject.files[name])]
+        clips, answers = spoken_clips(played, cache), {}
+    models = [file for name in played.names() for file in data_files(played.files[name])]
     cold = []
     for _ in range(scenario.cold_starts):
         if drop_from_page_cache(models):
-            cold.append(subject.result())
+            cold.append(_result(played))
         else:
             notes.append("init.cold: this system kept models in its page cache; not all runs count")
-    warm = [subject.result() for _ in range(scenario.warm_starts - 1)]
-    last = subject.result(clips, audio_out, answers)
-    found: list[_Figure] = [
+    warm = [_result(played) for _ in range(scenario.warm_starts - 1)]
+    last = _result(played, clips, audio_out, answers)
+    found: list[Figure] = [
         ("init.cold", "s", [r.init_s for r in cold]),
         ("init.warm", "s", [r.init_s for r in (*warm, last)]),
         *_turn_figures(last.turns),
         *_memory_figures([*cold, *warm, last]),
         *_quality_figures(last.turns),
+        *((f"worker.{stage}", "ms", calls) for stage, calls in last.overhead.items()),
     ]
-    measures = _measures(found, machine or this_machine())
-    return Run(measures, last.turns, clips, last.choices, tuple(dict.fromkeys(notes)))
+    return Run(
+        measures(found, machine or this_machine()),
+        last.turns,
+        clips,
+        last.choices,
+        tuple(dict.fromkeys(notes)),
+    )
 
 
-def _spoken(files: Mapping[str, Path], voice: Mapping[str, Any]) -> str:
-    """Return a name for what the TTS says: another voice or question is another folder."""
-    table = {k: v for k, v in voice["tts"].items() if isinstance(v, str)}
-    voices = [digest_of(files[v].read_bytes()) for v in table.values() if v in files]
-    questions = list(voice.get("audio", {}).get("questions", ()))
-    return digest_of(json.dumps([sorted(table.items()), voices, questions]).encode())[:16]
+def _result(
+    played: Subject,
+    clips: Sequence[Clip] = (),
+    audio_out: Path | None = None,
+    answers: Mapping[str, tuple[str, tuple[int, ...]]] | None = None,
+) -> Result:
+    request = {
+        "job": "run",
+        "clips": [asdict(clip) for clip in clips],
+        "audio_out": str(audio_out) if audio_out else None,
+        "answers": answers or {},
+    }
+    return check(played.ask(request), Result, where="the voice application")
 
 
 COMPARED = ("_agreement", "_same_answer")
@@ -252,7 +166,7 @@ def compare(before: Run, after: Run) -> tuple[Measure, ...]:
     answers = [token_agreement(a.tokens, b.tokens) for a, b in pairs]
     tokens = [share_equal(turn.tokens, after.choices[clip]) for clip, turn in old.items()]
     machine = after.measures[0].machine if after.measures else None
-    return _measures(
+    return measures(
         [
             ("quality.vad_agreement", "ratio", frames),
             ("quality.llm_agreement", "ratio", tokens),
@@ -266,24 +180,14 @@ def _first_repeat(run: Run) -> dict[str, Turn]:
     return {turn.clip: turn for turn in run.turns if turn.repeat == 0}
 
 
-_Figure = tuple[str, Unit, Sequence[float]]
-
-
-def _measures(figures: Sequence[_Figure], machine: Machine | None) -> tuple[Measure, ...]:
-    """Return the figures that have samples."""
-    return tuple(
-        Measure(name, unit, tuple(float(s) for s in samples), machine)
-        for name, unit, samples in figures
-        if samples
-    )
-
-
-def _turn_figures(turns: Sequence[Turn]) -> Iterator[_Figure]:
+def _turn_figures(turns: Sequence[Turn]) -> Iterator[Figure]:
     times = [turn.times for turn in turns]
     yield "turn.first_audio", "ms", [t.first_audio for t in times]
     yield "turn.first_token", "ms", [t.first_token for t in times]
     yield "turn.endpoint", "ms", [t.endpoint for t in times]
     yield "turn.cut_off", "count", [turn.cut_off for turn in turns]
+    yield "turn.gap", "ms", [t.gap for t in times]
+    yield "turn.wasted", "ms", [t.wasted for t in times]
     yield "vad.frame", "ms", [t.vad for t in times]
     yield "stt.time", "ms", [t.stt for t in times]
     yield "stt.rtf", "ratio", [t.stt / t.utterance for t in times]
@@ -295,16 +199,17 @@ def _turn_figures(turns: Sequence[Turn]) -> Iterator[_Figure]:
     yield "tts.rtf", "ratio", [t.tts / t.spoken for t in times]
 
 
-def _memory_figures(results: Sequence[Result]) -> Iterator[_Figure]:
+def _memory_figures(results: Sequence[Result]) -> Iterator[Figure]:
     yield "memory.start", "byte", [r.memory.start for r in results]
-    for stage in STAGES:
-        yield f"memory.{stage}", "byte", [r.memory.stages[stage] for r in results]
+    for stage in (*STAGES, "all"):
+        added = [r.memory.stages[stage] for r in results if stage in r.memory.stages]
+        yield f"memory.{stage}", "byte", added
     last = results[-1].memory
     yield "memory.peak", "byte", [] if last.peak is None else [last.peak]
     yield "memory.after_gc", "byte", [last.after_gc]
 
 
-def _quality_figures(turns: Sequence[Turn]) -> Iterator[_Figure]:
+def _quality_figures(turns: Sequence[Turn]) -> Iterator[Figure]:
     for name, recorded in (("quality.wer", True), ("quality.wer_questions", False)):
         rates: dict[str, float] = {}
         for turn in turns:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from collections.abc import Mapping
+from dataclasses import field, fields
 from pathlib import Path
+from typing import Literal, TypeVar
 
 from toolchain import resources, tables
 from toolchain.errors import ConfigError
@@ -11,20 +13,22 @@ from toolchain.tables import table
 from toolchain.voice.assistant import Manner
 from toolchain.voice.stage import FRAME_MS
 
+IN_TURN, SIDE_BY_SIDE, APART = 0, 1, 2
+"""Placements of the stages: in one thread, in a thread each, in a process each."""
+
 
 @table
-class Scenario:
-    """The numbers of a scenario; the file gives a reason for each."""
+class Listening:
+    """How the application takes turns: the numbers that all scenarios have.
 
-    repeats: int  # turns a clip that are counted
-    warm_up: int  # rounds over all clips before, not counted
+    The file of a scenario gives a reason for each number.
+    """
+
     silence_ms: int  # silence that ends speech
     sure_silence_ms: int  # silence that ends what was understood as a whole sentence
     answer_after_ms: int  # silence after which the answer is prepared on suspicion
-    cold_starts: int  # fresh processes with the models' files out of the page cache
-    warm_starts: int  # fresh processes after that; the last one plays the turns
     timeout_s: int  # of one process
-    threads: int = 1  # 1: a thread a stage; 0: all stages in one thread
+    placement: int = 1  # 0: all stages in one thread, 1: a thread a stage, 2: a process a stage
     real_time: int = 0  # 1: the clock sleeps where nobody works, instead of being set forward
 
     @property
@@ -34,8 +38,46 @@ class Scenario:
             silence_frames=_frames(self.silence_ms),
             answer_frames=_frames(self.answer_after_ms),
             sure_frames=_frames(self.sure_silence_ms),
-            threads=bool(self.threads),
+            threads=self.placement != IN_TURN,
         )
+
+
+@table
+class Scenario(Listening):
+    """Turns that have nothing to do with each other: ``plays = "turns"``."""
+
+    repeats: int = field(kw_only=True)  # turns a clip that are counted
+    warm_up: int = field(kw_only=True)  # rounds over all clips before, not counted
+    cold_starts: int = field(kw_only=True)  # fresh processes, model files out of the page cache
+    warm_starts: int = field(kw_only=True)  # fresh processes after that; the last plays the turns
+
+
+@table
+class Conversation(Listening):
+    """One session whose turns know what was said before: ``plays = "conversation"``."""
+
+    turns: int = field(kw_only=True)  # questions, the clips over and over
+    pause_ms: int = field(kw_only=True)  # from the end of an answer to the next question
+    interrupt_every: int = field(kw_only=True)  # answers; 0: none is interrupted
+    interrupt_after_ms: int = field(kw_only=True)  # of such an answer have been heard
+
+
+@table
+class Sessions(Listening):
+    """Users at the same time: ``plays = "sessions"``."""
+
+    most_sessions: int = field(kw_only=True)  # more are not tried
+    turns: int = field(kw_only=True)  # questions of each user
+    every_ms: int = field(kw_only=True)  # from one question of a user to the next, on average
+    seed: int = field(kw_only=True)  # of the schedule
+    limit_ms: int = field(kw_only=True)  # end of speech to first audio, p95: what must hold
+
+
+KINDS: Mapping[str, type[Listening]] = {
+    "turns": Scenario,
+    "conversation": Conversation,
+    "sessions": Sessions,
+}
 
 
 def _frames(ms: int) -> int:
@@ -60,9 +102,10 @@ class ScenarioFile:
     issued: str
     not_counted: str
     number: tuple[Number, ...]
+    plays: Literal["turns", "conversation", "sessions"] = "turns"
 
 
-def load(name: str, project: Path | None = None) -> Scenario:
+def load(name: str, project: Path | None = None) -> Listening:
     """Return the scenario ``name``; the project's own ``rules/scenarios`` comes first.
 
     Errors:
@@ -72,26 +115,37 @@ def load(name: str, project: Path | None = None) -> Scenario:
     for folder in folders:
         path = folder / "scenarios" / f"{name}.toml"
         if path.is_file():
-            numbers = {n.name: n.value for n in tables.load(path, ScenarioFile).number}
-            return checked(tables.check(numbers, Scenario, where=str(path)))
+            file = tables.load(path, ScenarioFile)
+            numbers = {n.name: n.value for n in file.number}
+            return checked(tables.check(numbers, KINDS[file.plays], where=str(path)))
     known = sorted({p.stem for f in folders for p in (f / "scenarios").glob("*.toml")})
     raise ConfigError(f"there is no scenario {name!r}", hint=f"scenarios: {', '.join(known)}")
 
 
-def checked(asked: Scenario) -> Scenario:
+_LEAST = dict.fromkeys(
+    ("warm_up", "cold_starts", "placement", "real_time", "interrupt_every", "seed"), 0
+)
+
+Checked = TypeVar("Checked", bound=Listening)
+
+
+def checked(asked: Checked) -> Checked:
     """Return ``asked`` if it can be played.
 
     Errors:
         ConfigError: a number below its least value, or silences in the wrong order.
     """
-    least = {"warm_up": 0, "cold_starts": 0, "threads": 0, "real_time": 0}
-    for field in fields(asked):
-        value = getattr(asked, field.name)
-        if value < least.get(field.name, 1):
+    for one in fields(asked):
+        value, least = getattr(asked, one.name), _LEAST.get(one.name, 1)
+        if value < least:
             raise ConfigError(
-                f"scenario: {field.name} is {value}",
-                hint=f"at least {least.get(field.name, 1)} is needed",
+                f"scenario: {one.name} is {value}", hint=f"at least {least} is needed"
             )
+    if asked.placement > APART:
+        raise ConfigError(
+            f"scenario: placement is {asked.placement}",
+            hint="0: one thread, 1: a thread a stage, 2: a process a stage",
+        )
     manner = asked.manner
     if not 0 < manner.answer_frames <= manner.sure_frames <= manner.silence_frames:
         raise ConfigError(

@@ -22,7 +22,7 @@ import numpy as np
 
 from toolchain.errors import ToolError
 from toolchain.formats.audio import Samples
-from toolchain.harness.scenario import Scenario
+from toolchain.harness.scenario import Listening
 from toolchain.voice.assistant import Assistant, Exchange, Hearing
 from toolchain.voice.clock import Clock
 from toolchain.voice.stage import FRAME_MS, FRAME_SAMPLES, LISTENING_HZ
@@ -34,10 +34,10 @@ _SPEECH_RANGE_DB = 40.0
 _MOST_SILENCE_FRAMES = (
     64  # 2 s of silence after a clip; a VAD that then still hears speech is wrong
 )
-_SILENCE = np.zeros(FRAME_SAMPLES, np.float32)
+SILENCE = np.zeros(FRAME_SAMPLES, np.float32)
 
 
-def play(stages: Hearing, clip: Samples, scenario: Scenario, where: str) -> Exchange:
+def play(stages: Hearing, clip: Samples, scenario: Listening, where: str) -> Exchange:
     """Play ``clip``, (n,) at 16 kHz, and let the application answer the first thing it hears.
 
     Errors:
@@ -47,7 +47,7 @@ def play(stages: Hearing, clip: Samples, scenario: Scenario, where: str) -> Exch
     assistant = Assistant(stages, scenario.manner, clock, where=where)
     frames = framed(clip)
     at_ms = 0.0
-    for frame in (*frames, *[_SILENCE] * _MOST_SILENCE_FRAMES):
+    for frame in (*frames, *[SILENCE] * _MOST_SILENCE_FRAMES):
         at_ms += FRAME_MS
         assistant.work(at_ms)
         clock.arrive(at_ms)
@@ -64,7 +64,7 @@ def play(stages: Hearing, clip: Samples, scenario: Scenario, where: str) -> Exch
         at_ms += FRAME_MS
         assistant.work(at_ms)
         clock.arrive(at_ms)
-        assistant.hear(_SILENCE)
+        assistant.hear(SILENCE)
     one = assistant.exchanges[0]
     if one.error is not None:
         raise one.error

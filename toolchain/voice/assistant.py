@@ -166,6 +166,12 @@ class Assistant:
         return self._answering is not None and self._work_for is not self._answering
 
     @property
+    def heard_anything(self) -> bool:
+        """Whether the last answer can be heard by now, or there will be nothing to hear."""
+        one = self._answering
+        return self.answered or (one is not None and one.heard_until_ms > 0)
+
+    @property
     def spoke(self) -> bool:
         """Whether speech began that is not yet answered."""
         return self._endpoint.began is not None
