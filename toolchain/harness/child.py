@@ -30,7 +30,7 @@ from toolchain.harness.session import play
 from toolchain.harness.sessions import Step
 from toolchain.harness.turn import Clip, Turn, turn
 from toolchain.voice import pipeline, remote
-from toolchain.voice.engine import give_back, naming
+from toolchain.voice.engine import give_back, naming, one_heap
 from toolchain.voice.stage import LISTENING_HZ
 
 Say = Callable[[Mapping[str, Any]], None]
@@ -91,6 +91,7 @@ def main() -> int:
         line.write(json.dumps(message) + "\n")
         line.flush()
 
+    one_heap()
     request = json.loads(sys.stdin.read())
     try:
         say({"result": JOBS[request["job"]](request, say)})

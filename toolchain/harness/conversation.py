@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -92,6 +92,7 @@ def converse(
     clock = Clock(real_time=bool(asked.real_time))
     assistant = Assistant(stages, asked.manner, clock, remembers=True)
     microphone = Microphone(assistant, clock)
+    open_turns: list[_Turn] = []  # an interruption is known when the next question was heard
     for turn in range(asked.turns):
         line = lines[turn % len(lines)]
         say(turn, line.name)
@@ -100,10 +101,22 @@ def converse(
         for frame in framed(line.samples):
             microphone.deliver(frame)
         microphone.silence_while(lambda n=heard: len(assistant.exchanges) == n, assistant.where)  # type: ignore[misc]  # n is bound now
-        one = assistant.exchanges[heard]
-        cut = bool(asked.interrupt_every) and (turn + 1) % asked.interrupt_every == 0
-        _let_answer(microphone, assistant, asked, cut=cut and turn + 1 < asked.turns)
-        yield _remark(one, line, began_ms)
+        open_turns.append(_Turn(assistant.exchanges[heard], line, began_ms))
+        last = turn + 1 == asked.turns
+        cut = bool(asked.interrupt_every) and (turn + 1) % asked.interrupt_every == 0 and not last
+        _let_answer(microphone, assistant, asked, cut=cut)
+        if not cut:
+            for one in open_turns:
+                remark = _remark(one)
+                one.exchange.forgets()  # its sound is megabytes, and not the application's
+                yield remark
+            open_turns.clear()
+
+
+class _Turn(NamedTuple):
+    exchange: Exchange
+    line: Line
+    began_ms: float
 
 
 def _let_answer(
@@ -122,7 +135,8 @@ def _let_answer(
     microphone.silence_while(lambda: microphone.now_ms < until_ms, assistant.where)
 
 
-def _remark(one: Exchange, line: Line, began_ms: float) -> Remark:
+def _remark(turn: _Turn) -> Remark:
+    one, line, began_ms = turn
     sounds = [e for e in one.events if isinstance(e.made, Audio)]
     first_ms = None
     if sounds and one.decided_ms is not None:
@@ -149,13 +163,15 @@ def _settled() -> int:
     return memory.resident()
 
 
-def growth(remarks: Sequence[Mapping[str, int]] | Sequence[Remark], after: int = 10) -> int | None:
-    """Return by how many bytes the process grew at most after turn ``after``; None: too few turns.
+def growth(resident: Sequence[int], after: int = 10) -> int | None:
+    """Return how far memory rose after turn ``after`` above its highest until then, in bytes.
 
-    >>> growth([{"resident": n} for n in (5, 9, 8, 9, 7)], after=2)
-    0
+    Highest against highest, since a context that fills and is halved goes up and down by itself.
+    None: too few turns.
+
+    >>> growth([5, 9, 6, 9, 8], after=2), growth([5, 9, 6, 12, 8], after=2)
+    (0, 3)
     """
-    sizes = [r.resident if isinstance(r, Remark) else r["resident"] for r in remarks]
-    if len(sizes) <= after:
+    if len(resident) <= after:
         return None
-    return max(0, max(sizes[after:]) - sizes[after - 1])
+    return max(0, max(resident[after:]) - max(resident[:after]))

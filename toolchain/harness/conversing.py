@@ -43,7 +43,8 @@ def converse(  # noqa: PLR0913 - keyword arguments, each a thing of its own
         conversation.stopping (ms, one an interruption): until no model worked on the answer
         conversation.unanswered (count): 1 where nothing was heard
         memory.turn (byte): resident after the turn and collection
-        memory.growth (byte, one): the most that it was above that of turn 10 later on
+        memory.growth (byte, one): how far it rose after turn 10 above its highest
+            until then
         memory.peak, memory.after_gc (byte, one), init.warm (s, one)
 
     Errors:
@@ -54,7 +55,7 @@ def converse(  # noqa: PLR0913 - keyword arguments, each a thing of its own
     said = asked.ask({"job": "converse", "clips": [asdict(clip) for clip in clips]})
     talked = check(said, Talked, where="the voice application")
     remarks = talked.remarks
-    grown = growth(remarks)
+    grown = growth([r.resident for r in remarks])
     heard = [r.first_audio_ms for r in remarks if r.first_audio_ms is not None]
     found: list[Figure] = [
         ("conversation.first_audio", "ms", heard),

@@ -65,6 +65,20 @@ def open_model(
         ) from error
 
 
+def one_heap() -> None:
+    """Let all threads take memory from one heap, where the C library (glibc) can; once, at start.
+
+    By default each thread gets an arena of its own that is never given back. Measured on a
+    conversation of 60 turns (scenario soak): 162 MB of growth with the default, none with one heap.
+    """
+    limit = getattr(ctypes.CDLL(None), "mallopt", None) if os.name == "posix" else None
+    if limit is not None:
+        limit(_ARENA_MAX, 1)
+
+
+_ARENA_MAX = -8  # M_ARENA_MAX in glibc's malloc.h
+
+
 def give_back() -> None:
     """Return to the system what opening a model has freed, where the C library (glibc) can.
 

@@ -25,7 +25,7 @@ import numpy as np
 from toolchain.errors import ConfigError, InputError, ToolError, VtoolError
 from toolchain.formats.audio import Audio
 from toolchain.voice import pipeline, running
-from toolchain.voice.engine import naming
+from toolchain.voice.engine import naming, one_heap
 from toolchain.voice.pipeline import STAGES, Pipeline
 from toolchain.voice.running import Cancellation, Cancelled
 from toolchain.voice.stage import Dialogue, Token
@@ -274,6 +274,7 @@ def _serve(  # noqa: PLR0913, PLR0917 - what a process is given when it starts
     files: Mapping[str, str],
 ) -> None:
     """Be the worker: open the stage, and serve until the pipe is closed."""
+    one_heap()
     blocks = [SharedMemory(name) for name in names]
     wire = _Wire(pipe, blocks[1], blocks[0])
     try:
