@@ -8,16 +8,17 @@ import pytest
 from toolchain import resources, tables
 from toolchain.errors import ConfigError
 from toolchain.harness import scenario
-from toolchain.harness.scenario import Scenario, ScenarioFile
+from toolchain.harness.scenario import KINDS, Scenario, ScenarioFile
 
 ROOM = resources.folder("rules") / "scenarios"
 
 
 @pytest.mark.parametrize("path", sorted(ROOM.glob("*.toml")), ids=lambda p: p.stem)
 def test_every_number_of_every_scenario_has_a_reason(path: Path) -> None:
-    numbers = tables.load(path, ScenarioFile).number
-    required = {f.name for f in fields(Scenario) if f.default is MISSING}
-    assert required <= {n.name for n in numbers} <= {f.name for f in fields(Scenario)}
+    file = tables.load(path, ScenarioFile)
+    numbers, kind = file.number, KINDS[file.plays]
+    required = {f.name for f in fields(kind) if f.default is MISSING}
+    assert required <= {n.name for n in numbers} <= {f.name for f in fields(kind)}
     assert all(len(n.why.split()) >= 5 for n in numbers)
 
 
@@ -55,6 +56,8 @@ def test_a_scenario_nobody_wrote_is_an_error_with_those_there_are() -> None:
         {"answer_after_ms": 10},
         {"answer_after_ms": 300},
         {"sure_silence_ms": 288},
+        {"placement": 3},
+        {"placement": -1},
         {"sure_silence_ms": 32, "answer_after_ms": 64},
     ],
 )
