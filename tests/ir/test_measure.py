@@ -54,7 +54,7 @@ def test_the_verdict_is_the_comparison(
     assert most.interval is None
 
 
-@given(samples, percents, st.floats(-1e6, 1e6), at_least=st.booleans())
+@given(values=samples, percent=percents, limit=st.floats(-1e6, 1e6), at_least=st.booleans())
 def test_of_wall_times_only_what_the_bounds_prove_is_said(
     values: tuple[float, ...], percent: float, limit: float, *, at_least: bool
 ) -> None:
