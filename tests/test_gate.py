@@ -18,18 +18,28 @@ def test_a_budget_nobody_measured_keeps_the_gate_closed() -> None:
 
 
 def test_a_limit_that_is_reached_exactly_is_met() -> None:
-    measure = Measure("a", "ms", (5.0,))
-    assert exit_code(judge([measure], [Budget("a", "ms", 5, "why")])) == 0
-    assert exit_code(judge([measure], [Budget("a", "ms", 5, "why", at_least=True)])) == 0
+    for measure in (Measure("a", "byte", (5.0,)), Measure("a", "ms", (5.0,) * 5)):
+        unit = measure.unit
+        assert exit_code(judge([measure], [Budget("a", unit, 5, "why")])) == 0
+        assert exit_code(judge([measure], [Budget("a", unit, 5, "why", at_least=True)])) == 0
 
 
 def test_one_slow_turn_in_ten_breaks_p95_and_not_the_median() -> None:
-    measure = Measure("a", "ms", (*[100.0] * 9, 900.0))
+    measure = Measure("a", "ms", (*[100.0] * 9, 900.0) * 10)
     states = [
         v.state
         for v in judge([measure], [Budget("a", "ms", 500, "w", 95), Budget("a", "ms", 500, "w")])
     ]
     assert states == [State.BROKEN, State.MET]
+
+
+def test_what_is_not_certain_is_inconclusive_and_what_is_broken_beats_it() -> None:
+    unsure = Measure("a", "ms", (100.0,) * 10)
+    slow, few = Budget("a", "ms", 50, "why", 95), Budget("a", "ms", 500, "why", 95)
+    assert exit_code(judge([unsure], [few])) == 5
+    assert exit_code(judge([unsure], [few, slow])) == 1
+    assert exit_code(judge([unsure], [few, Budget("a", "ms", 500, "why")])) == 5
+    assert exit_code(judge([], [])) == 0
 
 
 def test_p95_of_a_lower_limit_looks_at_the_worst_samples() -> None:

@@ -12,7 +12,7 @@ from toolchain.analysis.packages import package_of
 from toolchain.analysis.reachability import core, reachable
 from toolchain.formats import compression
 from toolchain.formats.compression import SUFFIX, Codec
-from toolchain.harness.machine import machine
+from toolchain.harness.machine import lasting
 from toolchain.ir import (
     LOSSLESS,
     Artifact,
@@ -50,7 +50,7 @@ def empty_report(target: str) -> Report:
     return Report(
         target=target,
         version=__version__,
-        machine=machine(),
+        machine=lasting(),
         codecs=compression.level_names(),
         files=(),
         artifacts=(),

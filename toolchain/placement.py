@@ -76,7 +76,7 @@ def _executions(
 ) -> tuple[Execution, ...]:
     # onnx, onnxruntime and the tasks: only where something is measured
     from toolchain.formats.materializer import materialize  # noqa: PLC0415
-    from toolchain.harness.machine import machine  # noqa: PLC0415
+    from toolchain.harness.machine import lasting  # noqa: PLC0415
     from toolchain.quantization import targets  # noqa: PLC0415
     from toolchain.quantization.choosing import choose  # noqa: PLC0415
     from toolchain.quantization.contest import Contest, Known  # noqa: PLC0415
@@ -85,7 +85,7 @@ def _executions(
     allowed = package_header.read(package).header.formats
     model = materialize(package)
     feeds = _feeds(model, result.questions[search.artifact])
-    known = Known(workspace.cache, machine())
+    known = Known(workspace.cache, lasting())
     rows: list[Execution] = []
     for name in project.targets:
         contest = Contest(targets.load(name, project.folder), feeds, known, workspace.progress)

@@ -39,6 +39,22 @@ def show_share(part: float, whole: float) -> str:
     return f"{100 * part / whole:.1f} %" if whole else "-"
 
 
+def show_range(low: float | None, high: float | None, unit: str) -> str:
+    """Write between which values a measured value lies; ``?`` where nobody knows.
+
+    >>> show_range(440.0, 471.6, "ms"), show_range(440.0, None, "ms"), show_range(9e5, 2e6, "byte")
+    ('440 .. 472 ms', '440 .. ? ms', '900 kB .. 2.00 MB')
+    """
+    shown = [None if end is None else show_quantity(end, unit) for end in (low, high)]
+    units = [text.rpartition(" ")[2] for text in shown if text]
+    if not units:
+        return "?"
+    if len(set(units)) > 1:
+        return " .. ".join(str(text) for text in shown)
+    numbers = ("?" if text is None else text.removesuffix(f" {units[0]}") for text in shown)
+    return f"{' .. '.join(numbers)} {units[0]}"
+
+
 def show_quantity(value: float, unit: str) -> str:
     """Write a measured value with its unit.
 

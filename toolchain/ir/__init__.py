@@ -13,8 +13,10 @@ from toolchain.ir.artifact import (
 from toolchain.ir.finding import Finding, Severity
 from toolchain.ir.graph import Graph
 from toolchain.ir.ledger import LedgerRow, Proof
-from toolchain.ir.measure import Budget, Machine, Measure, State, Verdict
+from toolchain.ir.machine import Machine
+from toolchain.ir.measure import Budget, Measure, State, Verdict
 from toolchain.ir.model_search import LOSSLESS, Execution, ModelSearch, OperatingPoint, TensorChoice
+from toolchain.ir.order_statistics import Interval
 from toolchain.ir.report import ArtifactRow, FileRow, Report, Sizes, Stage
 from toolchain.ir.store import Digest, DirectoryStore, MemoryStore, Store, digest_of
 
@@ -33,6 +35,7 @@ __all__ = [
     "FileRow",
     "Finding",
     "Graph",
+    "Interval",
     "Kind",
     "LedgerRow",
     "Machine",

@@ -7,31 +7,44 @@ from enum import StrEnum
 from typing import Literal
 
 from toolchain.errors import ConfigError
+from toolchain.ir.machine import Machine
+from toolchain.ir.order_statistics import Interval, confidence, interval
 from toolchain.tables import table
 
 Unit = Literal["byte", "ms", "s", "ratio", "count", "dB", "percent"]
 
-
-@dataclass(frozen=True, slots=True)
-class Machine:
-    """Where something was measured; no host name, no path."""
-
-    cpu: str
-    cores: int
-    memory_bytes: int
-    system: str
-    python: str
-    versions: tuple[tuple[str, str], ...] = ()
+_CLOCKED: frozenset[Unit] = frozenset({"ms", "s"})
 
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """Raw samples of one quantity; statistics are computed where they are shown."""
+    """Raw samples of one quantity; statistics are computed where they are shown.
+
+    ``clocked`` says whether the samples are wall times, or made of them: then they are draws from
+    something that other programs disturb, and a percentile of them is known only within bounds.
+    None is what the unit says: ``ms`` and ``s`` are wall times, everything else is exact. A rate of
+    words a second is clocked although its unit is ``count``; an error of 30 ms in when speech ended
+    is not, although its unit is ``ms``. It is never read off the samples: three equal ones would
+    open a gate by luck.
+
+    ``looks`` is how often, at most, whoever took the samples meant to judge them and to take more
+    where the verdict was inconclusive: each look has its share of the risk.
+    """
 
     name: str
     unit: Unit
     samples: tuple[float, ...]
     machine: Machine | None = None
+    clocked: bool | None = None
+    looks: int = 1
+
+    def __post_init__(self) -> None:
+        confidence(self.looks)
+
+    @property
+    def noisy(self) -> bool:
+        """Whether a percentile is known only within bounds."""
+        return self.unit in _CLOCKED if self.clocked is None else self.clocked
 
     def percentile(self, percent: float) -> float:
         """Return the smallest sample that at least ``percent`` of all samples do not exceed.
@@ -45,19 +58,42 @@ class Measure:
         rank = max(1, -(-len(ranked) * percent // 100))
         return ranked[int(rank) - 1]
 
-    def comparable(self, other: Measure) -> None:
+    def interval(self, percent: float) -> Interval | None:
+        """Return between which values the percentile of all that could be measured lies.
+
+        None where nothing is uncertain: exact quantities, and the least and the greatest seen (0
+        and 100), which are facts about the samples.
+        """
+        if not self.noisy or not 0 < percent < 100:  # noqa: PLR2004 - percent
+            return None
+        return interval(self.samples, percent, confidence(self.looks))
+
+    def comparable(self, other: Measure, *, across_machines: bool = False) -> None:
         """Refuse a comparison of unlike things.
+
+        ``across_machines`` is for who was asked for it, and marks it in the output.
 
         Errors:
             ConfigError: another unit or another machine.
         """
         if self.unit != other.unit:
-            raise ConfigError(f"{self.name} is in {self.unit}, {other.name} in {other.unit}")
-        if self.machine != other.machine:
             raise ConfigError(
-                f"{self.name} was measured on another machine",
-                hint="run both on the same machine",
+                f"{self.name} is in {self.unit}, {other.name} in {other.unit}",
+                hint="measure both in the same unit",
             )
+        if across_machines or not self.differences(other):
+            return
+        raise ConfigError(
+            f"{self.name} was measured on two machines: {'; '.join(self.differences(other))}",
+            hint="measure both on the same machine, or ask for it with --across-machines",
+        )
+
+    def differences(self, other: Measure) -> tuple[str, ...]:
+        """Return in what the machines of the two differ; () if they may be compared."""
+        if self.machine is None or other.machine is None:
+            both = self.machine is other.machine
+            return () if both else ("that of one is not known",)
+        return self.machine.differences(other.machine)
 
 
 class State(StrEnum):
@@ -87,6 +123,11 @@ class Budget:
     def judge(self, measure: Measure | None) -> Verdict:
         """Return the verdict; a budget nobody measured is not met, and says so.
 
+        A percentile of wall times (see ``Measure.clocked``) is met where its upper confidence bound
+        is within the limit, broken where its lower bound is not, and otherwise inconclusive: also
+        where the samples are too few for a bound, unless they already prove it broken. The worst
+        seen (percentile 100) and exact quantities are compared as they are.
+
         >>> Budget("core", "byte", 4e6, "first load").judge(None).ok
         False
         """
@@ -99,9 +140,23 @@ class Budget:
             )
         # a lower limit is judged at the mirrored percentile: p95 must hold for the worst 5 %
         percent = 100 - self.percentile if self.at_least else self.percentile
-        observed = measure.percentile(percent)
-        met = observed >= self.limit if self.at_least else observed <= self.limit
-        return Verdict(self, observed, State.MET if met else State.BROKEN)
+        observed, bounds = measure.percentile(percent), measure.interval(percent)
+        if bounds is None:
+            state = State.MET if self._holds(observed) else State.BROKEN
+            return Verdict(self, observed, state)
+        return Verdict(self, observed, self._within(bounds), bounds)
+
+    def _holds(self, value: float) -> bool:
+        return value >= self.limit if self.at_least else value <= self.limit
+
+    def _within(self, bounds: Interval) -> State:
+        """Return what is certain: the worse bound holds, or not even the better one does."""
+        better, worse = (bounds.high, bounds.low) if self.at_least else (bounds.low, bounds.high)
+        if worse is not None and self._holds(worse):
+            return State.MET
+        if better is not None and not self._holds(better):
+            return State.BROKEN
+        return State.INCONCLUSIVE
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +166,7 @@ class Verdict:
     budget: Budget
     observed: float | None
     state: State
+    interval: Interval | None = None  # where ``observed`` is known only within bounds
 
     @property
     def ok(self) -> bool:

@@ -8,7 +8,8 @@ from enum import StrEnum
 from toolchain.ir.artifact import Kind
 from toolchain.ir.finding import Finding
 from toolchain.ir.ledger import LedgerRow
-from toolchain.ir.measure import Machine, Measure, Verdict
+from toolchain.ir.machine import Machine
+from toolchain.ir.measure import Measure, Verdict
 from toolchain.ir.model_search import ModelSearch
 from toolchain.ir.store import Digest
 from toolchain.units import Bytes
@@ -88,4 +89,5 @@ class Report:
     notes: tuple[str, ...] = ()
     turns: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = ()
     models: tuple[ModelSearch, ...] = ()
+    across_machines: bool = False  # the user asked to compare what two machines measured
     schema_version: int = SCHEMA_VERSION

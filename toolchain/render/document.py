@@ -13,6 +13,7 @@ from typing_extensions import TypedDict  # pydantic refuses typing's own before 
 
 from toolchain.ir import Kind, Severity, Stage, State
 from toolchain.ir.measure import Unit
+from toolchain.ir.order_statistics import MOST_LOOKS
 from toolchain.ir.report import SCHEMA_VERSION
 
 Size = Annotated[int, Field(ge=0)]  # bytes
@@ -70,7 +71,10 @@ class FileObject(TypedDict):
 
 @_closed
 class MachineObject(TypedDict):
-    """Where something was measured."""
+    """Where something was measured; what is missing is not known.
+
+    ``limits`` of the container: "cpu" in cores, "memory" in bytes. ``load``: mean of a minute.
+    """
 
     cpu: str
     cores: int
@@ -78,6 +82,9 @@ class MachineObject(TypedDict):
     system: str
     python: str
     versions: dict[str, str]
+    governor: NotRequired[str]
+    limits: NotRequired[dict[str, Number]]
+    load: NotRequired[Number]
 
 
 @_closed
@@ -122,17 +129,38 @@ class FindingObject(TypedDict):
 
 @_closed
 class MeasureObject(TypedDict):
-    """Raw samples. No ``machine``: the report's machine; null: not known; an object: another."""
+    """Raw samples. No ``machine``: the report's machine; null: not known; an object: another.
+
+    ``load`` is there where the machine's was another than the report's says, null where not known.
+    ``clocked`` and ``looks`` are there where the unit does not say it, or there were several.
+    """
 
     name: str
     unit: Unit
     samples: list[Number]
     machine: NotRequired[MachineObject | None]
+    load: NotRequired[Number | None]
+    clocked: NotRequired[bool]
+    looks: NotRequired[Annotated[int, Field(ge=1, le=MOST_LOOKS)]]
+
+
+@_closed
+class IntervalObject(TypedDict):
+    """Bounds of a percentile, each by itself with ``confidence``; null: too few samples for it."""
+
+    low: Number | None
+    high: Number | None
+    confidence: Annotated[float, Field(gt=0, lt=1)]
+    samples: Size
+    needed: Size
 
 
 @_closed
 class VerdictObject(TypedDict):
-    """A budget and what was observed at its percentile; null where nobody measured."""
+    """A budget and what was observed at its percentile; null where nobody measured.
+
+    ``interval`` is there where the percentile is known only within bounds: of wall times.
+    """
 
     measure: str
     unit: Unit
@@ -142,6 +170,7 @@ class VerdictObject(TypedDict):
     why: str
     percentile: Percent
     at_least: bool
+    interval: NotRequired[IntervalObject]
 
 
 @_closed
@@ -228,6 +257,7 @@ class ReportObject(TypedDict):
     notes: list[str]
     files: list[FileObject]
     artifacts: list[ArtifactObject]
+    across_machines: NotRequired[bool]
 
 
 assert SCHEMA_VERSION == 1, "the types above describe version 1"  # noqa: S101 - kept in step

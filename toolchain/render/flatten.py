@@ -9,6 +9,7 @@ from toolchain.ir import (
     ArtifactRow,
     FileRow,
     Finding,
+    Interval,
     LedgerRow,
     Machine,
     Measure,
@@ -21,6 +22,7 @@ from toolchain.render.document import (
     ArtifactObject,
     FileObject,
     FindingObject,
+    IntervalObject,
     LedgerObject,
     MachineObject,
     MeasureObject,
@@ -37,7 +39,7 @@ _EXACT = 2**53  # whole numbers below this are the same as int and as JSON numbe
 def document(report: Report) -> ReportObject:
     """Return ``report`` as plain JSON data, keys in the published order."""
     here = report.machine
-    return {
+    found: ReportObject = {
         "schema_version": cast("Any", report.schema_version),
         "version": report.version,
         "target": report.target,
@@ -56,6 +58,9 @@ def document(report: Report) -> ReportObject:
         "files": [_file_object(row) for row in report.files],
         "artifacts": [_artifact_object(row) for row in report.artifacts],
     }
+    if report.across_machines:
+        found["across_machines"] = True
+    return found
 
 
 def _joined(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
@@ -76,7 +81,7 @@ def _sizes_object(sizes: Sizes) -> SizesObject:
 
 
 def _machine_object(machine: Machine) -> MachineObject:
-    return {
+    found: MachineObject = {
         "cpu": machine.cpu,
         "cores": machine.cores,
         "memory_bytes": machine.memory_bytes,
@@ -84,6 +89,13 @@ def _machine_object(machine: Machine) -> MachineObject:
         "python": machine.python,
         "versions": _joined(machine.versions),
     }
+    if machine.governor is not None:
+        found["governor"] = machine.governor
+    if machine.limits is not None:
+        found["limits"] = {name: _number(amount) for name, amount in machine.limits}
+    if machine.load is not None:
+        found["load"] = _number(machine.load)
+    return found
 
 
 def _measure_object(measure: Measure, here: Machine) -> MeasureObject:
@@ -94,12 +106,18 @@ def _measure_object(measure: Measure, here: Machine) -> MeasureObject:
     }
     if measure.machine != here:
         found["machine"] = _machine_object(measure.machine) if measure.machine else None
+    elif measure.machine.load != here.load:  # all else is equal: said once, in the report
+        found["load"] = measure.machine.load
+    if measure.clocked is not None:
+        found["clocked"] = measure.clocked
+    if measure.looks > 1:
+        found["looks"] = measure.looks
     return found
 
 
 def _verdict_object(verdict: Verdict) -> VerdictObject:
     budget = verdict.budget
-    return {
+    found: VerdictObject = {
         "measure": budget.measure,
         "unit": budget.unit,
         "limit": _number(budget.limit),
@@ -108,6 +126,20 @@ def _verdict_object(verdict: Verdict) -> VerdictObject:
         "why": budget.why,
         "percentile": _number(budget.percentile),
         "at_least": budget.at_least,
+    }
+    if verdict.interval is not None:
+        found["interval"] = _interval_object(verdict.interval)
+    return found
+
+
+def _interval_object(interval: Interval) -> IntervalObject:
+    low, high = (None if end is None else _number(end) for end in (interval.low, interval.high))
+    return {
+        "low": low,
+        "high": high,
+        "confidence": interval.confidence,
+        "samples": interval.samples,
+        "needed": interval.needed,
     }
 
 

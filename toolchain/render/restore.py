@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import cast
+from dataclasses import replace
 
 from toolchain.ir import (
     ArtifactId,
@@ -11,6 +11,7 @@ from toolchain.ir import (
     Digest,
     FileRow,
     Finding,
+    Interval,
     LedgerRow,
     Machine,
     Measure,
@@ -65,6 +66,7 @@ def restore(found: ReportObject) -> Report:
         notes=tuple(found["notes"]),
         turns=tuple((turn["clip"], tuple(turn["texts"].items())) for turn in found["turns"]),
         models=check(found["models"], tuple[ModelSearch, ...], where="models"),
+        across_machines=found.get("across_machines", False),
         schema_version=found["schema_version"],
     )
 
@@ -81,17 +83,27 @@ def _machine(row: MachineObject) -> Machine:
         system=row["system"],
         python=row["python"],
         versions=tuple(row["versions"].items()),
+        governor=row.get("governor"),
+        limits=tuple(row["limits"].items()) if "limits" in row else None,
+        load=row.get("load"),
     )
 
 
 def _measure(row: MeasureObject, here: Machine) -> Measure:
-    machine = row.get("machine", row)
     return Measure(
         row["name"],
         row["unit"],
         tuple(row["samples"]),
-        here if machine is row else machine and _machine(cast("MachineObject", machine)),
+        _measured_on(row, here),
+        row.get("clocked"),
+        row.get("looks", 1),
     )
+
+
+def _measured_on(row: MeasureObject, here: Machine) -> Machine | None:
+    if "machine" in row:
+        return None if row["machine"] is None else _machine(row["machine"])
+    return replace(here, load=row["load"]) if "load" in row else here
 
 
 def _verdict(row: VerdictObject) -> Verdict:
@@ -103,7 +115,8 @@ def _verdict(row: VerdictObject) -> Verdict:
         percentile=row["percentile"],
         at_least=row["at_least"],
     )
-    return Verdict(budget, row["observed"], row["state"])
+    interval = Interval(**row["interval"]) if "interval" in row else None
+    return Verdict(budget, row["observed"], row["state"], interval)
 
 
 def _ledger_row(row: LedgerObject) -> LedgerRow:
