@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from toolchain.harness.carrying import Load, carry
 from toolchain.harness.conversing import Talk, converse
 from toolchain.harness.run import Run
 from toolchain.harness.scenario import Conversation, Listening, Scenario, Sessions
-from toolchain.ir import ArtifactId, Report
+from toolchain.ir import ArtifactId, Budget, Measure, Report, State
 from toolchain.sources.project import Assembly, open_target
 from toolchain.sources.tree import SourceFile
 from toolchain.workspace import Workspace
@@ -56,8 +56,9 @@ def run(request: RunRequest, workspace: Workspace) -> Report:
         files |= {row["id"]: request.result / row["id"] for row in manifest["files"]}
         voice = _renamed(voice, manifest["renamed"])
     scenario = scenarios.load(request.scenario, Path(request.project))
-    done = _played(files, voice, _repeated(scenario, request), request, workspace)
     budgets = rulebook.budgets(project.budgets, Path(request.project))
+    stand = _Stand(files, voice, budgets, workspace, request.audio)
+    done = stand.played(_repeated(scenario, request))
     alone = [b for b in budgets if not b.measure.endswith(harness.COMPARED)]
     asked = [b for b in alone if not b.measure.startswith(accounts.CODE_MEASURES)]
     if not isinstance(scenario, Scenario):  # what it does not measure is measured by another one
@@ -72,22 +73,43 @@ def run(request: RunRequest, workspace: Workspace) -> Report:
     )
 
 
-def _played(
-    files: Mapping[str, Path],
-    voice: Mapping[str, Any],
-    scenario: Listening,
-    request: RunRequest,
-    workspace: Workspace,
-) -> Run | Talk | Load:
-    """Play what the scenario says."""
-    cache, progress = workspace.root, workspace.progress
-    if isinstance(scenario, Conversation):
-        return converse(files, voice, scenario, cache=cache, progress=progress)
-    if isinstance(scenario, Sessions):
-        return carry(files, voice, scenario, cache=cache, progress=progress)
-    assert isinstance(scenario, Scenario)  # noqa: S101 - there are no other kinds
-    folder = _new_folder(request.audio)
-    return harness.measure(files, voice, scenario, cache=cache, progress=progress, audio_out=folder)
+@dataclass(frozen=True)
+class _Stand:
+    """What is played, and what the figures are judged by."""
+
+    files: Mapping[str, Path]
+    voice: Mapping[str, Any]
+    budgets: Sequence[Budget]
+    workspace: Workspace
+    audio: Path | None = None
+
+    def played(self, scenario: Listening) -> Run | Talk | Load:
+        """Play what the scenario says."""
+        cache, progress = self.workspace.root, self.workspace.progress
+        if isinstance(scenario, Conversation):
+            return converse(self.files, self.voice, scenario, cache=cache, progress=progress)
+        if isinstance(scenario, Sessions):
+            return carry(self.files, self.voice, scenario, cache=cache, progress=progress)
+        assert isinstance(scenario, Scenario)  # noqa: S101 - there are no other kinds
+        return harness.measure(
+            self.files,
+            self.voice,
+            scenario,
+            cache=cache,
+            progress=progress,
+            audio_out=_new_folder(self.audio),
+            undecided=_undecided(self.budgets),
+        )
+
+
+def _undecided(budgets: Sequence[Budget]) -> Callable[[Sequence[Measure]], set[str]]:
+    """Return what names the measures of ``budgets`` that need more samples."""
+
+    def undecided(measures: Sequence[Measure]) -> set[str]:
+        verdicts = gate.judge(measures, budgets)
+        return {v.budget.measure for v in verdicts if v.state is State.INCONCLUSIVE}
+
+    return undecided
 
 
 def _repeated(scenario: Listening, request: RunRequest) -> Listening:
@@ -131,7 +153,7 @@ def before_and_after(
     before = harness.measure(
         {**_paths(assembly.tree.files), **reference},
         project.voice,
-        scenario,
+        scenario.baseline,
         cache=workspace.root,
         progress=workspace.progress,
         label="before",
@@ -145,6 +167,7 @@ def before_and_after(
         reference=before,
         label="after",
         audio_out=audio,
+        undecided=_undecided(rulebook.budgets(project.budgets, project.folder)),
     )
     return replace(
         report,

@@ -1,6 +1,7 @@
 """A whole measurement in processes of their own: every figure, and two runs compared."""
 
 import wave
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from toolchain.errors import ConfigError, InputError, ToolError
 from toolchain.harness.run import Run, compare, measure
 from toolchain.harness.scenario import Scenario
+from toolchain.ir import Measure
 
 CLIPS = ("counting", "hello_world", "quick_brown_fox", "question-1")
 
@@ -41,7 +43,7 @@ def samples(run: Run, name: str) -> tuple[float, ...]:
 def test_every_figure_is_measured_once_a_turn(run: Run) -> None:
     names = {m.name for m in run.measures}
     a_turn = {n for n in names if n.startswith(("turn.", "vad.", "stt.", "llm.", "tts."))}
-    assert len(a_turn) == 12
+    assert len(a_turn) == 14
     assert {n: len(samples(run, n)) for n in a_turn} == dict.fromkeys(a_turn, len(CLIPS))
     assert {
         f"memory.{n}" for n in ("start", "vad", "stt", "llm", "tts", "peak", "after_gc")
@@ -124,3 +126,41 @@ def test_a_stage_that_raises_is_named_also_across_the_process(
     wrong["audio/counting.wav"] = silent
     with pytest.raises(ToolError, match="stage vad heard no speech in silent"):
         measure(wrong, only_clips, quick, cache=tmp_path)
+
+
+def test_what_is_undecided_is_measured_again_and_nothing_else(
+    files: dict[str, Path], quick: Scenario, place: Path
+) -> None:
+    asked: list[set[str]] = []
+
+    def undecided(measures: Sequence[Measure]) -> set[str]:
+        asked.append({m.name for m in measures})
+        assert {m.looks for m in measures} == {3}
+        return {"init.warm"} if len(asked) == 1 else {"turn.first_audio"}
+
+    again = replace(quick, looks=3)
+    found = measure(files, table(), again, cache=place, undecided=undecided)
+    assert len(asked) == 2, "after the last look nothing can follow"
+    assert len(samples(found, "turn.first_audio")) == 2 * len(CLIPS)
+    assert len(samples(found, "init.warm")) == 3, "one at first, one more, one with the turns"
+    assert len(samples(found, "memory.peak")) == 2
+    assert len(samples(found, "quality.wer")) == 3, "still one a clip: its worst"
+
+
+def test_what_is_decided_is_not_measured_again(
+    files: dict[str, Path], quick: Scenario, place: Path
+) -> None:
+    found = measure(files, table(), replace(quick, looks=3), cache=place)
+    assert len(samples(found, "turn.first_audio")) == len(CLIPS)
+
+
+def test_stages_in_processes_tell_what_asking_them_took(
+    files: dict[str, Path], quick: Scenario, place: Path
+) -> None:
+    apart = measure(files, table(), replace(quick, placement=2), cache=place)
+    names = {m.name for m in apart.measures}
+    assert {"worker.vad", "worker.stt", "worker.llm", "worker.tts", "memory.all"} <= names
+    assert max(samples(apart, "worker.vad")) < 1_000
+    here = measure(files, table(), replace(quick, placement=0), cache=place)
+    assert [t.answer for t in here.turns] == [t.answer for t in apart.turns]
+    assert samples(apart, "memory.peak")[0] > samples(here, "memory.peak")[0]

@@ -31,9 +31,9 @@ def test_the_projects_own_scenario_comes_first(tmp_path: Path) -> None:
     text = (ROOM / "single-turn.toml").read_text("utf-8")
     (tmp_path / "rules" / "scenarios").mkdir(parents=True)
     own = tmp_path / "rules" / "scenarios" / "single-turn.toml"
-    own.write_text(text.replace("value = 5", "value = 7"), "utf-8")
+    own.write_text(text.replace("value = 12", "value = 7"), "utf-8")
     assert scenario.load("single-turn", tmp_path).repeats == 7
-    assert scenario.load("single-turn").repeats == 5
+    assert scenario.load("single-turn").repeats == 12
     own.write_text(text.replace('name = "repeats"', 'name = "repeat"'), "utf-8")
     with pytest.raises(ConfigError, match="repeat"):
         scenario.load("single-turn", tmp_path)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -50,6 +50,7 @@ def measure(  # noqa: PLR0913 - keyword arguments, each a thing of its own
     audio_out: Path | None = None,
     reference: Run | None = None,
     label: str = "",
+    undecided: Callable[[Sequence[Measure]], Collection[str]] = lambda _: (),
 ) -> Run:
     """Start the application several times, play it ``clips``, and return every figure.
 
@@ -58,6 +59,8 @@ def measure(  # noqa: PLR0913 - keyword arguments, each a thing of its own
     are ``reference_clips``, or those of ``reference``: the run of another application, to be
     compared with this one. The answers of the first repeat are written to the folder
     ``audio_out``, which must exist. ``label`` says in progress reports which application it is.
+    ``undecided`` names the measures whose verdicts are inconclusive: of those more is measured, as
+    often as the scenario has looks.
 
     Measures, one sample a turn unless said otherwise:
         init.cold, init.warm (s, one a process): from before the process is created until all
@@ -101,23 +104,38 @@ def measure(  # noqa: PLR0913 - keyword arguments, each a thing of its own
             cold.append(_result(played))
         else:
             notes.append("init.cold: this system kept models in its page cache; not all runs count")
-    warm = [_result(played) for _ in range(scenario.warm_starts - 1)]
-    last = _result(played, clips, audio_out, answers)
-    found: list[Figure] = [
+    starts = [_result(played) for _ in range(scenario.warm_starts - 1)]
+    turns = [_result(played, clips, audio_out, answers)]
+    on = machine or this_machine()
+    found = _figures(cold, starts, turns)
+    for _ in range(scenario.looks - 1):
+        more = undecided(measures(found, on, scenario.looks))
+        of_starts = [name for name in more if name.startswith("init.")]
+        starts += [_result(played) for _ in range(scenario.warm_starts if of_starts else 0)]
+        turns += [_result(played, clips)] if len(of_starts) < len(more) else []
+        found = _figures(cold, starts, turns) if more else found
+    figures = measures(found, on, scenario.looks)
+    every = tuple(turn for one in turns for turn in one.turns)
+    return Run(figures, every, clips, turns[0].choices, tuple(dict.fromkeys(notes)))
+
+
+def _figures(
+    cold: Sequence[Result], starts: Sequence[Result], turns: Sequence[Result]
+) -> list[Figure]:
+    """Return all figures of the processes that only started, and of those that played turns."""
+    played = [turn for one in turns for turn in one.turns]
+    overhead: dict[str, list[float]] = {}
+    for one in turns:
+        for stage, calls in one.overhead.items():
+            overhead.setdefault(stage, []).extend(calls)
+    return [
         ("init.cold", "s", [r.init_s for r in cold]),
-        ("init.warm", "s", [r.init_s for r in (*warm, last)]),
-        *_turn_figures(last.turns),
-        *_memory_figures([*cold, *warm, last]),
-        *_quality_figures(last.turns),
-        *((f"worker.{stage}", "ms", calls) for stage, calls in last.overhead.items()),
+        ("init.warm", "s", [r.init_s for r in (*starts, *turns)]),
+        *_turn_figures(played),
+        *_memory_figures([*cold, *starts, *turns], turns),
+        *_quality_figures(played),
+        *((f"worker.{stage}", "ms", calls) for stage, calls in overhead.items()),
     ]
-    return Run(
-        measures(found, machine or this_machine()),
-        last.turns,
-        clips,
-        last.choices,
-        tuple(dict.fromkeys(notes)),
-    )
 
 
 def _result(
@@ -199,14 +217,14 @@ def _turn_figures(turns: Sequence[Turn]) -> Iterator[Figure]:
     yield "tts.rtf", "ratio", [t.tts / t.spoken for t in times]
 
 
-def _memory_figures(results: Sequence[Result]) -> Iterator[Figure]:
+def _memory_figures(results: Sequence[Result], played: Sequence[Result]) -> Iterator[Figure]:
     yield "memory.start", "byte", [r.memory.start for r in results]
     for stage in (*STAGES, "all"):
         added = [r.memory.stages[stage] for r in results if stage in r.memory.stages]
         yield f"memory.{stage}", "byte", added
-    last = results[-1].memory
-    yield "memory.peak", "byte", [] if last.peak is None else [last.peak]
-    yield "memory.after_gc", "byte", [last.after_gc]
+    peaks = [r.memory.peak for r in played]
+    yield "memory.peak", "byte", [peak for peak in peaks if peak is not None]
+    yield "memory.after_gc", "byte", [r.memory.after_gc for r in played]
 
 
 def _quality_figures(turns: Sequence[Turn]) -> Iterator[Figure]:

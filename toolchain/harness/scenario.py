@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import field, fields
+from dataclasses import field, fields, replace
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Literal, Self, TypeVar
 
 from toolchain import resources, tables
 from toolchain.errors import ConfigError
+from toolchain.ir.order_statistics import MOST_LOOKS
 from toolchain.tables import table
 from toolchain.voice.assistant import Manner
 from toolchain.voice.stage import FRAME_MS
@@ -50,6 +51,19 @@ class Scenario(Listening):
     warm_up: int = field(kw_only=True)  # rounds over all clips before, not counted
     cold_starts: int = field(kw_only=True)  # fresh processes, model files out of the page cache
     warm_starts: int = field(kw_only=True)  # fresh processes after that; the last plays the turns
+    looks: int = 1  # at the figures; between them more is played where a verdict is inconclusive
+    baseline_repeats: int = 5  # of the application that another one is compared with
+    baseline_starts: int = 3
+
+    @property
+    def baseline(self) -> Self:
+        """How the other application is played: its figures are shown, not judged."""
+        return replace(
+            self,
+            repeats=min(self.repeats, self.baseline_repeats),
+            warm_starts=min(self.warm_starts, self.baseline_starts),
+            looks=1,
+        )
 
 
 @table
@@ -141,6 +155,10 @@ def checked(asked: Checked) -> Checked:
             raise ConfigError(
                 f"scenario: {one.name} is {value}", hint=f"at least {least} is needed"
             )
+    if isinstance(asked, Scenario) and asked.looks > MOST_LOOKS:
+        raise ConfigError(
+            f"scenario: looks is {asked.looks}", hint=f"at most {MOST_LOOKS} are planned"
+        )
     if asked.placement > APART:
         raise ConfigError(
             f"scenario: placement is {asked.placement}",

@@ -137,10 +137,22 @@ Figure = tuple[str, Unit, Sequence[float]]
 """The name of a measure, its unit and its samples."""
 
 
-def measures(figures: Sequence[Figure], machine: Machine | None) -> tuple[Measure, ...]:
-    """Return the figures that have samples."""
+_CLOCKED = frozenset({"llm.rate", "stt.rtf", "tts.rtf"})  # made of wall times, in other units
+
+
+def measures(
+    figures: Sequence[Figure], machine: Machine | None, looks: int = 1
+) -> tuple[Measure, ...]:
+    """Return the figures that have samples; ``looks`` are planned at them."""
     return tuple(
-        Measure(name, unit, tuple(float(s) for s in samples), machine)
+        Measure(
+            name,
+            unit,
+            tuple(float(s) for s in samples),
+            machine,
+            clocked=True if name in _CLOCKED else None,
+            looks=looks,
+        )
         for name, unit, samples in figures
         if samples
     )
