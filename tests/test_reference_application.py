@@ -58,7 +58,7 @@ def result(home: Path, environment: dict[str, str]) -> Path:
     """Optimize the application and play it once; the verdicts may say what they like."""
     out = home / "out"
     done = _vtool(environment, "optimize", str(APPLICATION), "-o", str(out), "--repeats", "1")
-    assert done.returncode in {0, 1}, done.stderr
+    assert done.returncode in {0, 1, 5}, done.stderr
     return out
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
@@ -14,6 +15,7 @@ from toolchain.ir import (
     Digest,
     FileRow,
     Finding,
+    Interval,
     Kind,
     LedgerRow,
     Machine,
@@ -27,6 +29,7 @@ from toolchain.ir import (
     Verdict,
 )
 from toolchain.ir.measure import Unit
+from toolchain.ir.order_statistics import MOST_LOOKS
 from toolchain.render import json_report
 
 ROOT = Path(__file__).parents[2]
@@ -63,14 +66,23 @@ machines = st.builds(
     system=names,
     python=names,
     versions=pairs,
+    governor=st.one_of(st.none(), names),
+    limits=st.one_of(
+        st.none(),
+        st.dictionaries(names, numbers, max_size=2).map(lambda found: tuple(found.items())),
+    ),
+    load=st.one_of(st.none(), st.floats(0, 999)),
 )
 here = Machine("here", 2, 8_000_000_000, "Linux", "3.11.7", (("vtool", "0"),))
+busy = replace(here, load=1.5)
 measures = st.builds(
     Measure,
     name=names,
     unit=units,
     samples=st.lists(numbers, max_size=5).map(tuple),
-    machine=st.one_of(st.none(), st.just(here), machines),
+    machine=st.one_of(st.none(), st.just(here), st.just(busy), machines),
+    clocked=st.sampled_from([None, False, True]),
+    looks=st.integers(1, MOST_LOOKS),
 )
 budgets = st.builds(
     Budget,
@@ -81,7 +93,21 @@ budgets = st.builds(
     percentile=st.floats(0, 100),
     at_least=st.booleans(),
 )
-verdicts = st.builds(Verdict, budgets, st.one_of(st.none(), numbers), st.sampled_from(list(State)))
+intervals = st.builds(
+    Interval,
+    low=st.one_of(st.none(), numbers),
+    high=st.one_of(st.none(), numbers),
+    confidence=st.floats(0.5, 0.999),
+    samples=st.integers(0, 10_000),
+    needed=st.integers(1, 10_000),
+)
+verdicts = st.builds(
+    Verdict,
+    budgets,
+    st.one_of(st.none(), numbers),
+    st.sampled_from(list(State)),
+    st.one_of(st.none(), intervals),
+)
 ledger_rows = st.builds(
     LedgerRow,
     step=names,
@@ -143,6 +169,7 @@ reports = st.builds(
     baseline=few(measures),
     verdicts=few(verdicts),
     notes=few(names),
+    across_machines=st.booleans(),
     turns=few(st.tuples(names, pairs)),
 )
 

@@ -11,10 +11,10 @@ import pytest
 from render.page_parts import Page, in_node
 from render.reports_strategy import ROOT, sample
 
-from toolchain.ir import Measure, Stage
+from toolchain.ir import Budget, Measure, Stage
 from toolchain.render import figures, flatten
 from toolchain.sources import tools
-from toolchain.units import show_bytes, show_quantity, show_share
+from toolchain.units import show_bytes, show_quantity, show_range, show_share
 
 PAGE = Page((ROOT / "reports" / "report.html").read_text("utf-8"))
 PURE = PAGE.script("vtool-pure").text
@@ -68,6 +68,26 @@ def test_quantities_are_written_as_python_writes_them() -> None:
     ]
 
 
+def test_ranges_and_doubts_are_written_as_python_writes_them() -> None:
+    ranges = [
+        (low, high, unit)
+        for low, high in [(440.0, 471.6), (440.0, None), (None, 3.0), (None, None), (9e5, 2e6)]
+        for unit in ("ms", "s", "byte", "ratio", "count")
+    ]
+    shown = in_node(PURE, "given.map(([l, h, u]) => showRange(l, h, u))", ranges)
+    assert shown == [show_range(*one) for one in ranges]
+    budget = Budget("t", "ms", 100, "why", 95)
+    verdicts = [
+        budget.judge(Measure("t", "ms", samples, looks=looks))
+        for samples in ((1.0,) * 5, (1.0,) * 100, (*(1.0,) * 95, *(200.0,) * 5))
+        for looks in (1, 3)
+    ]
+    report = flatten.document(replace(sample(), verdicts=tuple(verdicts)))
+    doubts = in_node(PURE, "given.map(doubtOf)", report["verdicts"])
+    assert doubts == [v.doubt for v in verdicts]
+    assert len(set(doubts)) == 5
+
+
 def test_changes_have_a_sign() -> None:
     assert in_node(PURE, "given.map(showChange)", [0, 1500, -1500]) == [
         "0 B",
@@ -109,28 +129,39 @@ def test_passes_add_up_as_in_the_terminal() -> None:
         assert one["seconds"] == pytest.approx(other.seconds)
 
 
-def test_measures_pair_as_in_the_terminal() -> None:
+@pytest.mark.parametrize("across", [False, True])
+def test_measures_pair_as_in_the_terminal(across: bool) -> None:  # noqa: FBT001 - pytest's way
     here = sample().machine
     extra = (
         Measure("other.machine", "ms", (1.0,), replace(here, cores=99)),
+        Measure("other.version", "ms", (1.0,), replace(here, versions=(("vtool", "9"),))),
+        Measure("busy", "ms", (1.0,), replace(here, load=99.0)),
+        Measure("unknown.governor", "ms", (1.0,), replace(here, governor=None, limits=None)),
+        Measure("unknown.machine", "ms", (1.0,), None),
         Measure("only.after", "ms", (1.0,), here),
         Measure("empty", "ms", (), here),
         Measure("zero", "ms", (0.0,), here),
     )
-    base = (Measure("other.machine", "ms", (2.0,), here), Measure("zero", "ms", (0.0,), here))
+    base = tuple(replace(m, machine=here) for m in extra if m.samples and m.name != "only.after")
     report = replace(
-        sample(), measures=(*sample().measures, *extra), baseline=(*sample().baseline, *base)
+        sample(),
+        measures=(*sample().measures, *extra),
+        baseline=(*sample().baseline, *base),
+        across_machines=across,
     )
     document = flatten.document(report)
     pairs = in_node(
         PURE,
-        "pairsOf(given.measures, given.baseline)",
-        {k: document[k] for k in ("measures", "baseline")},
+        "pairsOf(given.measures, given.baseline, given.machine, given.across_machines)",
+        document,
     )
     expected = figures.pairs(report)
+    assert {p["name"] for p in pairs if p["elsewhere"]} == (
+        {"other.machine", "other.version", "unknown.machine"} if across else set()
+    )
     assert [p["name"] for p in pairs] == [name for name, _, _ in expected]
     for pair, (_, before, after) in zip(pairs, expected, strict=True):
-        change = figures.change(before, after)
+        change = figures.change(before, after, across_machines=across)
         assert pair["change"] == (None if change is None else pytest.approx(change))
 
 

@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from render.reports_strategy import ROOT, reports, sample
 from rich.console import Console
 
+from toolchain.errors import ConfigError
 from toolchain.ir import (
     Budget,
     Finding,
@@ -95,6 +96,39 @@ def test_a_long_measure_name_and_a_long_reason_are_whole() -> None:
     assert out.count("because") == 40
     reason = out[out.index(row) + len(row) :]
     assert all(len(line) <= 80 for line in reason.splitlines())
+
+
+def test_bounds_and_doubt_stand_beside_what_was_observed() -> None:
+    verdict = Budget("turn", "ms", 500, "why", 95).judge(Measure("turn", "ms", (440.0,) * 30))
+    out = printed(replace(sample(), verdicts=(verdict,)), "verdict_table")
+    row, why, doubt = out.splitlines()[3:6]
+    assert " ".join(row.split()) == "~ turn 440 ms 440 .. ? ms ≤ 500 ms inconclusive"
+    assert why.strip() == "why"
+    assert doubt.strip() == "inconclusive: 30 samples; bounds at 95 % confidence need 59"
+
+
+def test_where_nothing_is_uncertain_there_are_no_bounds() -> None:
+    exact = Budget("core", "byte", 500, "why").judge(Measure("core", "byte", (440.0,)))
+    out = printed(replace(sample(), verdicts=(exact,)), "verdict_table")
+    assert "bounds" not in out
+    assert "bounds" not in markdown.summary(replace(sample(), verdicts=(exact,)))
+
+
+def test_a_change_between_two_machines_is_marked_and_refused_unless_asked_for() -> None:
+    here = sample().machine
+    other = replace(here, cpu="Xeon")
+    before, after = Measure("t", "ms", (4.0,), other), Measure("t", "ms", (3.0,), here)
+    report = replace(sample(), baseline=(before,), measures=(after,))
+    with pytest.raises(ConfigError, match="two machines: cpu Xeon and AMD"):
+        figures.on_one_machine(report)
+    assert "%" not in printed(report, "measures_table")
+    asked = replace(report, across_machines=True)
+    figures.on_one_machine(asked)
+    out = printed(asked, "measures_table")
+    assert "≠ -25.0 %" in out
+    assert "of different machines (cpu Xeon and AMD EPYC 7B13)" in " ".join(out.split())
+    assert "!= -25.0 %" in printed(asked, "measures_table", file=Ascii())
+    figures.on_one_machine(replace(sample(), baseline=(replace(before, machine=here),)))
 
 
 def test_the_total_is_the_inputs_total_less_what_the_passes_save() -> None:
@@ -213,9 +247,11 @@ def test_markup_in_a_name_is_shown_not_obeyed() -> None:
 def test_a_markdown_table_row_stays_a_row_whatever_the_names(report: Report) -> None:
     lines = markdown.summary(report).splitlines()
     rows = [line for line in lines if line.startswith("| ")]
-    for row in rows:
+    bounded = any(v.interval for v in report.verdicts)
+    for number, row in enumerate(rows):
         bare = row.replace("\\\\", "").replace("\\|", "")
-        assert bare.count("|") == 7, row
+        wide = bounded and number <= len(report.verdicts)
+        assert bare.count("|") == (8 if wide else 7), row
     headings = bool(report.verdicts) + bool(report.ledger)
     ledger = len({row.step for row in report.ledger}) + 1 if report.ledger else 0
     assert len(rows) == headings + len(report.verdicts) + ledger

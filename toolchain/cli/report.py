@@ -25,9 +25,19 @@ def report(
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="File; default: print.", callback=writable)
     ] = None,
+    across_machines: Annotated[
+        bool,
+        typer.Option(
+            "--across-machines",
+            help="Compare before and after although two machines measured them; marked with ≠.",
+        ),
+    ] = False,
     json: JsonOption = None,
 ) -> None:
     """Render a saved run as HTML, Markdown or text.
+
+    A report whose before and after were measured on different machines is refused (exit code 2),
+    unless --across-machines asks for it.
 
     Examples:
 
@@ -35,10 +45,14 @@ def report(
 
       vtool report report.json -f html -o size.html
     """
+    from dataclasses import replace
+
     from toolchain.emit import write_atomically
-    from toolchain.render import html, json_report, markdown, text
+    from toolchain.render import figures, html, json_report, markdown, text
 
     document = json_report.read(saved / "report.json" if saved.is_dir() else saved)
+    document = replace(document, across_machines=across_machines or document.across_machines)
+    figures.on_one_machine(document)
     write_json(json_report.write(document) if json else "", json)
     if json and out is None:
         return

@@ -169,6 +169,17 @@ class Verdict:
     interval: Interval | None = None  # where ``observed`` is known only within bounds
 
     @property
+    def doubt(self) -> str:
+        """Why it is inconclusive, in words; empty where it is not."""
+        if self.state is not State.INCONCLUSIVE or self.interval is None:
+            return ""
+        found = self.interval
+        sure = f"{100 * found.confidence:.3g} % confidence"
+        if found.samples < found.needed:
+            return f"{found.samples} samples; bounds at {sure} need {found.needed}"
+        return f"the limit lies between the bounds ({sure}); more samples bring them closer"
+
+    @property
     def ok(self) -> bool:
         """Whether a gate may open."""
         return self.state is State.MET

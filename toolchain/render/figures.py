@@ -125,6 +125,49 @@ def findings(report: Report) -> list[Finding]:
     )
 
 
+def on_one_machine(report: Report) -> None:
+    """Refuse a report that would compare what different machines measured, unless it is asked to.
+
+    Errors:
+        ConfigError: names the first measure, and in what the machines differ.
+    """
+    for _, before, after in pairs(report):
+        if before is not None and after is not None and before.unit == after.unit:
+            before.comparable(after, across_machines=report.across_machines)
+
+
+def conditions(report: Report) -> list[str]:
+    """Return what a reader of the measures must know of where and when they were taken."""
+    found = []
+    both = (("before", report.baseline), ("after", report.measures))
+    loads = {
+        when: sorted({m.machine.load for m in taken if m.machine and m.machine.load is not None})
+        for when, taken in both
+    }
+    shown = [f"{when} {_span(values)}" for when, values in loads.items() if values]
+    if shown:
+        found.append(
+            f"load average when measured: {', '.join(shown)}, on {report.machine.cores} cores"
+        )
+    others = {
+        what
+        for _, before, after in pairs(report)
+        if before is not None and after is not None
+        for what in before.differences(after)
+    }
+    if others and report.across_machines:
+        found.append(
+            f"≠: before and after are of different machines ({'; '.join(sorted(others))}); "
+            "a change may be theirs"
+        )
+    return found
+
+
+def _span(values: list[float]) -> str:
+    low, high = f"{values[0]:.2f}", f"{values[-1]:.2f}"
+    return low if low == high else f"{low} to {high}"
+
+
 def pairs(report: Report) -> list[tuple[str, Measure | None, Measure | None]]:
     """Return each measure's name with the measure before and after, in the order they appear."""
     before = {m.name: m for m in report.baseline if m.samples}
@@ -132,10 +175,13 @@ def pairs(report: Report) -> list[tuple[str, Measure | None, Measure | None]]:
     return [(name, before.get(name), after.get(name)) for name in {**after, **before}]
 
 
-def change(before: Measure | None, after: Measure | None) -> float | None:
+def change(
+    before: Measure | None, after: Measure | None, *, across_machines: bool = False
+) -> float | None:
     """Return by which share of ``before`` the median changed; None where that is not known.
 
-    Measures of different machines or units are not compared.
+    Measures of different units are not compared, and those of different machines only where that
+    was asked for.
 
     >>> change(Measure("t", "ms", (4.0,)), Measure("t", "ms", (3.0,)))
     -0.25
@@ -143,7 +189,7 @@ def change(before: Measure | None, after: Measure | None) -> float | None:
     if before is None or after is None:
         return None
     try:
-        before.comparable(after)
+        before.comparable(after, across_machines=across_machines)
     except ConfigError:
         return None
     start = before.percentile(50)

@@ -6,7 +6,7 @@ from toolchain.ir import ModelSearch, Report, State, Verdict
 from toolchain.render import figures
 from toolchain.render.figures import StepTotal
 from toolchain.render.text import plain
-from toolchain.units import show_bytes, show_quantity, show_share
+from toolchain.units import show_bytes, show_quantity, show_range, show_share
 
 _MARKS = {State.MET: "✓", State.BROKEN: "✗", State.INCONCLUSIVE: "~", State.NOT_MEASURED: "?"}
 
@@ -35,26 +35,31 @@ def _verdicts(report: Report) -> list[str]:
         return []
     met = sum(v.ok for v in report.verdicts)
     head = f"**{met} of {len(report.verdicts)} budgets met**"
+    bounded = any(v.interval for v in report.verdicts)
     return [
         head,
         "",
-        "| | measure | observed | limit | verdict | why |",
-        "|---|---|---:|---:|---|---|",
-        *[_verdict(v) for v in report.verdicts],
+        f"| | measure | observed |{' bounds |' if bounded else ''} limit | verdict | why |",
+        f"|---|---|---:|{'---:|' if bounded else ''}---:|---|---|",
+        *[_verdict(v, bounded=bounded) for v in report.verdicts],
         "",
     ]
 
 
-def _verdict(verdict: Verdict) -> str:
+def _verdict(verdict: Verdict, *, bounded: bool) -> str:
     budget = verdict.budget
     observed = "-" if verdict.observed is None else show_quantity(verdict.observed, budget.unit)
     sign = "≥" if budget.at_least else "≤"
+    found = verdict.interval
+    between = (show_range(found.low, found.high, budget.unit) if found else "",) if bounded else ()
+    doubt = f" ({verdict.doubt})" if verdict.doubt else ""
     cells = (
         _MARKS[verdict.state],
         escape(budget.measure),
         observed,
+        *between,
         f"{sign} {show_quantity(budget.limit, budget.unit)}",
-        verdict.state.value,
+        f"{verdict.state.value}{doubt}",
         escape(budget.why),
     )
     return f"| {' | '.join(cells)} |"

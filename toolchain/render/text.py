@@ -13,7 +13,7 @@ from rich.text import Text
 from toolchain.ir import Measure, Report, Severity, Sizes, Stage, State, Verdict
 from toolchain.render import figures
 from toolchain.render.figures import StepTotal
-from toolchain.units import show_bytes, show_quantity, show_share
+from toolchain.units import show_bytes, show_quantity, show_range, show_share
 
 # shape and word say the state too: colour alone is lost on many people and in every log
 _STATES = {
@@ -167,32 +167,46 @@ def models_table(report: Report, console: Console) -> None:
 
 def measures_table(report: Report, console: Console) -> None:
     """Print each measure's median and 95th percentile, before and after."""
+    other = report.across_machines
     rows = [
-        (plain(name), *_statistics(before), *_statistics(after), _change(before, after))
+        (
+            plain(name),
+            *_statistics(before),
+            *_statistics(after),
+            _change(console, before, after, across_machines=other),
+        )
         for name, before, after in figures.pairs(report)
     ]
     if rows:
         _title(console, "Measures")
+        for line in figures.conditions(report):
+            _paragraph(console, plain(line))
         head = ("measure", "before p50", "p95", "after p50", "p95", "change")
         _grid(console, head, rows, numbers=range(1, 6))
 
 
 def verdict_table(report: Report, console: Console) -> None:
-    """Print each budget: mark, measure, observed, limit, verdict, and the reason below."""
+    """Print each budget: mark, measure, observed, limit, verdict, and the reason below.
+
+    Where a wall time was judged, also the bounds between which its percentile lies.
+    """
     if not report.verdicts:
         return
     _title(console, "Verdicts")
-    head = ("", "measure", "observed", "limit", "verdict")
-    rows = [_verdict(verdict, console) for verdict in report.verdicts]
-    widths = _widths([head, *rows])
-    console.print(Text(_line(head, widths, range(2, 4)), style="dim"), soft_wrap=True)
+    bounded = any(verdict.interval for verdict in report.verdicts)
+    head = ("", "measure", "observed", *(["bounds"] if bounded else []), "limit", "verdict")
+    rows = [_verdict(verdict, console, bounded=bounded) for verdict in report.verdicts]
+    widths, numbers = _widths([head, *rows]), range(2, len(head) - 1)
+    console.print(Text(_line(head, widths, numbers), style="dim"), soft_wrap=True)
     for verdict, row in zip(report.verdicts, rows, strict=True):
         _, style = _mark(console, _STATES[verdict.state])
-        line = Text(_line(row, widths, range(2, 4)))
+        line = Text(_line(row, widths, numbers))
         line.stylize(style, 0, len(row[0]))
         line.stylize(style, len(line) - len(row[-1]))
         console.print(line, soft_wrap=True)
         _paragraph(console, plain(verdict.budget.why))
+        if verdict.doubt:
+            _paragraph(console, f"inconclusive: {verdict.doubt}")
 
 
 def turns(report: Report, console: Console) -> None:
@@ -327,12 +341,17 @@ def _statistics(measure: Measure | None) -> tuple[str, str]:
     return low, high
 
 
-def _change(before: Measure | None, after: Measure | None) -> str:
-    share = figures.change(before, after)
-    return "-" if share is None else f"{100 * share:+.1f} %"
+def _change(
+    console: Console, before: Measure | None, after: Measure | None, *, across_machines: bool
+) -> str:
+    share = figures.change(before, after, across_machines=across_machines)
+    if share is None or before is None or after is None:
+        return "-"
+    mark = ("!= " if console.options.ascii_only else "≠ ") if before.differences(after) else ""
+    return f"{mark}{100 * share:+.1f} %"
 
 
-def _verdict(verdict: Verdict, console: Console) -> tuple[str, ...]:
+def _verdict(verdict: Verdict, console: Console, *, bounded: bool) -> tuple[str, ...]:
     budget = verdict.budget
     mark, _ = _mark(console, _STATES[verdict.state])
     signs = (">=", "<=") if console.options.ascii_only else ("≥", "≤")
@@ -340,4 +359,7 @@ def _verdict(verdict: Verdict, console: Console) -> tuple[str, ...]:
     limit = (
         f"{signs[0] if budget.at_least else signs[1]} {show_quantity(budget.limit, budget.unit)}"
     )
-    return mark, plain(budget.measure), observed, limit, verdict.state.value
+    found = verdict.interval
+    bounds = show_range(found.low, found.high, budget.unit) if found else ""
+    between = (bounds,) if bounded else ()
+    return mark, plain(budget.measure), observed, *between, limit, verdict.state.value
