@@ -79,3 +79,17 @@ def operators(session: nox.Session) -> None:
     """Compare what target runtimes lack with the lists in rules/targets."""
     _install(session)
     session.run("python", "benchmarks/operators.py", *session.posargs)
+
+
+@nox.session
+def ablation(session: nox.Session) -> None:
+    """Measure what each technique of the voice pipeline is worth; after `make demo`."""
+    _install(session)
+    session.run("python", "benchmarks/ablation.py", *session.posargs)
+
+
+@nox.session
+def pauses(session: nox.Session) -> None:
+    """Find out how soon the end of speech may be decided, on real recordings."""
+    _install(session)
+    session.run("python", "benchmarks/pauses.py", *session.posargs)

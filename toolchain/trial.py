@@ -18,6 +18,7 @@ from toolchain.harness.conversing import Talk, converse
 from toolchain.harness.run import Run
 from toolchain.harness.scenario import Conversation, Listening, Scenario, Sessions
 from toolchain.ir import ArtifactId, Budget, Measure, Report, State
+from toolchain.sources.manifest import Project
 from toolchain.sources.project import Assembly, open_target
 from toolchain.sources.tree import SourceFile
 from toolchain.workspace import Workspace
@@ -42,19 +43,7 @@ def run(request: RunRequest, workspace: Workspace) -> Report:
         InputError: ``request.result`` is not a result of ``vtool optimize``, or a file is wrong.
         ToolError: a stage failed.
     """
-    assembly = open_target(request.project, workspace.progress)
-    project = assembly.project
-    if project is None or not project.voice:
-        raise ConfigError(
-            f"{request.project} has no [voice] table in vtool.toml",
-            hint="the harness needs to know which models listen, understand, answer and speak",
-        )
-    files = _paths({**assembly.tree.files, **assembly.reference.files})
-    voice: Mapping[str, Any] = project.voice
-    if request.result is not None:
-        manifest = _manifest(request.result)
-        files |= {row["id"]: request.result / row["id"] for row in manifest["files"]}
-        voice = _renamed(voice, manifest["renamed"])
+    project, files, voice = application(request.project, request.result, workspace)
     scenario = scenarios.load(request.scenario, Path(request.project))
     budgets = rulebook.budgets(project.budgets, Path(request.project))
     stand = _Stand(files, voice, budgets, workspace, request.audio)
@@ -71,6 +60,31 @@ def run(request: RunRequest, workspace: Workspace) -> Report:
         turns=_turns({"": done}) if isinstance(done, Run) else (),
         notes=done.notes,
     )
+
+
+def application(
+    target: str, result: Path | None, workspace: Workspace
+) -> tuple[Project, dict[str, Path], Mapping[str, Any]]:
+    """Return a project, its files by id, and its ``[voice]`` table; those of ``result`` if given.
+
+    Errors:
+        ConfigError: no project, or no ``[voice]`` table.
+        InputError: ``result`` is not a result of ``vtool optimize``.
+    """
+    assembly = open_target(target, workspace.progress)
+    project = assembly.project
+    if project is None or not project.voice:
+        raise ConfigError(
+            f"{target} has no [voice] table in vtool.toml",
+            hint="the harness needs to know which models listen, understand, answer and speak",
+        )
+    files = _paths({**assembly.tree.files, **assembly.reference.files})
+    voice: Mapping[str, Any] = project.voice
+    if result is not None:
+        manifest = _manifest(result)
+        files |= {row["id"]: result / row["id"] for row in manifest["files"]}
+        voice = _renamed(voice, manifest["renamed"])
+    return project, files, voice
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,7 @@ class Listening:
     answer_after_ms: int  # silence after which the answer is prepared on suspicion
     timeout_s: int  # of one process
     placement: int = 1  # 0: all stages in one thread, 1: a thread a stage, 2: a process a stage
+    whole_answers: int = 0  # 1: an answer is spoken as a whole, not clause by clause
     real_time: int = 0  # 1: the clock sleeps where nobody works, instead of being set forward
 
     @property
@@ -40,6 +41,7 @@ class Listening:
             answer_frames=_frames(self.answer_after_ms),
             sure_frames=_frames(self.sure_silence_ms),
             threads=self.placement != IN_TURN,
+            whole=bool(self.whole_answers),
         )
 
 
@@ -137,7 +139,16 @@ def load(name: str, project: Path | None = None) -> Listening:
 
 
 _LEAST = dict.fromkeys(
-    ("warm_up", "cold_starts", "placement", "real_time", "interrupt_every", "seed"), 0
+    (
+        "warm_up",
+        "cold_starts",
+        "placement",
+        "whole_answers",
+        "real_time",
+        "interrupt_every",
+        "seed",
+    ),
+    0,
 )
 
 Checked = TypeVar("Checked", bound=Listening)

@@ -42,7 +42,7 @@ from toolchain.voice.endpoint import Endpoint
 from toolchain.voice.stage import LISTENING_HZ, Token, Vad
 
 _PRE_ROLL_FRAMES = 8  # 256 ms before the first frame of speech belong to it: soft beginnings (ours)
-_ENDINGS = ".?!…"
+_ENDINGS = frozenset(".?!…")
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +118,15 @@ class Exchange:
     def transcript(self) -> str:
         """What was understood; empty while that is not known."""
         return next((e.made.text for e in self.events if isinstance(e.made, Transcript)), "")
+
+
+def whole_sentence(text: str) -> bool:
+    """Return whether ``text`` ends as sentences do.
+
+    >>> whole_sentence("What is the capital of France?"), whole_sentence("One, two,")
+    (True, False)
+    """
+    return text.rstrip()[-1:] in _ENDINGS
 
 
 class Assistant:
@@ -225,8 +234,7 @@ class Assistant:
 
     def _needed(self) -> int:
         """Return the frames of silence that end what was said."""
-        said = self._listening.transcript
-        if said and said[-1] in _ENDINGS:
+        if whole_sentence(self._listening.transcript):
             return min(self._manner.sure_frames, self._manner.silence_frames)
         return self._manner.silence_frames
 

@@ -38,7 +38,8 @@ class Options:
     ``tokenizer`` is a tokenizer.json; without it, the vocabulary is in the model's metadata, as the
     pass import-gguf writes it. ``template`` has for each of system, user and assistant what stands
     before and after a message (ChatML if not given), ``stop`` the tokens that end an answer.
-    ``context`` is how many tokens system message, question and answer may have together.
+    ``prefix`` is whether the system message is computed once, when the model is opened, or with
+    every question; ``threads`` how many compute. ``context`` is how many tokens system message, question and answer may have together.
     """
 
     model: str
@@ -48,6 +49,8 @@ class Options:
     system: str = "You are a helpful assistant."
     max_tokens: int = 64
     context: int = _CONTEXT
+    prefix: bool = True
+    threads: int = _THREADS
 
 
 @dataclass(frozen=True)
@@ -115,6 +118,8 @@ class Llama:
             InputError: there are more than the context has room for.
         """
         said = [*self.template.message("user", question), *self.template.opening("assistant")]
+        if not self.system.tokens and self.options.system:
+            said = [*self.template.message("system", self.options.system), *said]
         room = self.options.context - len(self.system.tokens) - self.options.max_tokens
         if len(said) > room:
             raise InputError(
@@ -211,7 +216,9 @@ def load(options: Options, files: Mapping[str, Path]) -> Llm:
         ConfigError, InputError: see ``engine``, ``decoder``, ``tokenizer``, ``bpe``, ``chat``; or
             the chat template in the model is not ChatML and none is given.
     """
-    session = open_model(files, options.model, threads=min(_THREADS, available_cores()))
+    session = open_model(
+        files, options.model, threads=max(1, min(options.threads, available_cores()))
+    )
     expect(session, options.model, "llm", "llama")
     model = decoder(session, options.model, "llm")
     vocabulary = _vocabulary(session, options, files)
@@ -219,8 +226,8 @@ def load(options: Options, files: Mapping[str, Path]) -> Llm:
     model.expect_vocabulary(options.model, source, vocabulary.size)
     template = chat.template(vocabulary, options.template, options.stop)
     system = template.message("system", options.system)
-    past = model.advance(system, Past())[1] if system else Past()
-    return Llama(model, template, past, options)
+    known = model.advance(system, Past())[1] if system and options.prefix else Past()
+    return Llama(model, template, known, options)
 
 
 def _vocabulary(

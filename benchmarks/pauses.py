@@ -1,0 +1,97 @@
+"""Pauses in real speech: which end a sentence, which go on, and what the recognizer made of them.
+
+    nox -s pauses
+
+All English recordings of the reference application are heard frame by frame. A pause that goes on
+before the usual silence ended would be cut short by any rule that decides sooner: each is listed
+with its length, and whether what was understood until then looks like a whole sentence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from toolchain import trial
+from toolchain.formats.audio import Samples, read_wav
+from toolchain.harness.session import SILENCE, framed
+from toolchain.voice import pipeline
+from toolchain.voice.assistant import whole_sentence
+from toolchain.voice.endpoint import Endpoint
+from toolchain.voice.stage import FRAME_MS, LISTENING_HZ
+from toolchain.workspace import Workspace
+
+_PROJECT = Path(__file__).parents[1] / "fixtures" / "voice-app"
+_ENGLISH = (
+    "audio/",
+    "recordings/en/",
+    "recordings/two_cities",
+    "recordings/beckett",
+    "recordings/endgame",
+)
+_PRE_ROLL = 8  # frames, as the assistant's
+
+
+@dataclass(frozen=True)
+class Pause:
+    """A silence: how many frames, whether speech went on before the usual end, what was heard."""
+
+    frames: int
+    went_on: bool
+    text: str
+
+
+def pauses(samples: Samples, stages: pipeline.Pipeline, usual: int) -> Iterator[Pause]:
+    """Yield the pauses of a recording, (n,) at 16 kHz."""
+    state, said, until, before = Endpoint(), [], 0, 0
+    frames = [*framed(samples), *[SILENCE] * (usual + 2)]
+    for frame, probability in zip(frames, stages.vad.stream(iter(frames)), strict=True):
+        state = state.after(probability)
+        said.append(frame)
+        if state.began is None:
+            said = said[-_PRE_ROLL:]
+            continue
+        until = len(said) if state.silent == 1 else until
+        if (before and not state.silent) or state.silent == usual:
+            text = next(stages.stt.stream([np.concatenate(said[:until])]))
+            yield Pause(max(before, state.silent), not state.silent, text)
+        before = state.silent
+        if state.silent == usual:
+            state, said, before = Endpoint(), [], 0
+
+
+def main() -> None:
+    """Hear all recordings, and print how many pauses each silence would have cut short."""
+    workspace = Workspace.open()
+    _, files, voice = trial.application(str(_PROJECT), None, workspace)
+    usual = trial.scenario_of("single-turn", None, str(_PROJECT)).manner.silence_frames
+    named = {s: {k: v for k, v in voice[s].items()} for s in ("vad", "stt")}
+    stages = {s: pipeline.load_stage(named, s, files) for s in named}
+    heard = pipeline.Pipeline(**stages, llm=None, tts=None)  # type: ignore[arg-type]  # nobody answers
+    found, seconds = [], 0.0
+    for name in sorted(n for n in files if n.startswith(_ENGLISH) and n.endswith(".wav")):
+        samples = read_wav(files[name].read_bytes()).at(LISTENING_HZ).samples
+        seconds += len(samples) / LISTENING_HZ
+        found += pauses(samples, heard, usual)
+    ends = [p for p in found if not p.went_on]
+    whole = sum(whole_sentence(p.text) for p in ends)
+    table = Table("silence", "pauses that went on", "of them like whole sentences")
+    for frames in range(1, usual):
+        longer = [p for p in found if p.went_on and p.frames >= frames]
+        cut = sum(whole_sentence(p.text) for p in longer)
+        table.add_row(f"{frames * FRAME_MS:.0f} ms", str(len(longer)), str(cut))
+    console = Console()
+    console.print(table)
+    console.print(
+        f"{seconds:.0f} s of speech; {len(ends)} silences of {usual * FRAME_MS:.0f} ms, "
+        f"{whole} of them after what looks like a whole sentence"
+    )
+
+
+if __name__ == "__main__":
+    main()
