@@ -52,12 +52,11 @@ class Variant:
 def variants(base: Scenario) -> dict[str, Variant]:
     """Return the pipeline as it is, and with one technique left out at a time."""
     late = replace(base, answer_after_ms=base.silence_ms, sure_silence_ms=base.silence_ms)
+    alike = replace(base, sure_silence_ms=base.silence_ms)
     return {
         _WHOLE: Variant(base),
         "nothing is prepared in the silence": Variant(late),
-        "whole sentences end as all others": Variant(
-            replace(base, sure_silence_ms=base.silence_ms)
-        ),
+        "whole sentences end as all others": Variant(alike),
         "answers are spoken as a whole": Variant(replace(base, whole_answers=1)),
         "all stages in one thread": Variant(replace(base, placement=IN_TURN)),
         "a process a stage": Variant(replace(base, placement=APART), "apart"),

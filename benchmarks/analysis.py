@@ -25,7 +25,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from toolchain.harness.machine import machine
-from toolchain.sources import cache
+from toolchain.resources import cache_folder
 from toolchain.sources.project import open_target
 from toolchain.sources.tools import node, tool
 from toolchain.sources.tree import Tree
@@ -112,7 +112,7 @@ def _cache(*, cold: bool) -> Iterator[dict[str, str]]:
         yield dict(os.environ)
         return
     with tempfile.TemporaryDirectory() as name:
-        for inputs in cache.folder().iterdir():
+        for inputs in cache_folder().iterdir():
             if inputs.name not in {"actions", "store"}:
                 (Path(name) / inputs.name).symlink_to(inputs)
         yield {**os.environ, "VTOOL_CACHE": name}

@@ -27,13 +27,8 @@ from toolchain.voice.stage import FRAME_MS, LISTENING_HZ
 from toolchain.workspace import Workspace
 
 _PROJECT = Path(__file__).parents[1] / "fixtures" / "voice-app"
-_ENGLISH = (
-    "audio/",
-    "recordings/en/",
-    "recordings/two_cities",
-    "recordings/beckett",
-    "recordings/endgame",
-)
+_LONG = ("recordings/two_cities", "recordings/beckett", "recordings/endgame")
+_ENGLISH = ("audio/", "recordings/en/", *_LONG)
 _PRE_ROLL = 8  # frames, as the assistant's
 
 
@@ -70,7 +65,7 @@ def main() -> None:
     workspace = Workspace.open()
     _, files, voice = trial.application(str(_PROJECT), None, workspace)
     usual = trial.scenario_of("single-turn", None, str(_PROJECT)).manner.silence_frames
-    named = {s: {k: v for k, v in voice[s].items()} for s in ("vad", "stt")}
+    named = {s: voice[s] for s in ("vad", "stt")}
     stages = {s: pipeline.load_stage(named, s, files) for s in named}
     heard = pipeline.Pipeline(**stages, llm=None, tts=None)  # type: ignore[arg-type]  # nobody answers
     found, seconds = [], 0.0

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from toolchain.sources import cache
+from toolchain.resources import cache_folder
 
 Document = dict[str, Any]
 
@@ -38,8 +38,8 @@ def _fresh(folder: Path) -> dict[str, str]:
     """Return an environment whose cache has all inputs and nothing that vtool made of them."""
     folder.mkdir()
     for name in ("downloads", "trees", "pins"):
-        (cache.folder() / name).mkdir(parents=True, exist_ok=True)
-        (folder / name).symlink_to(cache.folder() / name)
+        (cache_folder() / name).mkdir(parents=True, exist_ok=True)
+        (folder / name).symlink_to(cache_folder() / name)
     return {"VTOOL_CACHE": str(folder)}
 
 
@@ -212,7 +212,7 @@ def test_gate_says_of_the_saved_run_what_the_run_said(
 def test_no_output_names_a_path_of_this_machine(result: Path, home: Path) -> None:
     for path in ("report.json", "report.html", "vtool-manifest.json", "app/main.js"):
         text = (result / path).read_text("utf-8")
-        for place in (str(ROOT), str(home), str(Path.home()), str(cache.folder())):
+        for place in (str(ROOT), str(home), str(Path.home()), str(cache_folder())):
             assert f"{place}/" not in text, f"{path} names {place}"
 
 

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import platform
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from toolchain.emit import MANIFEST
-from toolchain.errors import ConfigError
+from toolchain.errors import ConfigError, UnavailableError
+from toolchain.formats import execution_format
+from toolchain.formats.materializer import materialize
+from toolchain.ir import digest_of
 from toolchain.quantization import targets
 from toolchain.quantization.measuring import optimize_ahead, session_options
 from toolchain.quantization.targets import Level, Setting, Target
 from toolchain.quantization.trial import Limits
+
+SESSION = ".session.json"
+"""Beside an installed model: how it is opened; ``voice.engine`` reads it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,3 +110,41 @@ def stored(model: bytes, placed: Placed, out: Path) -> tuple[Path, ...]:
             optimize_ahead(plain, placed.setting, made, limits)
         files = sorted(made.parent.iterdir(), key=lambda path: path == made)
         return tuple(path.replace(out.parent / path.name) for path in files)
+
+
+def installed(package: Path, cache: Path, target: str) -> Path:
+    """Return ``package`` as the model that runs best on ``target``, made once in ``cache``.
+
+    Which format and setting that is, the manifest of the package's result says. Beside the model
+    lies how it is opened.
+
+    Errors:
+        FormatError: it is no package, or damaged.
+        UnavailableError: ``cache`` cannot be written.
+        UnusableError: onnxruntime cannot optimize it.
+    """
+    data, placed = package.read_bytes(), chosen(package, target, None, None)
+    how = [digest_of(data), placed.format, asdict(placed.setting), versions()]
+    shelf = cache / "installed"
+    home = shelf / digest_of(json.dumps(how, sort_keys=True).encode())
+    try:
+        if not home.is_dir():
+            shelf.mkdir(parents=True, exist_ok=True)
+            with TemporaryDirectory(dir=shelf, prefix=".new-") as folder:
+                made = Path(folder) / "made"
+                out = made / f"{package.stem}.onnx"
+                stored(execution_format.applied(materialize(data), placed.format), placed, out)
+                out.with_name(out.name + SESSION).write_text(json.dumps(placed.session), "utf-8")
+                with contextlib.suppress(OSError):  # another process was faster
+                    made.rename(home)
+    except OSError as error:
+        raise UnavailableError(
+            f"the model cannot be written to the cache: {error.strerror}",
+            hint="free 1 GB of disk space or set VTOOL_CACHE to a folder with room",
+        ) from error
+    return home / f"{package.stem}.onnx"
+
+
+def versions() -> str:
+    """Return what decides what onnxruntime writes when it optimizes ahead."""
+    return f"onnxruntime {version('onnxruntime')} {platform.machine()}"

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+
+import platformdirs
 
 _PACKAGE = Path(__file__).parent
 
@@ -11,3 +14,9 @@ def folder(name: str) -> Path:
     """Return the data folder ``name``: inside the wheel, or beside the package in a checkout."""
     installed = _PACKAGE / "_data" / name
     return installed if installed.is_dir() else _PACKAGE.parent / name
+
+
+def cache_folder() -> Path:
+    """Return the user's cache folder: ``VTOOL_CACHE``, else the platform's place for caches."""
+    chosen = os.environ.get("VTOOL_CACHE")
+    return Path(chosen).absolute() if chosen else Path(platformdirs.user_cache_dir("vtool"))

@@ -17,10 +17,13 @@ from toolchain.harness.carrying import Load, carry
 from toolchain.harness.conversing import Talk, converse
 from toolchain.harness.run import Run
 from toolchain.harness.scenario import Conversation, Listening, Scenario, Sessions
+from toolchain.installing import installed
 from toolchain.ir import ArtifactId, Budget, Measure, Report, State
 from toolchain.sources.manifest import Project
 from toolchain.sources.project import Assembly, open_target
 from toolchain.sources.tree import SourceFile
+from toolchain.voice.pipeline import STAGES
+from toolchain.voice.runnable import is_package
 from toolchain.workspace import Workspace
 
 
@@ -84,7 +87,23 @@ def application(
         manifest = _manifest(result)
         files |= {row["id"]: result / row["id"] for row in manifest["files"]}
         voice = _renamed(voice, manifest["renamed"])
-    return project, files, voice
+    return project, _installed(files, voice, workspace), voice
+
+
+def _installed(
+    files: Mapping[str, Path], voice: Mapping[str, Any], workspace: Workspace
+) -> dict[str, Path]:
+    """Return ``files`` with the packages that ``voice`` names as the models that run best here."""
+    named = {n for stage in STAGES for n in voice.get(stage, {}).values() if isinstance(n, str)}
+    packages = [n for n in sorted(named & files.keys()) if is_package(files[n])]
+    ready = dict(files)
+    for number, name in enumerate(packages):
+        workspace.progress.update(f"installing {name}", number, len(packages))
+        ready[name] = installed(files[name], workspace.root, _HERE)
+    return ready
+
+
+_HERE = "native-cpu"  # the target that the harness is
 
 
 @dataclass(frozen=True)
@@ -172,9 +191,11 @@ def before_and_after(
         progress=workspace.progress,
         label="before",
     )
+    voice = _renamed(project.voice, output.renames)
+    shipped = {str(i): p for i, p in output.paths.items()}
     after = harness.measure(
-        {**{str(i): p for i, p in output.paths.items()}, **reference},
-        _renamed(project.voice, output.renames),
+        {**_installed(shipped, voice, workspace), **reference},
+        voice,
         scenario,
         cache=workspace.root,
         progress=workspace.progress,

@@ -10,7 +10,7 @@ from toolchain.execution.cache import ActionCache
 from toolchain.execution.local import LocalPool
 from toolchain.ir import DirectoryStore
 from toolchain.progress import SILENT, Progress
-from toolchain.sources import cache
+from toolchain.resources import cache_folder
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Workspace:
     @classmethod
     def open(cls, *, jobs: int = 0, progress: Progress = SILENT) -> Workspace:
         """Return the workspace in the user's cache folder; ``jobs`` 0 is one for each core."""
-        root = cache.folder()
+        root = cache_folder()
         return cls(
             root,
             DirectoryStore(root / "store"),

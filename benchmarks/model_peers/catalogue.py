@@ -18,8 +18,9 @@ from toolchain.formats.llama_float import write_fp32
 from toolchain.ir import digest_of
 from toolchain.passes.base import Step
 from toolchain.passes.import_ort import ImportOrt
+from toolchain.resources import cache_folder
 from toolchain.sources import address, lock, registries
-from toolchain.sources.cache import Unpacked, folder
+from toolchain.sources.cache import Unpacked
 from toolchain.tables import load, table
 
 _FOLDER = Path(__file__).parent.parent
@@ -138,7 +139,7 @@ def _inside(archive: Path, member: str) -> Path:
 
 def home() -> Path:
     """Return the folder of the user's cache in which everything is kept."""
-    path = folder() / "benchmark-models"
+    path = cache_folder() / "benchmark-models"
     path.mkdir(parents=True, exist_ok=True)
     return path
 

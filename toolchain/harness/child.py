@@ -29,7 +29,7 @@ from toolchain.harness.scenario import APART, Conversation, Scenario, Sessions
 from toolchain.harness.session import play
 from toolchain.harness.sessions import Step
 from toolchain.harness.turn import Clip, Turn, turn
-from toolchain.voice import pipeline, remote
+from toolchain.voice import pipeline
 from toolchain.voice.engine import give_back, naming, one_heap
 from toolchain.voice.stage import LISTENING_HZ
 
@@ -122,6 +122,8 @@ def _open(request: Mapping[str, Any], placement: int, say: Say) -> Iterator[_Ope
     """Open the application; processes of its own end with the block."""
     files, start = _paths(request), memory.resident()
     if placement == APART:
+        from toolchain.voice import remote  # noqa: PLC0415 - multiprocessing takes 5 MB
+
         say({"doing": "opening all stages"})
         stages = remote.load(request["voice"], files)
         ready_s = time.monotonic()
@@ -157,11 +159,10 @@ def run(request: Mapping[str, Any], say: Say) -> dict[str, Any]:
             say({"doing": f"choosing the tokens of the answer to {clip}"})
             with naming("llm", clip):
                 choices[clip] = tuple(application.llm.choices(question, answer))
-        stages = {stage: getattr(application, stage) for stage in pipeline.STAGES}
         overhead = {
-            stage: tuple(one.overhead.calls_ms)
-            for stage, one in stages.items()
-            if isinstance(one, remote.Remote)
+            stage: tuple(getattr(application, stage).overhead.calls_ms)
+            for stage in pipeline.STAGES
+            if scenario.placement == APART
         }
     return asdict(Result(opened.init_s, seen, turns, choices, overhead))
 

@@ -138,17 +138,14 @@ def load(name: str, project: Path | None = None) -> Listening:
     raise ConfigError(f"there is no scenario {name!r}", hint=f"scenarios: {', '.join(known)}")
 
 
-_LEAST = dict.fromkeys(
-    (
-        "warm_up",
-        "cold_starts",
-        "placement",
-        "whole_answers",
-        "real_time",
-        "interrupt_every",
-        "seed",
-    ),
-    0,
+_FROM_ZERO = (
+    "warm_up",
+    "cold_starts",
+    "placement",
+    "whole_answers",
+    "real_time",
+    "interrupt_every",
+    "seed",
 )
 
 Checked = TypeVar("Checked", bound=Listening)
@@ -161,7 +158,7 @@ def checked(asked: Checked) -> Checked:
         ConfigError: a number below its least value, or silences in the wrong order.
     """
     for one in fields(asked):
-        value, least = getattr(asked, one.name), _LEAST.get(one.name, 1)
+        value, least = getattr(asked, one.name), int(one.name not in _FROM_ZERO)
         if value < least:
             raise ConfigError(
                 f"scenario: {one.name} is {value}", hint=f"at least {least} is needed"

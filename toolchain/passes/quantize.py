@@ -70,7 +70,7 @@ from toolchain.quantization import blocks
 from toolchain.quantization.front import Found
 from toolchain.quantization.room import worth_room
 from toolchain.quantization.search import Plan, search
-from toolchain.sources.cache import folder
+from toolchain.resources import cache_folder
 from toolchain.sources.tree import read
 from toolchain.tasks.base import Split, Task, make_task
 from toolchain.units import Bytes
@@ -100,7 +100,9 @@ class Quantize(GuardedPass):
             task,
             plan,
             progress=here(),
-            cache=ActionCache(folder() / "actions"),  # a search that was stopped goes on there
+            cache=ActionCache(
+                cache_folder() / "actions"
+            ),  # a search that was stopped goes on there
             identity=self._identity(files),
         )
         if not found.coded or found.score is None:

@@ -23,11 +23,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import platformdirs
 from packageurl import PackageURL
 
 from toolchain.errors import IntegrityError, UnavailableError
 from toolchain.ir import Digest
+from toolchain.resources import cache_folder
 from toolchain.sources.base import Integrity, Pinned
 from toolchain.sources.exclusive import exclusive
 from toolchain.sources.tree import SourceFile
@@ -56,12 +56,6 @@ class Unpacked:
         )
 
 
-def folder() -> Path:
-    """Return the cache folder: ``VTOOL_CACHE``, else the platform's place for caches."""
-    chosen = os.environ.get("VTOOL_CACHE")
-    return Path(chosen).absolute() if chosen else Path(platformdirs.user_cache_dir("vtool"))
-
-
 def download(integrity: Integrity, fetch: Callable[[Path], None]) -> Path:
     """Return the cached file with this hash; ``fetch`` writes it where it is not there yet.
 
@@ -69,7 +63,7 @@ def download(integrity: Integrity, fetch: Callable[[Path], None]) -> Path:
         UnavailableError: the disk is full or not writable.
         Whatever ``fetch`` raises; then nothing is kept.
     """
-    path = folder() / "downloads" / integrity.key
+    path = cache_folder() / "downloads" / integrity.key
     if path.exists():
         return path
     with _disk(), exclusive(_lock(f"download-{integrity.key}")):
@@ -94,7 +88,7 @@ def unpacked(integrity: Integrity, archive: Callable[[], Path]) -> Unpacked:
         IntegrityError: ``archive`` gave a file with another hash.
         UnavailableError: the disk is full or not writable.
     """
-    home = folder() / "trees" / integrity.key
+    home = cache_folder() / "trees" / integrity.key
     if found := warm(integrity):
         return found
     with _disk(), exclusive(_lock(f"tree-{integrity.key}")):
@@ -115,7 +109,9 @@ def unpacked(integrity: Integrity, archive: Callable[[], Path]) -> Unpacked:
                 shutil.rmtree(path, ignore_errors=True)
     found = warm(integrity)
     if found is None:
-        raise UnavailableError(f"the cache {folder()} changes while it is used", hint=_DISK_HINT)
+        raise UnavailableError(
+            f"the cache {cache_folder()} changes while it is used", hint=_DISK_HINT
+        )
     return found
 
 
@@ -143,12 +139,12 @@ def recall(purl: PackageURL) -> Pinned | None:
 def _pin_path(purl: PackageURL) -> Path:
     # a wheel is chosen for an interpreter and platform, and users may share a cache
     words = f"{purl} {sys.implementation.cache_tag} {sysconfig.get_platform()}"
-    return folder() / "pins" / f"{hashlib.sha256(words.encode()).hexdigest()}.json"
+    return cache_folder() / "pins" / f"{hashlib.sha256(words.encode()).hexdigest()}.json"
 
 
 def warm(integrity: Integrity) -> Unpacked | None:
     """Return the unpacked archive with this hash if it is there and nobody touched a file of it."""
-    home = folder() / "trees" / integrity.key
+    home = cache_folder() / "trees" / integrity.key
     try:
         index = json.loads((home / "index.json").read_bytes())
         if index["format"] != _FORMAT:
@@ -178,14 +174,14 @@ def _checked(archive: Callable[[], Path], integrity: Integrity) -> Path:
     path = archive()
     if integrity.holds_for(path):
         return path
-    if path.parent != folder() / "downloads":
+    if path.parent != cache_folder() / "downloads":
         raise IntegrityError(f"{path.name} changed while it was read", hint="run the command again")
     path.unlink()  # somebody changed it after it was checked: a fresh one is checked, too
     return archive()
 
 
 def _lock(name: str) -> Path:
-    return folder() / "locks" / name
+    return cache_folder() / "locks" / name
 
 
 @contextmanager
@@ -197,5 +193,5 @@ def _disk() -> Iterator[None]:
         if error.errno == errno.EFBIG:
             words = "the file is too large for it"
         raise UnavailableError(
-            f"cannot use the cache {folder()}: {words}", hint=_DISK_HINT
+            f"cannot use the cache {cache_folder()}: {words}", hint=_DISK_HINT
         ) from error

@@ -44,7 +44,7 @@ from toolchain.errors import InputError
 from toolchain.execution.cache import ActionCache, action_key
 from toolchain.formats import model_metadata
 from toolchain.formats.onnx_runner import Array, Runner
-from toolchain.sources import cache
+from toolchain.resources import cache_folder
 from toolchain.tables import table
 from toolchain.tasks.base import Limit, Score, Split, Task
 from toolchain.tasks.questions import texts
@@ -257,4 +257,4 @@ def task(options: Options, files: Mapping[str, Path]) -> Task:
     """
     name = options.tokenizer
     vocabulary = None if name is None else _vocabulary(name, files)
-    return Llm(options, vocabulary, ActionCache(cache.folder() / "answers"))
+    return Llm(options, vocabulary, ActionCache(cache_folder() / "answers"))

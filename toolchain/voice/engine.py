@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import json
 import os
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
@@ -57,12 +58,39 @@ def open_model(
     """
     path = located(files, name)
     try:
-        return ort.InferenceSession(str(path), options(threads), providers=["CPUExecutionProvider"])
+        return ort.InferenceSession(
+            str(path), _as_installed(path, options(threads)), providers=["CPUExecutionProvider"]
+        )
     except RUNTIME_ERRORS as error:
         raise InputError(
             f"{name} cannot be opened as a model: {_plain(error, path, name)}",
             hint="give an ONNX or ORT file of a version that onnxruntime knows",
         ) from error
+
+
+def _as_installed(path: Path, chosen: ort.SessionOptions) -> ort.SessionOptions:
+    """Return ``chosen`` with what lies beside a model that was installed for this target.
+
+    The arena stays off: it gives a run's memory back to nobody, and four models share a process.
+    """
+    said = path.with_name(f"{path.name}.session.json")
+    if not said.is_file():
+        return chosen
+    asked = json.loads(said.read_text("utf-8"))
+    if level := asked.get("graph_optimization_level"):
+        chosen.graph_optimization_level = _LEVELS[level]
+    chosen.enable_mem_pattern = asked.get("enable_mem_pattern", True)
+    if not asked.get("prepacking", True):
+        chosen.add_session_config_entry("session.disable_prepacking", "1")
+    return chosen
+
+
+_LEVELS = {
+    "disabled": ort.GraphOptimizationLevel.ORT_DISABLE_ALL,
+    "basic": ort.GraphOptimizationLevel.ORT_ENABLE_BASIC,
+    "extended": ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED,
+    "all": ort.GraphOptimizationLevel.ORT_ENABLE_ALL,
+}
 
 
 def one_heap() -> None:

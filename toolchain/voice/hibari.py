@@ -17,6 +17,7 @@ from toolchain.errors import ConfigError
 from toolchain.formats.audio import Audio
 from toolchain.tables import table
 from toolchain.voice.engine import expect_inputs, open_model
+from toolchain.voice.hibari_front import front
 from toolchain.voice.running import run
 from toolchain.voice.stage import Tts
 
@@ -91,12 +92,10 @@ def spelling(oov: ort.InferenceSession | None = None) -> Spelling:
             "the adapter 'hibari' needs the hibari package for its phonemes",
             hint="pip install 'voice-toolchain[voice]'",
         )
-    from hibari.g2p import G2P  # noqa: PLC0415 - an extra
-    from hibari.g2p.oov import OOV  # noqa: PLC0415 - an extra
     from hibari.tts import ASSETS  # noqa: PLC0415 - an extra
 
     ids = json.loads((Path(ASSETS) / "vocab.json").read_text("utf-8"))
-    return Spelling(G2P(oov=OOV(session=oov) if oov else None), ids)
+    return Spelling(front(oov), ids)
 
 
 def load(options: Options, files: Mapping[str, Path]) -> Tts:

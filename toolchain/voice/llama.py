@@ -38,8 +38,9 @@ class Options:
     ``tokenizer`` is a tokenizer.json; without it, the vocabulary is in the model's metadata, as the
     pass import-gguf writes it. ``template`` has for each of system, user and assistant what stands
     before and after a message (ChatML if not given), ``stop`` the tokens that end an answer.
-    ``prefix`` is whether the system message is computed once, when the model is opened, or with
-    every question; ``threads`` how many compute. ``context`` is how many tokens system message, question and answer may have together.
+    ``context`` is how many tokens system message, question and answer may have together, in a
+    conversation with what was said before. ``prefix`` is whether the system message is computed
+    once, when the model is opened, or with every question; ``threads`` how many compute.
     """
 
     model: str
@@ -216,9 +217,8 @@ def load(options: Options, files: Mapping[str, Path]) -> Llm:
         ConfigError, InputError: see ``engine``, ``decoder``, ``tokenizer``, ``bpe``, ``chat``; or
             the chat template in the model is not ChatML and none is given.
     """
-    session = open_model(
-        files, options.model, threads=max(1, min(options.threads, available_cores()))
-    )
+    threads = max(1, min(options.threads, available_cores()))
+    session = open_model(files, options.model, threads=threads)
     expect(session, options.model, "llm", "llama")
     model = decoder(session, options.model, "llm")
     vocabulary = _vocabulary(session, options, files)

@@ -39,6 +39,11 @@ def is_gguf(path: Path) -> bool:
     return _head(path).startswith(_GGUF)
 
 
+def is_package(path: Path) -> bool:
+    """Return whether the file at ``path`` is a model package, which something has to install."""
+    return _head(path) == _PACKAGE
+
+
 def data_files(model: Path) -> list[Path]:
     """Return the files a model consists of: itself, and the weights that lie beside it."""
     return [p for p in (model, model.with_name(f"{model.name}.data")) if p.exists()]
