@@ -23,7 +23,7 @@ models are open that does not raise the peak (measured: 37 MB less than in the o
 
 ADAPTERS: Mapping[str, tuple[str, ...]] = {
     "vad": ("silero", "framewise"),
-    "stt": ("moonshine",),
+    "stt": ("moonshine", "whisper"),
     "llm": ("llama",),
     "tts": ("hibari",),
 }
