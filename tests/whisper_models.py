@@ -155,7 +155,7 @@ class Writer:
         return self.graph.add("Add", x, added)
 
 
-def encoder(sizes: Sizes = Sizes(), weights: Weights = seeded) -> ModelProto:  # noqa: B008 - frozen
+def encoder(sizes: Sizes = Sizes(), weights: Weights = seeded) -> ModelProto:
     """Return the encoder: ``input_features`` (1, bands, 3000) to states (1, 1500, width)."""
     graph = GraphBuilder()
     make = Writer(sizes, weights, graph)
@@ -182,7 +182,7 @@ def encoder(sizes: Sizes = Sizes(), weights: Weights = seeded) -> ModelProto:  #
 
 
 def decoder(
-    sizes: Sizes = Sizes(),  # noqa: B008 - frozen
+    sizes: Sizes = Sizes(),
     weights: Weights = seeded,
     *,
     cached: bool = False,
@@ -266,14 +266,12 @@ def _layer(make: Writer, x: str, layer: int, mask: str, *, cached: bool) -> str:
     return make.feed_forward(graph.add("Add", x, found), f"{name}/ffn")
 
 
-def merged(sizes: Sizes = Sizes(), weights: Weights = seeded) -> ModelProto:  # noqa: B008 - frozen
+def merged(sizes: Sizes = Sizes(), weights: Weights = seeded) -> ModelProto:
     """Return both decoders as the branches of one; with a cache the encoder's come out empty."""
     first, later = (decoder(sizes, weights, cached=c) for c in (False, True))
     outputs = [o.name for o in first.graph.output]
     inputs = [*first.graph.input, *later.graph.input[1:]]
-    nothing = helper.make_tensor(
-        "nothing", TensorProto.FLOAT, [1, sizes.heads, 0, sizes.head], []
-    )
+    nothing = helper.make_tensor("nothing", TensorProto.FLOAT, [1, sizes.heads, 0, sizes.head], [])
     for name in outputs:
         if ".encoder." in name:
             later.graph.node.append(helper.make_node("Constant", [], [name], value=nothing))
