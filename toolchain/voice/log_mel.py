@@ -48,7 +48,8 @@ def log_mel(samples: Samples, bands: int) -> Features:
     spectrum = np.full((bands, frames), np.log10(_FLOOR))
     spectrum[:, :sounding] = np.log10(np.maximum(filters(bands) @ power.T, _FLOOR))
     near = np.maximum(spectrum, spectrum.max() - _RANGE)
-    return ((near + 4) / 4).astype(np.float32)[None]
+    features: Features = ((near + 4) / 4).astype(np.float32)[None]
+    return features
 
 
 def _hann() -> NDArray[np.float64]:

@@ -24,8 +24,7 @@ from toolchain.voice.utterance import most_tokens, pieces
 _START, _END, _PLAIN = "<|startoftranscript|>", "<|endoftext|>", "<|notimestamps|>"
 _TIMESTAMPS = 1501  # after the control tokens: 0.00 to 30.00 s in steps of 0.02 s
 _MULTILINGUAL = 51_865  # tokens, or more; English-only models have one less
-_POSITIONS = 448  # tokens that the decoder has places for
-"""All four: openai-whisper 20250625, tokenizer.py and model.py."""
+"""All three: openai-whisper 20250625, tokenizer.py and model.py (whose decoder has places for 448 tokens; 30 s have 361)."""
 
 _BANDS = 80  # where the encoder does not say; large-v3 has 128
 
@@ -68,7 +67,7 @@ class Whisper:
     def _tokens(self, piece: Samples) -> Iterator[int]:
         end = self.tokenizer.control_id(_END)
         hidden, past, prompt = self._hidden(piece), Past(), self.prompt
-        for _ in range(min(most_tokens(len(piece)), _POSITIONS - len(self.prompt))):
+        for _ in range(most_tokens(len(piece))):
             logits, past = self.decoder.advance(prompt, past, hidden)
             token = self._likeliest(logits, end)
             if token == end:
