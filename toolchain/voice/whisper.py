@@ -24,7 +24,8 @@ from toolchain.voice.utterance import most_tokens, pieces
 _START, _END, _PLAIN = "<|startoftranscript|>", "<|endoftext|>", "<|notimestamps|>"
 _TIMESTAMPS = 1501  # after the control tokens: 0.00 to 30.00 s in steps of 0.02 s
 _MULTILINGUAL = 51_865  # tokens, or more; English-only models have one less
-"""All three: openai-whisper 20250625, tokenizer.py and model.py (whose decoder has places for 448 tokens; 30 s have 361)."""
+"""All three: openai-whisper 20250625, tokenizer.py and model.py. Its decoder has places for 448
+tokens; the transcript of 30 s has 361 at most."""
 
 _BANDS = 80  # where the encoder does not say; large-v3 has 128
 
