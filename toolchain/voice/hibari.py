@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 from toolchain.errors import ConfigError
 from toolchain.formats.audio import Audio
 from toolchain.tables import table
-from toolchain.voice.engine import expect_inputs, open_model
+from toolchain.voice.engine import open_model
+from toolchain.voice.interface import expect
 from toolchain.voice.stage import Tts
 
 _PAD = 0  # the model's ids begin and end with it
 _MOST_PHONEMES = 400  # as in the package (tts.py, MAX_PHONEMES)
 _SEED = 0  # of the noise in the voice: the same text always sounds the same, so runs compare
-_INPUTS = {"hibari": ("ids", "speed")}
 OUTPUTS = ("lh", "theta", "ln", "lr", "phi", "f0")
 """The spectrum: (1, 601, frames) each, f0 (1, frames); a frame is 12.5 ms."""
 
@@ -105,6 +105,6 @@ def load(options: Options, files: Mapping[str, Path]) -> Tts:
         ConfigError, InputError: see ``engine``; or the hibari package is not installed.
     """
     session = open_model(files, options.model)
-    expect_inputs(session, options.model, _INPUTS)
+    expect(session, options.model, "tts", "hibari")
     rare = open_model(files, options.oov) if options.oov else None
     return Hibari(session, spelling(rare), options.speed)

@@ -25,7 +25,7 @@ ADAPTERS: Mapping[str, tuple[str, ...]] = {
     "vad": ("silero", "framewise"),
     "stt": ("moonshine", "whisper"),
     "llm": ("llama",),
-    "tts": ("hibari",),
+    "tts": ("hibari", "piper"),
 }
 """The adapters of each stage: modules here, with ``Options`` and ``load(options, files)``."""
 
