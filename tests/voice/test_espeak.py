@@ -86,6 +86,14 @@ def test_the_program_is_taken_before_the_wheel_and_asked_on_its_standard_input(
     assert espeak.phonemes("Hello", "en-us") == "en-us Hello next"
 
 
+@pytest.mark.usefixtures("wheel")
+def test_the_program_is_told_words_only(tmp_path: Path) -> None:
+    """It would take [[h@l'oU]] for phonemes in its own letters, and < for SSML."""
+    program(tmp_path, 'read said; echo "$said"')
+    said = espeak.phonemes("a [[h@l'oU]] \x01200P <voice>b", "en-us")
+    assert said.split() == ["a", "h@l'oU", "200P", "voice", "b"]
+
+
 FAILURES = {
     "killed": ("kill -9 $$", "failed with -9"),
     "an error": ("echo 'no data' >&2; exit 4", "failed with 4: no data"),
