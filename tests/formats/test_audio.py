@@ -134,11 +134,8 @@ def test_headers_full_of_lies_give_sound_or_an_error_we_know(lies: list[tuple[in
     data = bytearray(extensible(np.array([0.5, -0.25], "<f4").tobytes()))
     for at, value in lies:
         data[at] = value
-    try:
+    with contextlib.suppress(InputError):  # any other exception fails the test
         read = read_wav(bytes(data))
-    except InputError as error:
-        assert str(error)
-    else:
         assert len(read.samples) <= 8
         assert np.isfinite(read.samples).all()
 

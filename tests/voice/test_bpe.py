@@ -1,6 +1,7 @@
 """Text becomes the very tokens that the model was trained on, and comes back unchanged."""
 
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,31 @@ def vocabulary(llm: Llm) -> bpe.Bpe:
 def test_tokens_are_those_of_the_reference_tokenizer(vocabulary: bpe.Bpe) -> None:
     for text, tokens in KNOWN:
         assert vocabulary.encode(text) == tokens, repr(text)
+
+
+def test_a_word_without_end_is_merged_in_bounded_time(vocabulary: bpe.Bpe) -> None:
+    start = time.process_time()
+    ids = vocabulary.encode("ab" * 25_000)
+    assert "".join(vocabulary.decode(ids)) == "ab" * 25_000
+    assert time.process_time() - start < 10
+
+
+def test_pairs_are_merged_in_the_order_of_training_from_left_to_right() -> None:
+    merges = ["b c", "a b", "a a", "aa a", "ab c"]
+    tokens = ["a", "b", "c", "bc", "ab", "aa", "aaa", "abc"]
+    found = bpe.Bpe(tokens, merges, frozenset())
+    for word, parts in {
+        "abc": ["a", "bc"],
+        "ab": ["ab"],
+        "aaaaa": ["aa", "aaa"],
+        "aabca": ["aa", "bc", "a"],
+        "": [],
+    }.items():
+        assert [tokens[i] for i in found.encode(word)] == parts
+
+
+def test_half_a_surrogate_pair_is_a_question_mark(vocabulary: bpe.Bpe) -> None:
+    assert vocabulary.encode("a\ud800") == vocabulary.encode("a?")
 
 
 def test_what_the_vocabulary_cannot_write_is_left_out(vocabulary: bpe.Bpe) -> None:

@@ -54,6 +54,16 @@ def test_chunks_of_any_length_are_heard_whole(akiki: Path, counting: Samples, si
     assert heard[0] < 0.5
 
 
+def test_a_detector_that_is_lost_says_so_instead_of_hearing_nothing(
+    akiki: Path, counting: Samples
+) -> None:
+    """A sample that is no number stays in its state: every later answer would be none."""
+    broken = counting.copy()
+    broken[700] = np.nan
+    with pytest.raises(InputError, match="answers with what is not a number"):
+        list(opened(akiki).stream([broken]))
+
+
 def test_lengths_that_do_not_add_up_to_the_models_are_refused(akiki: Path) -> None:
     with pytest.raises(ConfigError, match=r"takes 576 samples, not 512") as caught:
         opened(akiki, frame=256, context=256)

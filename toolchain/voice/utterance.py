@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from toolchain.errors import InputError
 from toolchain.formats.audio import Samples
 from toolchain.voice.stage import LISTENING_HZ
 
@@ -21,7 +22,15 @@ def pieces(utterance: Samples, seconds: float) -> Iterator[Samples]:
     """Yield an utterance, (n,) at 16 kHz, in pieces of at most ``seconds``, cut where it is quiet.
 
     A model would need memory by the square of what it hears at once, and was trained on so much.
+
+    Errors:
+        InputError: a sample is not a number.
     """
+    if not np.isfinite(utterance).all():
+        raise InputError(
+            f"sample {int(np.argmin(np.isfinite(utterance)))} of what was heard is not a number",
+            hint="is the recording damaged, or what changes its sample rate?",
+        )
     most, block = int(seconds * LISTENING_HZ), int(_QUIET_S * LISTENING_HZ)
     rest = utterance
     while len(rest) > most:
