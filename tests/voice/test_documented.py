@@ -11,6 +11,7 @@ import pytest
 import real
 import whisper_models
 
+from toolchain.errors import ConfigError, InputError, VtoolError
 from toolchain.voice import pipeline
 
 PAGE = (Path(__file__).parents[2] / "docs" / "voice.md").read_text("utf-8")
@@ -73,6 +74,56 @@ def test_a_configuration_of_the_page_is_accepted_and_opens(
     voice = {**application.voice(), stage: table}
     pipeline.check_table(voice)
     assert hasattr(pipeline.load_stage(voice, stage, all_files), "stream")
+
+
+OTHERS = {
+    "nothing": b"",
+    "noise": bytes(range(256)) * 40,
+    "an object": b"{}",
+    "a list": b"[1, [2]]",
+    "text": b"hello\n",
+}
+PLACES = [
+    (stage, table, option)
+    for stage, table in STAGES
+    for option, value in table.items()
+    if table["adapter"] != "hibari" and str(value).startswith("models/")
+]
+
+
+@pytest.fixture
+def wrong(
+    all_files: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> dict[str, Path]:
+    """Return every other model and tokenizer of the page, and what is none."""
+    monkeypatch.syspath_prepend(real.folder("pypi:espeakng-loader==0.2.4"))
+    for name, content in OTHERS.items():
+        (tmp_path / name).write_bytes(content)
+    found = {n: p for n, p in all_files.items() if n.startswith("models/") and "smollm" not in n}
+    return {**found, **{name: tmp_path / name for name in OTHERS}}
+
+
+@pytest.mark.parametrize(
+    ("stage", "table", "option"), PLACES, ids=[f"{s} {t['adapter']} {o}" for s, t, o in PLACES]
+)
+def test_another_file_in_its_place_is_an_error_for_people(
+    stage: str,
+    table: dict[str, Any],
+    option: str,
+    all_files: dict[str, Path],
+    wrong: dict[str, Path],
+) -> None:
+    told: list[tuple[str, VtoolError]] = []
+    for name in wrong:
+        try:
+            pipeline.load_stage({stage: {**table, option: name}}, stage, {**all_files, **wrong})
+        except (ConfigError, InputError) as error:
+            told.append((name, error))
+    assert len(told) >= len(wrong) - 4, "some do fit"
+    for name, error in told:
+        assert error.hint, name
+        assert "\n" not in f"{error}{error.hint}", name
+        assert str(wrong["noise"].parent) not in f"{error}{error.hint}", name
 
 
 def test_what_is_said_to_the_application_is_accepted() -> None:

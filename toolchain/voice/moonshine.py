@@ -134,7 +134,11 @@ def read_pieces(data: bytes) -> tuple[bytes, ...]:
         if length >= _TWO_BYTES and start < len(data):
             length, start = data[start] * _TWO_BYTES + length - _TWO_BYTES, start + 1
         if start + length > len(data):
-            raise FormatError("tokenizer: a piece runs past the end of the file", at)
+            raise FormatError(
+                "tokenizer: a piece runs past the end of the file",
+                at,
+                hint="give the tokenizer.bin that was published with the model",
+            )
         pieces.append(data[start : start + length])
         at = start + length
     return tuple(pieces)
