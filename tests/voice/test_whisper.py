@@ -154,6 +154,14 @@ def test_half_precision_goes_in_and_out(small: dict[str, Path]) -> None:
     assert all(tokens(opened(small, **SEPARATE)))
 
 
+def test_an_encoder_that_wants_more_is_refused(small: dict[str, Path]) -> None:
+    model = onnx.load(small["encoder.onnx"])
+    model.graph.input.append(onnx.helper.make_tensor_value_info("lengths", 7, [1]))
+    onnx.save(model, small["encoder.onnx"])
+    with pytest.raises(InputError, match="input_features is all we can feed"):
+        opened(small, **SEPARATE)
+
+
 WRONG: dict[str, tuple[dict[str, str], type[Exception], str]] = {
     "encoder and decoder swapped": (
         {"encoder": "decoder.onnx", "decoder": "encoder.onnx"},

@@ -15,7 +15,7 @@ from toolchain.formats.audio import Samples
 from toolchain.tables import table
 from toolchain.voice.decoder import Decoder, Past, decoder, feeds
 from toolchain.voice.engine import open_model
-from toolchain.voice.interface import expect, number_type
+from toolchain.voice.interface import expect, misfit, number_type
 from toolchain.voice.log_mel import WINDOW_SECONDS, log_mel
 from toolchain.voice.stage import Stt
 from toolchain.voice.tokenizer import Tokenizer, read
@@ -77,7 +77,7 @@ class Whisper:
             prompt = (token,)
 
     def _hidden(self, piece: Samples) -> dict[str, ort.OrtValue]:
-        port = self.encoder.get_inputs()[0]
+        (port,) = self.encoder.get_inputs()
         bands = port.shape[1] if isinstance(port.shape[1], int) else _BANDS
         heard = log_mel(piece, bands).astype(number_type(port, "the encoder"))
         states = self.encoder.run_with_ort_values(None, feeds({port.name: heard}))
@@ -101,6 +101,8 @@ def load(options: Options, files: Mapping[str, Path]) -> Stt:
     """
     encoder = open_model(files, options.encoder)
     expect(encoder, options.encoder, "stt encoder", "whisper")
+    if len(encoder.get_inputs()) > 1:
+        raise misfit(encoder, options.encoder, "stt encoder", "input_features is all we can feed")
     first = open_model(files, options.decoder)
     expect(first, options.decoder, "stt decoder", "whisper")
     later = options.decoder_with_past and open_model(files, options.decoder_with_past)
