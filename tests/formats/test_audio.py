@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import struct
+import time
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, seed, settings
 from hypothesis import strategies as st
 
 from toolchain.errors import FormatError, InputError
@@ -38,6 +39,28 @@ def test_sixteen_bits_survive_reading_and_writing_exactly(values: list[int], rat
     assert write_wav(read_wav(data)) == data
 
 
+@pytest.mark.parametrize("size", [0, 2**32 - 1], ids=["stopped", "piped"])
+@pytest.mark.parametrize("cut", [0, 1, 3])
+def test_a_recording_whose_length_was_never_written_is_read_to_the_end(size: int, cut: int) -> None:
+    """As ffmpeg writes to a pipe, and what a recorder leaves behind that was killed."""
+    number = struct.pack("<I", size)
+    data = GOOD[:4] + number + GOOD[8:40] + number + GOOD[44 : len(GOOD) - cut]
+    whole = read_wav(GOOD).samples
+    np.testing.assert_array_equal(read_wav(data).samples, whole[: len(whole) - (cut + 1) // 2])
+
+
+def test_a_wav_without_sound_is_empty() -> None:
+    assert read_wav(wav(b"")).seconds == 0
+    assert len(read_wav(wav(b"", rate=48_000)).at(16_000).samples) == 0
+
+
+def test_half_an_hour_is_read_and_resampled_in_bounded_time() -> None:
+    start = time.process_time()
+    half_hour = wav(np.zeros(30 * 60 * 11_025, "<i2").tobytes(), rate=11_025)
+    assert len(read_wav(half_hour).at(16_000).samples) == 30 * 60 * 16_000
+    assert time.process_time() - start < 60
+
+
 @given(st.lists(words), st.sampled_from([8, 16, 24, 32]))
 def test_every_width_has_the_same_full_scale(values: list[int], bits: int) -> None:
     narrow = [v >> (32 - bits) for v in values]
@@ -48,9 +71,9 @@ def test_every_width_has_the_same_full_scale(values: list[int], bits: int) -> No
     np.testing.assert_array_equal(read_wav(wav(body, bits=bits)).samples, expected)
 
 
-@given(st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False)))
-def test_floats_are_taken_as_they_are(values: list[float]) -> None:
-    read = read_wav(wav(np.array(values, "<f4").tobytes(), tag=3, bits=32))
+@given(st.lists(st.floats(-64, 64, width=32)), st.sampled_from([32, 64]))
+def test_floats_are_taken_as_they_are(values: list[float], bits: int) -> None:
+    read = read_wav(wav(np.array(values, f"<f{bits // 8}").tobytes(), tag=3, bits=bits))
     np.testing.assert_array_equal(read.samples, np.array(values, np.float32))
 
 
@@ -71,14 +94,18 @@ def test_chunks_that_nobody_asked_for_are_skipped_with_their_padding() -> None:
     np.testing.assert_array_equal(read_wav(data).samples, read_wav(GOOD).samples)
 
 
-def test_extensible_format_is_read_by_its_sub_format() -> None:
-    body = np.array([0.5, -0.25], "<f4").tobytes()
+def extensible(body: bytes) -> bytes:
+    """Return a wav of floats whose format is in the GUID of its sub-format."""
     plain = wav(body, tag=3, bits=32)
     fmt = struct.pack("<H", 0xFFFE) + plain[22:36] + struct.pack("<HHI", 22, 32, 0)
     fmt += struct.pack("<H", 3) + bytes.fromhex("000000001000800000aa00389b71")
     chunks = b"fmt " + struct.pack("<I", 40) + fmt + plain[36:]
-    data = b"RIFF" + struct.pack("<I", 4 + len(chunks)) + b"WAVE" + chunks
-    assert read_wav(data).samples.tolist() == [0.5, -0.25]
+    return b"RIFF" + struct.pack("<I", 4 + len(chunks)) + b"WAVE" + chunks
+
+
+def test_extensible_format_is_read_by_its_sub_format() -> None:
+    body = np.array([0.5, -0.25], "<f4").tobytes()
+    assert read_wav(extensible(body)).samples.tolist() == [0.5, -0.25]
 
 
 @pytest.mark.parametrize("cut", range(len(GOOD)))
@@ -100,6 +127,19 @@ def test_a_changed_byte_gives_sound_or_an_error_we_know(at: int, value: int) -> 
         assert len(read_wav(data).samples) <= len(GOOD)
 
 
+@seed(16_000)
+@settings(max_examples=500)
+@given(st.lists(st.tuples(st.integers(4, 67), st.integers(0, 255)), max_size=6))
+def test_headers_full_of_lies_give_sound_or_an_error_we_know(lies: list[tuple[int, int]]) -> None:
+    data = bytearray(extensible(np.array([0.5, -0.25], "<f4").tobytes()))
+    for at, value in lies:
+        data[at] = value
+    with contextlib.suppress(InputError):  # any other exception fails the test
+        read = read_wav(bytes(data))
+        assert len(read.samples) <= 8
+        assert np.isfinite(read.samples).all()
+
+
 def patched(at: int, number: int) -> bytes:
     return GOOD[:at] + struct.pack("<I", number) + GOOD[at + 4 :]
 
@@ -113,11 +153,14 @@ LIES = {
     "no channels": (GOOD[:22] + b"\0\0" + GOOD[24:], "contradict"),
     "rate that its byte rate denies": (patched(24, 8000), "contradict"),
     "A-law": (wav(b"\0\0", tag=6, bits=8), "format 6 with 8 bits"),
-    "64-bit floats": (wav(b"\0" * 8, tag=3, bits=64), "format 3 with 64 bits"),
+    "16-bit floats": (wav(b"\0" * 8, tag=3, bits=16), "format 3 with 16 bits"),
+    "64-bit integers": (wav(b"\0" * 8, bits=64), "format 1 with 64 bits"),
     "one sample a second": (wav(b"\0\0", rate=1), "1 samples a second"),
     "half a sample": (wav(b"\0\0\0"), "not whole"),
-    "not a number": (floats(0, float("nan")), "not a number at byte 48"),
-    "infinite": (floats(float("inf"), 0), "not a number at byte 44"),
+    "not a number": (floats(0, float("nan")), r"\(nan\) is not a number at byte 48"),
+    "infinite": (floats(float("-inf"), 0), r"\(-inf\) is not a number at byte 44"),
+    "integers written as floats": (floats(0, -20_000), r"\(-20000\) is far beyond full scale at"),
+    "a size that only one of two headers knows": (patched(4, 0)[:-2], "claims 16 bytes, 14 are"),
     "no samples at all": (b"RIFF\x04\0\0\0WAVE", "no samples"),
     "samples before their format": (b"RIFF\x0c\0\0\0WAVEdata\0\0\0\0", "before their format"),
 }  # fmt: skip

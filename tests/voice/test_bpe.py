@@ -1,6 +1,7 @@
 """Text becomes the very tokens that the model was trained on, and comes back unchanged."""
 
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,31 @@ def vocabulary(llm: Llm) -> bpe.Bpe:
 def test_tokens_are_those_of_the_reference_tokenizer(vocabulary: bpe.Bpe) -> None:
     for text, tokens in KNOWN:
         assert vocabulary.encode(text) == tokens, repr(text)
+
+
+def test_a_word_without_end_is_merged_in_bounded_time(vocabulary: bpe.Bpe) -> None:
+    start = time.process_time()
+    ids = vocabulary.encode("ab" * 25_000)
+    assert "".join(vocabulary.decode(ids)) == "ab" * 25_000
+    assert time.process_time() - start < 10
+
+
+def test_pairs_are_merged_in_the_order_of_training_from_left_to_right() -> None:
+    merges = ["b c", "a b", "a a", "aa a", "ab c"]
+    tokens = ["a", "b", "c", "bc", "ab", "aa", "aaa", "abc"]
+    found = bpe.Bpe(tokens, merges, frozenset())
+    for word, parts in {
+        "abc": ["a", "bc"],
+        "ab": ["ab"],
+        "aaaaa": ["aa", "aaa"],
+        "aabca": ["aa", "bc", "a"],
+        "": [],
+    }.items():
+        assert [tokens[i] for i in found.encode(word)] == parts
+
+
+def test_half_a_surrogate_pair_is_a_question_mark(vocabulary: bpe.Bpe) -> None:
+    assert vocabulary.encode("a\ud800") == vocabulary.encode("a?")
 
 
 def test_what_the_vocabulary_cannot_write_is_left_out(vocabulary: bpe.Bpe) -> None:
@@ -83,5 +109,29 @@ def test_a_model_without_its_tokenizer_is_refused(vocabulary: bpe.Bpe) -> None:
     other = {"tokenizer.ggml.model": json.dumps("llama"), "tokenizer.ggml.pre": '"default"'}
     with pytest.raises(InputError, match="llama/default"):
         bpe.from_metadata(other)
-    with pytest.raises(InputError, match="no control token <nope>"):
+    with pytest.raises(InputError, match="no control token <nope>") as caught:
         vocabulary.control_id("<nope>")
+    assert "<file_sep>" in caught.value.hint
+
+
+METADATA = {
+    "tokenizer.ggml.model": '"gpt2"',
+    "tokenizer.ggml.pre": '"gpt-2"',
+    "tokenizer.ggml.tokens": json.dumps(["1", "2", "12", "<x>"]),
+    "tokenizer.ggml.token_type": "[1, 1, 1, 3]",
+    "tokenizer.ggml.merges": '["1 2"]',
+}
+
+
+def test_digits_stand_alone_only_where_the_model_says_so() -> None:
+    assert bpe.from_metadata(METADATA).encode("12<x>") == [2]
+    smollm = {**METADATA, "tokenizer.ggml.pre": '"smollm"'}
+    assert bpe.from_metadata(smollm).encode("12") == [0, 1]
+
+
+@pytest.mark.parametrize("broken", ["{", "7", "null", '"ab"'])
+@pytest.mark.parametrize("key", ["tokens", "token_type", "merges"])
+def test_a_vocabulary_that_is_no_list_is_refused(key: str, broken: str) -> None:
+    with pytest.raises(InputError, match=r"not JSON|no list of tokens") as caught:
+        bpe.from_metadata({**METADATA, f"tokenizer.ggml.{key}": broken})
+    assert "tokenizer.json" in caught.value.hint

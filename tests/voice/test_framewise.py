@@ -54,6 +54,30 @@ def test_chunks_of_any_length_are_heard_whole(akiki: Path, counting: Samples, si
     assert heard[0] < 0.5
 
 
+def test_a_detector_that_is_lost_says_so_instead_of_hearing_nothing(tmp_path: Path) -> None:
+    """A sample that is no number stays in its state: every later answer would be none."""
+    port, number = helper.make_tensor_value_info, TensorProto.FLOAT
+    ports = [port("sound", number, [1, 512]), port("state", number, [1, 1])]
+    nodes = [
+        helper.make_node("ReduceSum", ["sound"], ["loud"]),
+        helper.make_node("Add", ["loud", "state"], ["stateN"]),
+        helper.make_node("Identity", ["stateN"], ["speech"]),
+    ]
+    graph = helper.make_graph(
+        nodes, "g", ports, [port(n, number, [1, 1]) for n in ("speech", "stateN")]
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    path = tmp_path / "sum.onnx"
+    onnx.save(model, path)
+    detector = opened(path, frame=512, context=0)
+    sound = np.zeros((2, 512), np.float32)
+    sound[0, 0] = 0.25
+    assert list(detector.stream(sound)) == [0.25, 0.25]
+    sound[1, 7] = np.nan
+    with pytest.raises(InputError, match="answers with what is not a number"):
+        list(detector.stream(sound))
+
+
 def test_lengths_that_do_not_add_up_to_the_models_are_refused(akiki: Path) -> None:
     with pytest.raises(ConfigError, match=r"takes 576 samples, not 512") as caught:
         opened(akiki, frame=256, context=256)

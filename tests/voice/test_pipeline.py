@@ -20,7 +20,7 @@ WRONG: dict[str, tuple[Change, str]] = {
     "stage missing": (lambda v: v.pop("llm"), "voice.llm is missing"),
     "stage unknown": (lambda v: v.update(asr={}), "voice.asr is not a stage"),
     "stage not a table": (lambda v: v.update(tts="hibari"), "voice.tts is missing"),
-    "adapter unknown": (lambda v: v["stt"].update(adapter="whisper"), "no adapter 'whisper'"),
+    "adapter unknown": (lambda v: v["stt"].update(adapter="vosk"), "no adapter 'vosk'"),
     "adapter missing": (lambda v: v["vad"].pop("adapter"), "no adapter None"),
     "option unknown": (lambda v: v["vad"].update(modle="x"), r"voice.vad: modle"),
     "option missing": (lambda v: v["stt"].pop("decoder"), r"voice.stt: decoder"),

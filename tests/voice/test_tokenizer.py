@@ -97,8 +97,10 @@ SENTENCEPIECE: dict[str, Any] = {
 }
 
 
-def test_another_kind_of_tokenizer_is_read_by_its_library(tmp_path: Path) -> None:
-    pytest.importorskip("tokenizers")
+def test_another_kind_of_tokenizer_is_read_by_its_library(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(real.folder("pypi:tokenizers==0.23.3"))
     found = read(written(tmp_path, SENTENCEPIECE), "tokenizer.json")
     assert found.size == len(PIECES)
     ids = found.encode("hi hi \u00e9")

@@ -19,11 +19,19 @@ _RIFF_BYTES = 12  # "RIFF", size, "WAVE"
 _CHUNK_BYTES = 8  # name, size
 _FORMAT_BYTES = 16  # the least that "fmt " holds
 _EXTENSIBLE_BYTES = 40
+_UNKNOWN = frozenset({0, 0xFFFFFFFF})
+"""Sizes in the header of a wav that was written to a pipe (ffmpeg: all ones) or whose recorder was
+stopped before it could say them (0): what follows, until the end of the file, is sound."""
+
 _PCM, _FLOAT, _EXTENSIBLE = 1, 3, 0xFFFE  # WAVE format tags
-_BYTE_BITS = 8
+_BYTE_BITS, _COMMON_BITS = 8, 16
 _RATES_HZ = range(1_000, 768_001)
 """Sample rates we take: from below telephone speech to the fastest studio converter. Ours: outside
 of it a header lies more often than a microphone is odd, and a filter would grow without end."""
+
+_LOUDEST = 64.0
+"""Floats may go beyond full scale, by 36 dB at most: beyond that they are integers which were
+written as floats, and no model would understand them. Ours."""
 
 _ZERO_CROSSINGS = 64
 _ROLLOFF = 0.9475937167399596
@@ -52,6 +60,7 @@ class _Chunk(NamedTuple):
     name: bytes
     start: int  # offset of the body
     body: memoryview
+    interrupted: bool  # how long it is was never written
 
 
 class _Layout(NamedTuple):
@@ -64,12 +73,13 @@ class _Layout(NamedTuple):
 def read_wav(data: bytes | memoryview) -> Audio:
     """Return the sound in a wav file; channels are averaged to one.
 
-    Takes PCM of 8, 16, 24 and 32 bits and 32-bit floats, plain or ``WAVE_FORMAT_EXTENSIBLE``.
+    Takes PCM of 8, 16, 24 and 32 bits and floats of 32 and 64, plain or
+    ``WAVE_FORMAT_EXTENSIBLE``; also where the header does not know how long the file became.
 
     Errors:
         FormatError: not a wav, cut short, a chunk longer than the file, a header that contradicts
-            itself, a float that is not a number.
-        InputError: a sample format (A-law, 64-bit floats) or a rate we do not take.
+            itself, a float that is not a number or far beyond full scale.
+        InputError: a sample format (A-law) or a rate we do not take.
 
     Source: Microsoft, Multimedia Programming Interface and Data Specifications 1.0, chapter 3.
     """
@@ -81,7 +91,7 @@ def read_wav(data: bytes | memoryview) -> Audio:
         elif chunk.name == b"data":
             if layout is None:
                 raise FormatError("wav: the samples come before their format", chunk.start)
-            return Audio(_mono(_decode(chunk, layout), layout, chunk.start), layout.rate_hz)
+            return Audio(_mono(_decode(chunk, layout), layout), layout.rate_hz)
     raise FormatError("wav: no samples (no data chunk) until the end", len(view))
 
 
@@ -104,18 +114,22 @@ def _chunks(view: memoryview) -> Iterator[_Chunk]:
         raise FormatError(
             "wav: no RIFF/WAVE header", 0, hint="convert it: ffmpeg -i INPUT -ar 16000 OUTPUT.wav"
         )
-    end = _CHUNK_BYTES + struct.unpack_from("<I", view, 4)[0]
+    promised = struct.unpack_from("<I", view, 4)[0]
+    end = len(view) if promised in _UNKNOWN else _CHUNK_BYTES + promised
     if end > len(view):
         raise FormatError(f"wav: cut short, the header promises {end} bytes", len(view))
     at = _RIFF_BYTES
     while at + _CHUNK_BYTES <= end:
         name, size = struct.unpack_from("<4sI", view, at)
         start = at + _CHUNK_BYTES
+        interrupted = promised in _UNKNOWN and name == b"data" and size in _UNKNOWN
+        if interrupted:
+            size = end - start
         if start + size > end:
             raise FormatError(
                 f"wav: chunk {name!r} claims {size} bytes, {end - start} are there", at
             )
-        yield _Chunk(name, start, view[start : start + size])
+        yield _Chunk(name, start, view[start : start + size], interrupted)
         at = start + size + size % 2  # chunks are padded to even length
 
 
@@ -131,10 +145,10 @@ def _layout(chunk: _Chunk) -> _Layout:
             f"{block} bytes a block and {rate_bytes} bytes a second",
             chunk.start,
         )
-    if (tag, bits) not in {(_PCM, 8), (_PCM, 16), (_PCM, 24), (_PCM, 32), (_FLOAT, 32)}:
+    if bits not in {_PCM: (8, 16, 24, 32), _FLOAT: (32, 64)}.get(tag, ()):
         raise InputError(
             f"wav: sample format {tag} with {bits} bits is not supported",
-            hint="use PCM of 8, 16, 24 or 32 bits, or 32-bit floats",
+            hint="use PCM of 8, 16, 24 or 32 bits, or floats of 32 or 64",
         )
     if rate not in _RATES_HZ:
         raise InputError(
@@ -147,23 +161,37 @@ def _layout(chunk: _Chunk) -> _Layout:
 def _decode(chunk: _Chunk, layout: _Layout) -> Samples:
     """Return the interleaved samples, full scale 1."""
     width = layout.bits // _BYTE_BITS
-    if len(chunk.body) % (width * layout.channels):
+    body, rest = chunk.body, len(chunk.body) % (width * layout.channels)
+    if rest and not chunk.interrupted:
         raise FormatError("wav: the last block of samples is not whole", chunk.start)
+    body = body[: len(body) - rest]
     if layout.tag == _FLOAT:
-        return np.frombuffer(chunk.body, "<f4").astype(np.float32)
+        return _floats(np.frombuffer(body, f"<f{width}"), chunk.start)
     if layout.bits == _BYTE_BITS:  # the only unsigned one
-        return (np.frombuffer(chunk.body, np.uint8).astype(np.float32) - 128) / np.float32(128)
+        return (np.frombuffer(body, np.uint8).astype(np.float32) - 128) / np.float32(128)
+    if layout.bits == _COMMON_BITS:  # as below, in a third of the memory
+        return np.frombuffer(body, "<i2").astype(np.float32) / np.float32(2**15)
     # widen to 32 bits by zero bytes below, so that every width has the same full scale
-    wide = np.zeros((len(chunk.body) // width, 4), np.uint8)
-    wide[:, 4 - width :] = np.frombuffer(chunk.body, np.uint8).reshape(-1, width)
+    wide = np.zeros((len(body) // width, 4), np.uint8)
+    wide[:, 4 - width :] = np.frombuffer(body, np.uint8).reshape(-1, width)
     signed: NDArray[np.int32] = wide.view(np.dtype("<i4"))[:, 0]
-    return (signed / 2.0**31).astype(np.float32)
+    return signed.astype(np.float32) / np.float32(2**31)
 
 
-def _mono(samples: Samples, layout: _Layout, start: int) -> Samples:
-    if not np.isfinite(samples).all():
-        wrong = int(np.argmin(np.isfinite(samples)))
-        raise FormatError("wav: a sample is not a number", start + wrong * 4)
+def _floats(samples: NDArray[np.floating], start: int) -> Samples:
+    wrong = ~(np.abs(samples) <= _LOUDEST)  # true of what is no number, too
+    if wrong.any():
+        at = int(np.argmax(wrong))
+        what = "far beyond full scale" if np.isfinite(samples[at]) else "not a number"
+        raise FormatError(
+            f"wav: a sample ({samples[at]:g}) is {what}",
+            start + at * samples.itemsize,
+            hint="floats are -1 to 1: write it anew, ffmpeg -i INPUT -c:a pcm_s16le OUTPUT.wav",
+        )
+    return samples.astype(np.float32)
+
+
+def _mono(samples: Samples, layout: _Layout) -> Samples:
     if layout.channels == 1:
         return samples
     mixed: Samples = samples.reshape(-1, layout.channels).mean(axis=1, dtype=np.float32)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from toolchain.errors import ConfigError
+from toolchain.errors import ConfigError, InputError
 from toolchain.formats.audio import Samples
 from toolchain.formats.state_names import successors
 from toolchain.tables import table
@@ -58,6 +59,9 @@ class Framewise:
         """Yield the probability of speech in each chunk: that of its likeliest frame.
 
         A chunk in which no frame ends has the probability of the last frame before it, or 0.
+
+        Errors:
+            InputError: a probability is no number; from there on no other would be one.
         """
         heard = np.zeros(self.context, np.float32)
         feeds = dict(self.ports.first)
@@ -71,10 +75,20 @@ class Framewise:
                 feeds[self.ports.sound] = sound.reshape(self.ports.shape)
                 probability, *states = run(self.session, outputs, feeds)
                 feeds.update(zip(self.ports.states.values(), states, strict=True))
-                found.append(float(probability.reshape(-1)[0]))
+                found.append(_number(probability))
                 heard = heard[self.frame :]
             last = found[-1] if found else last
             yield max(found, default=last)
+
+
+def _number(probability: NDArray[np.generic]) -> float:
+    found = float(probability.reshape(-1)[0])
+    if math.isnan(found):
+        raise InputError(
+            "the detector answers with what is not a number",
+            hint="is a sample not a number, or was the model damaged by a pass?",
+        )
+    return found
 
 
 def detector(session: ort.InferenceSession, options: Options) -> Vad:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import textwrap
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -16,15 +18,16 @@ from numpy.typing import NDArray
 from toolchain.errors import ConfigError
 from toolchain.formats.audio import Audio
 from toolchain.tables import table
-from toolchain.voice.engine import expect_inputs, open_model
+from toolchain.voice.engine import open_model
 from toolchain.voice.hibari_front import front
+from toolchain.voice.interface import expect
 from toolchain.voice.running import run
 from toolchain.voice.stage import Tts
 
 _PAD = 0  # the model's ids begin and end with it
 _MOST_PHONEMES = 400  # as in the package (tts.py, MAX_PHONEMES)
+_MOST_DIGITS = 15  # ours; the package's own names end after 36 (hibari-tts 0.2.1, g2p)
 _SEED = 0  # of the noise in the voice: the same text always sounds the same, so runs compare
-_INPUTS = {"hibari": ("ids", "speed")}
 OUTPUTS = ("lh", "theta", "ln", "lr", "phi", "f0")
 """The spectrum: (1, 601, frames) each, f0 (1, frames); a frame is 12.5 ms."""
 
@@ -49,7 +52,7 @@ class Spelling:
         """Yield the ids of each sentence, (1, n), as much of it as the model takes at once."""
         from hibari import Hibari as Front  # noqa: PLC0415 - an extra, checked by spelling
 
-        for sentence in Front.split_sentences(clause):
+        for sentence in Front.split_sentences(speakable(clause)):
             known = "".join(p for p in self.phonemes(sentence) if p in self.ids)
             for part in textwrap.wrap(known, _MOST_PHONEMES, break_on_hyphens=False):
                 yield np.array([[_PAD, *(self.ids[p] for p in part), _PAD]])
@@ -71,6 +74,27 @@ class Hibari:
             for ids in self.spelling.sentences(clause):
                 spectrum = run(self.session, OUTPUTS, {"ids": ids, "speed": speed})
                 yield sound(spectrum, rng)
+
+
+def speakable(text: str) -> str:
+    """Return ``text`` without the numbers that the package cannot read aloud.
+
+    Digits that are no decimals become some; a number longer than anybody can follow is read digit
+    by digit.
+
+    >>> speakable("\u2460 of 1234567890123456789")
+    '1 of 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9'
+    """
+    plain = "".join(
+        str(unicodedata.digit(c)) if c.isdigit() and not c.isdecimal() else c for c in text
+    )
+    runs = itertools.groupby(plain, lambda c: c.isdecimal() or c == ",")
+    return "".join(_readable("".join(run)) if number else "".join(run) for number, run in runs)
+
+
+def _readable(number: str) -> str:
+    digits = sum(c.isdecimal() for c in number)
+    return " ".join(number) if digits > _MOST_DIGITS else number
 
 
 def sound(spectrum: Sequence[np.ndarray], rng: np.random.Generator) -> Audio:
@@ -105,6 +129,6 @@ def load(options: Options, files: Mapping[str, Path]) -> Tts:
         ConfigError, InputError: see ``engine``; or the hibari package is not installed.
     """
     session = open_model(files, options.model)
-    expect_inputs(session, options.model, _INPUTS)
+    expect(session, options.model, "tts", "hibari")
     rare = open_model(files, options.oov) if options.oov else None
     return Hibari(session, spelling(rare), options.speed)

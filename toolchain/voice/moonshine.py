@@ -12,22 +12,22 @@ import onnxruntime as ort
 from toolchain.errors import FormatError, InputError
 from toolchain.formats.audio import Samples
 from toolchain.tables import table
-from toolchain.voice.engine import expect_inputs, located, open_model
+from toolchain.voice import utterance as utterances
+from toolchain.voice.decoder import Decoder, Past, decoder, feeds
+from toolchain.voice.engine import located, open_model
+from toolchain.voice.interface import expect
 from toolchain.voice.running import run
-from toolchain.voice.stage import LISTENING_HZ, Stt
+from toolchain.voice.stage import Stt
 
 BOS, EOS = 1, 2
 _SPACE = "\u2581"  # how sentencepiece writes a space
-_TOKENS_PER_SECOND = 12
-"""Cap on a transcript that never ends. Fast counting has 7.6 tokens a second (the reference clip);
-Moonshine's own transcriber stops at 6.5 and would lose its last word."""
-_LEAST_SAMPLES = (
-    1_280  # 80 ms: below that the encoder's three convolutions have nothing to stand on
-)
+_LEAST_SAMPLES = 1_280
+"""80 ms: below that the encoder's three convolutions have nothing to stand on."""
+_MOST_SECONDS = 30.0
+"""What is heard at once. Moonshine was trained on up to 64 s (Jeffries et al., Moonshine, 2024);
+the encoder's memory grows by the square. Ours: as Whisper."""
 _TWO_BYTES = 0x80  # a length byte from here on is continued in the next byte
 
-_ENCODER_INPUTS = {"moonshine": ("input_values",)}
-_DECODER_INPUTS = {"moonshine": ("input_ids", "encoder_hidden_states", "use_cache_branch")}
 _PAST, _PRESENT = "past_key_values.", "present."
 
 
@@ -45,31 +45,26 @@ class Moonshine:
     """Greedy decoding; the encoder's keys and values are computed once an utterance."""
 
     encoder: ort.InferenceSession
-    decoder: ort.InferenceSession
+    decoder: Decoder
     pieces: tuple[bytes, ...]
 
     def stream(self, chunks: Iterable[Samples]) -> Iterator[str]:
         """Yield the text of each utterance, (n,) at 16 kHz."""
         for utterance in chunks:
-            yield self._text(self._tokens(utterance))
+            heard = utterances.pieces(utterance, _MOST_SECONDS)
+            said = (text(self._tokens(piece), self.pieces) for piece in heard)
+            yield " ".join(filter(None, said))
 
     def _tokens(self, utterance: Samples) -> Iterator[int]:
-        sound = listening(utterance)
-        hidden = run(self.encoder, None, _those(self.encoder, sound))
-        fixed = _those(self.decoder, understood(hidden[0], utterance))
-        past = empty_past({i.name: i.shape for i in self.decoder.get_inputs()})
-        outputs = [o.name for o in self.decoder.get_outputs()]
-        token = BOS
-        for step in range(most_tokens(utterance)):
-            logits, *presents = run(self.decoder, outputs, fixed | past | saying([token], step > 0))
-            token = int(logits[0, -1].argmax())
+        hidden = run(self.encoder, None, _those(self.encoder, listening(utterance)))
+        fixed = feeds(understood(hidden[0], utterance))
+        token, past = BOS, Past()
+        for _ in range(most_tokens(utterance)):
+            logits, past = self.decoder.advance([token], past, fixed)
+            token = int(logits.argmax())
             if token == EOS:
                 return
             yield token
-            past |= new_past(dict(zip(outputs[1:], presents, strict=True)), step > 0)
-
-    def _text(self, tokens: Iterable[int]) -> str:
-        return text(tokens, self.pieces)
 
 
 def listening(utterance: Samples) -> dict[str, np.ndarray]:
@@ -84,6 +79,7 @@ def understood(hidden: np.ndarray, utterance: Samples) -> dict[str, np.ndarray]:
     return {"encoder_hidden_states": hidden, "encoder_attention_mask": mask}
 
 
+# ``saying``, ``empty_past`` and ``new_past`` are for tasks/stt.py, which has runners, not sessions.
 def saying(tokens: Sequence[int], cached: bool) -> dict[str, np.ndarray]:  # noqa: FBT001 - the model's own input
     """Return what the decoder is fed in one step: (1, n) tokens, and whether it has a past."""
     return {"input_ids": np.array([tokens]), "use_cache_branch": np.array([cached])}
@@ -112,8 +108,7 @@ def new_past(presents: Mapping[str, np.ndarray], cached: bool) -> dict[str, np.n
 
 def most_tokens(utterance: Samples) -> int:
     """Return how many tokens a transcript may have."""
-    heard = max(len(utterance), _LEAST_SAMPLES)
-    return 1 + int(heard / LISTENING_HZ * _TOKENS_PER_SECOND)
+    return utterances.most_tokens(max(len(utterance), _LEAST_SAMPLES))
 
 
 def text(tokens: Iterable[int], pieces: Sequence[bytes]) -> str:
@@ -140,7 +135,11 @@ def read_pieces(data: bytes) -> tuple[bytes, ...]:
         if length >= _TWO_BYTES and start < len(data):
             length, start = data[start] * _TWO_BYTES + length - _TWO_BYTES, start + 1
         if start + length > len(data):
-            raise FormatError("tokenizer: a piece runs past the end of the file", at)
+            raise FormatError(
+                "tokenizer: a piece runs past the end of the file",
+                at,
+                hint="give the tokenizer.bin that was published with the model",
+            )
         pieces.append(data[start : start + length])
         at = start + length
     return tuple(pieces)
@@ -150,17 +149,20 @@ def load(options: Options, files: Mapping[str, Path]) -> Stt:
     """Open both models and the piece table.
 
     Errors:
-        ConfigError, InputError: see ``engine``; or the table has another size than the vocabulary.
+        ConfigError, InputError: see ``engine`` and ``decoder``; or the table has another size than
+            the vocabulary.
     """
     encoder = open_model(files, options.encoder)
-    expect_inputs(encoder, options.encoder, _ENCODER_INPUTS)
-    decoder = open_model(files, options.decoder)
-    expect_inputs(decoder, options.decoder, _DECODER_INPUTS)
+    expect(encoder, options.encoder, "stt encoder", "moonshine")
+    second = open_model(files, options.decoder)
+    expect(second, options.decoder, "stt decoder", "moonshine")
+    fixed = ("encoder_hidden_states", "encoder_attention_mask")
+    model = decoder(second, options.decoder, "stt decoder", fixed=fixed)
     pieces = read_pieces(located(files, options.tokenizer).read_bytes())
-    words = decoder.get_outputs()[0].shape[-1]
-    if words != len(pieces):
+    if model.vocabulary != len(pieces):
         raise InputError(
-            f"{options.tokenizer} has {len(pieces)} pieces, {options.decoder} chooses from {words}",
+            f"{options.tokenizer} has {len(pieces)} pieces, {options.decoder} chooses from "
+            f"{model.vocabulary}",
             hint="take the tokenizer that was published with the model",
         )
-    return Moonshine(encoder, decoder, pieces)
+    return Moonshine(encoder, model, pieces)

@@ -23,9 +23,9 @@ models are open that does not raise the peak (measured: 37 MB less than in the o
 
 ADAPTERS: Mapping[str, tuple[str, ...]] = {
     "vad": ("silero", "framewise"),
-    "stt": ("moonshine",),
+    "stt": ("moonshine", "whisper"),
     "llm": ("llama",),
-    "tts": ("hibari",),
+    "tts": ("hibari", "piper"),
 }
 """The adapters of each stage: modules here, with ``Options`` and ``load(options, files)``."""
 

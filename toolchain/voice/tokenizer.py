@@ -87,7 +87,7 @@ def read(files: Mapping[str, Path], name: str, added: str | None = None) -> Toke
         found = _byte_level(document)
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
         raise InputError(
-            f"{name} is no tokenizer: {error!r}",
+            f"{name} is no tokenizer: its tokens and their numbers cannot be read",
             hint="give the tokenizer.json (or vocab.json) that was published with the model",
         ) from error
     return found or _by_library(located(files, name), name)
