@@ -19,6 +19,7 @@ from toolchain.voice import espeak
 from toolchain.voice.engine import RUNTIME_ERRORS, located, open_model
 from toolchain.voice.interface import expect
 from toolchain.voice.piper_config import Sounds, read
+from toolchain.voice.running import run
 from toolchain.voice.stage import Tts
 
 _SEED = 0
@@ -87,7 +88,7 @@ class Piper:
     def _sound(self, phonemes: str) -> Audio:
         ids = self.sounds.sentence(phonemes)
         feeds = {"input": ids, "input_lengths": np.array([ids.shape[1]]), **self.fixed}
-        samples = self.session.run(None, feeds)[0]
+        samples = run(self.session, None, feeds)[0]
         return Audio(np.asarray(samples, np.float32).reshape(-1), self.sounds.rate_hz)
 
 

@@ -17,6 +17,7 @@ from toolchain.voice.decoder import Decoder, Past, decoder, feeds
 from toolchain.voice.engine import open_model
 from toolchain.voice.interface import expect, misfit, number_type
 from toolchain.voice.log_mel import WINDOW_SECONDS, log_mel
+from toolchain.voice.running import run_with_values
 from toolchain.voice.stage import Stt
 from toolchain.voice.tokenizer import Tokenizer, read
 from toolchain.voice.utterance import most_tokens, pieces
@@ -80,7 +81,9 @@ class Whisper:
         (port,) = self.encoder.get_inputs()
         bands = port.shape[1] if isinstance(port.shape[1], int) else _BANDS
         heard = log_mel(piece, bands).astype(number_type(port, "the encoder"))
-        states = self.encoder.run_with_ort_values(None, feeds({port.name: heard}))
+        states = run_with_values(
+            self.encoder, [o.name for o in self.encoder.get_outputs()], feeds({port.name: heard})
+        )
         return {"encoder_hidden_states": states[0]}
 
     def _likeliest(self, logits: NDArray[np.floating], end: int) -> int:
