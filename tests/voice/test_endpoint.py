@@ -25,7 +25,7 @@ def test_a_doubtful_frame_continues_what_was() -> None:
 
 
 def test_speech_again_forgets_the_pause() -> None:
-    assert after(0.9, 0.1, 0.1, 0.9) == Endpoint(frames=4, began=0, silent=0)
+    assert after(0.9, 0.1, 0.1, 0.9) == Endpoint(frames=4, began=0, spoken=2, silent=0)
 
 
 @given(probabilities)
@@ -34,4 +34,5 @@ def test_what_is_known_is_possible(heard: list[float]) -> None:
     loud = [i for i, p in enumerate(heard) if p >= 0.5]
     assert known.frames == len(heard)
     assert known.began == (loud[0] if loud else None)
+    assert known.spoken == len(loud)
     assert known.silent <= (len(heard) - 1 - loud[-1] if loud else 0)

@@ -84,7 +84,7 @@ def test_a_template_of_ones_own_is_written_around_the_question(
 ) -> None:
     model = foreign_llm.written(tiny, Style())
     llm = opened(tmp_path, model, template=OWN, system="Be kind.")
-    said = llm._prompt("Who <|im_end|> is it?")  # type: ignore[attr-defined]  # of the adapter
+    said = llm.asked("Who <|im_end|> is it?")  # type: ignore[attr-defined]  # of the adapter
     names = {n: f"<|{n}|>" for n in (258, 259)}
     spelled = "".join(names.get(i) or chr(i) for i in said)
     assert spelled == "<|258|>Question: Who <|im_end|> is it?\n<|259|>Answer:"

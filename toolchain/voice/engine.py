@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import json
 import os
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -135,23 +135,6 @@ def located(files: Mapping[str, Path], name: str) -> Path:
 def _plain(error: Exception, path: Path, name: str) -> str:
     """Return onnxruntime's message on one line, without the machine's path."""
     return " ".join(str(error).replace(str(path), name).split())[:300]
-
-
-def expect_inputs(
-    session: ort.InferenceSession, name: str, known: Mapping[str, Collection[str]]
-) -> None:
-    """Refuse a model without the inputs of an adapter: ``known`` is adapter to input names.
-
-    Errors:
-        InputError: none of ``known`` is among the model's inputs; lists both.
-    """
-    found = {i.name for i in session.get_inputs()}
-    if not any(found.issuperset(names) for names in known.values()):
-        shown = "; ".join(f"{adapter}: {', '.join(sorted(n))}" for adapter, n in known.items())
-        raise InputError(
-            f"{name} has the inputs {', '.join(sorted(found))}, which fit no adapter",
-            hint=f"known inputs: {shown}",
-        )
 
 
 @contextmanager

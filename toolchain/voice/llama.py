@@ -26,6 +26,10 @@ _THREADS = 2
 """Measured on SmolLM2-135M, two cores: 16 ms a token instead of 20, 68 ms for 40 tokens instead of
 96. Nothing else computes between a question and the first words of its answer."""
 
+_HISTORY = 384
+"""Tokens of a conversation, the system message among them, before its oldest half is forgotten.
+SmolLM2's keys and values take 46 kB a token: 18 MB. Ours."""
+
 _CONTEXT = 2_048
 """Tokens of system message, question and answer: ten minutes of speech. Ours: attention over more
 takes memory by the square."""
@@ -38,8 +42,8 @@ class Options:
     ``tokenizer`` is a tokenizer.json; without it, the vocabulary is in the model's metadata, as the
     pass import-gguf writes it. ``template`` has for each of system, user and assistant what stands
     before and after a message (ChatML if not given), ``stop`` the tokens that end an answer.
-    ``context`` is how many tokens system message, question and answer may have together, in a
-    conversation with what was said before. ``prefix`` is whether the system message is computed
+    ``context`` is how many tokens system message, question and answer may have together;
+    ``history`` how many a conversation may have before its oldest half is forgotten. ``prefix`` is whether the system message is computed
     once, when the model is opened, or with every question; ``threads`` how many compute.
     """
 
@@ -50,6 +54,7 @@ class Options:
     system: str = "You are a helpful assistant."
     max_tokens: int = 64
     context: int = _CONTEXT
+    history: int = _HISTORY
     prefix: bool = True
     threads: int = _THREADS
 
@@ -119,7 +124,7 @@ class Llama:
             InputError: there are more than the context has room for.
         """
         said = [*self.template.message("user", question), *self.template.opening("assistant")]
-        if not self.system.tokens and self.options.system:
+        if not self.options.prefix:
             said = [*self.template.message("system", self.options.system), *said]
         room = self.options.context - len(self.system.tokens) - self.options.max_tokens
         if len(said) > room:
@@ -134,7 +139,7 @@ class Llama:
 class Talk:
     """A conversation: each question is answered with what was said before in mind.
 
-    When another question and answer might not fit into the context, the oldest exchanges are
+    When another question and answer might not fit into the history, the oldest exchanges are
     forgotten until half of it is free, and what is left is computed anew: in a thread of its own,
     while the answer is heard.
     """
@@ -182,16 +187,16 @@ class Talk:
             self._tidying.start()
 
     def _fits(self, more: int) -> bool:
-        """Return whether a question of ``more`` tokens and its answer fit into the context."""
+        """Return whether a question of ``more`` tokens and its answer fit into the history."""
         known = len(self._past.tokens) + len(self._owed)
-        return known + more + self._llm.options.max_tokens <= self._llm.options.context
+        return known + more + self._llm.options.max_tokens <= self._llm.options.history
 
     def _forget(self, more: int) -> None:
-        """Forget the oldest exchanges, so that the rest and ``more`` tokens fill half the context.
+        """Forget the oldest exchanges, so that the rest and ``more`` tokens fill half the history.
 
         The rest is computed anew: its keys and values knew what is forgotten.
         """
-        room = self._llm.options.context // 2 - len(self._llm.system.tokens) - more
+        room = self._llm.options.history // 2 - len(self._llm.system.tokens) - more
         while self._exchanges and sum(map(len, self._exchanges)) > room:
             del self._exchanges[0]
         left = [token for exchange in self._exchanges for token in exchange]
