@@ -8,6 +8,7 @@ from pathlib import Path
 from toolchain import resources
 from toolchain.errors import ConfigError
 from toolchain.ir import Budget
+from toolchain.ir.measure import USUAL_SCENARIO
 from toolchain.passes.base import Step, make_pass, pass_class
 from toolchain.tables import load, table
 
@@ -38,8 +39,10 @@ def pipeline(name: str, project: Path | None = None) -> tuple[Step, ...]:
     return steps
 
 
-def budgets(name: str, project: Path | None = None) -> tuple[Budget, ...]:
-    """Return the budgets of the pack ``name``.
+def budgets(
+    name: str, project: Path | None = None, scenario: str = USUAL_SCENARIO
+) -> tuple[Budget, ...]:
+    """Return the budgets of the pack ``name`` for what a scenario measures.
 
     Errors:
         ConfigError: no such pack, or a number in it that nothing can be judged by.
@@ -51,7 +54,7 @@ def budgets(name: str, project: Path | None = None) -> tuple[Budget, ...]:
             raise ConfigError(
                 f"{path}: the limit of {one.measure} is {one.limit}", hint="write a finite number"
             )
-    return pack
+    return tuple(one for one in pack if one.scenario == scenario)
 
 
 def require_quality(steps: tuple[Step, ...], pack: tuple[Budget, ...]) -> None:

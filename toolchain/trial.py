@@ -19,6 +19,7 @@ from toolchain.harness.run import Run
 from toolchain.harness.scenario import Conversation, Listening, Scenario, Sessions
 from toolchain.installing import installed
 from toolchain.ir import ArtifactId, Budget, Measure, Report, State
+from toolchain.ir.measure import USUAL_SCENARIO
 from toolchain.sources.manifest import Project
 from toolchain.sources.project import Assembly, open_target
 from toolchain.sources.tree import SourceFile
@@ -48,14 +49,18 @@ def run(request: RunRequest, workspace: Workspace) -> Report:
     """
     project, files, voice = application(request.project, request.result, workspace)
     scenario = scenarios.load(request.scenario, Path(request.project))
-    budgets = rulebook.budgets(project.budgets, Path(request.project))
+    where = Path(request.project)
+    budgets = rulebook.budgets(project.budgets, where, request.scenario)
+    if request.scenario != USUAL_SCENARIO:  # its budgets hold wherever they are measured
+        budgets = (*budgets, *rulebook.budgets(project.budgets, where))
     stand = _Stand(files, voice, budgets, workspace, request.audio)
     done = stand.played(_repeated(scenario, request))
     alone = [b for b in budgets if not b.measure.endswith(harness.COMPARED)]
     asked = [b for b in alone if not b.measure.startswith(accounts.CODE_MEASURES)]
-    if not isinstance(scenario, Scenario):  # what it does not measure is measured by another one
+    if request.scenario != USUAL_SCENARIO:
         names = {m.name for m in done.measures}
-        asked = [b for b in asked if b.measure in names]
+        own = [b for b in asked if b.scenario == request.scenario]
+        asked = own + [b for b in asked if b not in own and b.measure in names]
     return replace(
         accounts.empty_report(project.name),
         measures=done.measures,

@@ -96,6 +96,10 @@ class Measure:
         return self.machine.differences(other.machine)
 
 
+USUAL_SCENARIO = "single-turn"
+"""What ``vtool optimize`` and ``vtool run`` play if they are not told otherwise."""
+
+
 class State(StrEnum):
     """What a verdict says."""
 
@@ -115,6 +119,7 @@ class Budget:
     why: str
     percentile: float = 50
     at_least: bool = False
+    scenario: str = USUAL_SCENARIO  # that measures it; others are not judged by it
 
     def __post_init__(self) -> None:
         if not 0 <= self.percentile <= 100:  # noqa: PLR2004 - percent

@@ -43,8 +43,9 @@ class Options:
     pass import-gguf writes it. ``template`` has for each of system, user and assistant what stands
     before and after a message (ChatML if not given), ``stop`` the tokens that end an answer.
     ``context`` is how many tokens system message, question and answer may have together;
-    ``history`` how many a conversation may have before its oldest half is forgotten. ``prefix`` is whether the system message is computed
-    once, when the model is opened, or with every question; ``threads`` how many compute.
+    ``history`` how many a conversation may have before its oldest half is forgotten. ``prefix`` is
+    whether the system message is computed once, when the model is opened, or with every question;
+    ``threads`` how many compute.
     """
 
     model: str
