@@ -45,7 +45,7 @@ def converse(  # noqa: PLR0913 - keyword arguments, each a thing of its own
         memory.turn (byte): resident after the turn and collection
         memory.growth (byte, one): how far it rose after turn 10 above its highest
             until then
-        memory.peak, memory.after_gc (byte, one), init.warm (s, one)
+        memory.peak, memory.after_gc (byte, one)
 
     Errors:
         see ``run.measure``
@@ -66,7 +66,6 @@ def converse(  # noqa: PLR0913 - keyword arguments, each a thing of its own
         ("memory.growth", "byte", [] if grown is None else [grown]),
         ("memory.peak", "byte", [] if talked.memory.peak is None else [talked.memory.peak]),
         ("memory.after_gc", "byte", [talked.memory.after_gc]),
-        ("init.warm", "s", [talked.init_s]),
     ]
     errors = [f"turn {n + 1}: {r.error}" for n, r in enumerate(remarks) if r.error]
     return Talk(measures(found, machine or this_machine()), remarks, (*notes, *errors))
