@@ -129,7 +129,8 @@ def test_each_figure_has_a_before_and_an_after_with_its_samples(report: Document
     for name in ("init.warm", "turn.first_audio", "memory.peak", "quality.wer", "core.brotli"):
         assert before[name]["samples"]
         assert after[name]["samples"]
-    assert len(after["turn.first_audio"]["samples"]) == 6  # three recordings, three questions
+    turns = len(after["turn.first_audio"]["samples"])  # three recordings, three questions
+    assert turns in {6, 12}, "played again once where the verdict is inconclusive"
     assert after["memory.peak"]["samples"][0] < 0.7 * before["memory.peak"]["samples"][0]
     assert min(after["quality.vad_agreement"]["samples"]) >= 0.998
 
@@ -137,7 +138,7 @@ def test_each_figure_has_a_before_and_an_after_with_its_samples(report: Document
 def test_every_budget_was_measured(report: Document) -> None:
     tasks = [v for v in report["verdicts"] if v["measure"].startswith("task.")]
     assert len(report["verdicts"]) - len(tasks) == 9
-    assert {v["state"] for v in report["verdicts"]} <= {"met", "broken"}
+    assert "not measured" not in {v["state"] for v in report["verdicts"]}
     assert {v["state"] for v in tasks} == {"met"}
     assert {v["measure"].split(".")[1] for v in tasks} == {
         "silero_vad",
