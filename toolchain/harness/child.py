@@ -25,6 +25,7 @@ from toolchain.errors import VtoolError
 from toolchain.formats.audio import Audio, read_wav, write_wav
 from toolchain.harness import conversation, memory, sessions
 from toolchain.harness.conversation import Line, Remark
+from toolchain.harness.heard import Heard
 from toolchain.harness.scenario import APART, Conversation, Scenario, Sessions
 from toolchain.harness.session import play
 from toolchain.harness.sessions import Step
@@ -62,6 +63,7 @@ class Result:
     turns: tuple[Turn, ...]
     choices: Mapping[str, tuple[int, ...]]  # by clip: see ``Llm.choices``
     overhead: Mapping[str, tuple[float, ...]]  # ms a call, by stage in a process of its own
+    heard: tuple[Heard, ...]  # the clips in all conditions, where they were asked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +156,7 @@ def run(request: Mapping[str, Any], say: Say) -> dict[str, Any]:
         seen = opened.memory()
         # what users do not do comes after the memory was read
         turns = _hear(application, played)
+        heard = _in_conditions(application, request, say)
         choices = {}
         for clip, (question, answer) in request["answers"].items():
             say({"doing": f"choosing the tokens of the answer to {clip}"})
@@ -164,7 +167,18 @@ def run(request: Mapping[str, Any], say: Say) -> dict[str, Any]:
             for stage in pipeline.STAGES
             if scenario.placement == APART
         }
-    return asdict(Result(opened.init_s, seen, turns, choices, overhead))
+    return asdict(Result(opened.init_s, seen, turns, choices, overhead, heard))
+
+
+def _in_conditions(
+    application: pipeline.Pipeline, request: Mapping[str, Any], say: Say
+) -> tuple[Heard, ...]:
+    if not request["conditions"]:
+        return ()
+    from toolchain.harness import conditions  # noqa: PLC0415 - 11 MB that no application has
+
+    say({"doing": "hearing the clips in noise"})
+    return tuple(conditions.listened(application, _lines(request)))
 
 
 def converse(request: Mapping[str, Any], say: Say) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from toolchain.errors import ConfigError
 from toolchain.harness.child import Result
+from toolchain.harness.heard import pooled
 from toolchain.harness.machine import machine as this_machine
 from toolchain.harness.memory import drop_from_page_cache
 from toolchain.harness.quality import (
@@ -82,6 +83,8 @@ def measure(  # noqa: PLR0913 - keyword arguments, each a thing of its own
             process): what asking another process took, beyond the work that it did
         quality.wer (ratio, one a recorded clip), quality.wer_questions (one a spoken question): of
             the transcript; the worst repeat counts
+        quality.wer in CONDITION (ratio, one a clip), quality.vad_f1 in CONDITION (ratio, one),
+            quality.end_error in CONDITION (ms, one a clip): see ``conditions``
         quality.tts_wer (ratio, one a clip): what the STT hears in the spoken answer, against the
             answer's text
 
@@ -107,20 +110,24 @@ def measure(  # noqa: PLR0913 - keyword arguments, each a thing of its own
     starts = [_result(played) for _ in range(scenario.warm_starts - 1)]
     turns = [_result(played, clips, audio_out, answers)]
     on = machine or this_machine()
-    found = _figures(cold, starts, turns)
+    texts = {clip.name: clip.text for clip in clips}
+    found = _figures(cold, starts, turns, texts)
     for _ in range(scenario.looks - 1):
         more = undecided(measures(found, on, scenario.looks))
         of_starts = [name for name in more if name.startswith("init.")]
         starts += [_result(played) for _ in range(scenario.warm_starts if of_starts else 0)]
         turns += [_result(played, clips)] if len(of_starts) < len(more) else []
-        found = _figures(cold, starts, turns) if more else found
+        found = _figures(cold, starts, turns, texts) if more else found
     figures = measures(found, on, scenario.looks)
     every = tuple(turn for one in turns for turn in one.turns)
     return Run(figures, every, clips, turns[0].choices, tuple(dict.fromkeys(notes)))
 
 
 def _figures(
-    cold: Sequence[Result], starts: Sequence[Result], turns: Sequence[Result]
+    cold: Sequence[Result],
+    starts: Sequence[Result],
+    turns: Sequence[Result],
+    texts: Mapping[str, str],
 ) -> list[Figure]:
     """Return all figures of the processes that only started, and of those that played turns."""
     played = [turn for one in turns for turn in one.turns]
@@ -134,6 +141,7 @@ def _figures(
         *_turn_figures(played),
         *_memory_figures([*cold, *starts, *turns], turns),
         *_quality_figures(played),
+        *_condition_figures(turns[0], texts),
         *((f"worker.{stage}", "ms", calls) for stage, calls in overhead.items()),
     ]
 
@@ -149,6 +157,7 @@ def _result(
         "clips": [asdict(clip) for clip in clips],
         "audio_out": str(audio_out) if audio_out else None,
         "answers": answers or {},
+        "conditions": bool(answers is not None and clips),
     }
     return check(played.ask(request), Result, where="the voice application")
 
@@ -225,6 +234,17 @@ def _memory_figures(results: Sequence[Result], played: Sequence[Result]) -> Iter
     peaks = [r.memory.peak for r in played]
     yield "memory.peak", "byte", [peak for peak in peaks if peak is not None]
     yield "memory.after_gc", "byte", [r.memory.after_gc for r in played]
+
+
+def _condition_figures(result: Result, texts: Mapping[str, str]) -> Iterator[Figure]:
+    names = dict.fromkeys(one.condition for one in result.heard)
+    for name in names:
+        heard = [one for one in result.heard if one.condition == name]
+        ends = [one.end_error_ms for one in heard if one.end_error_ms is not None]
+        rates = [word_error_rate(texts[one.clip], one.transcript) for one in heard]
+        yield f"quality.wer in {name}", "ratio", rates
+        yield f"quality.vad_f1 in {name}", "ratio", [pooled(heard).f1]
+        yield f"quality.end_error in {name}", "ms", ends
 
 
 def _quality_figures(turns: Sequence[Turn]) -> Iterator[Figure]:

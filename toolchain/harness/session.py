@@ -28,7 +28,7 @@ from toolchain.voice.clock import Clock
 from toolchain.voice.stage import FRAME_MS, FRAME_SAMPLES, LISTENING_HZ
 
 _LEVEL_SAMPLES = LISTENING_HZ // 100  # 10 ms
-_SPEECH_RANGE_DB = 40.0
+SPEECH_RANGE_DB = 40.0
 """Ours: on the reference clips every choice from 25 to 50 dB gives an end within 50 ms."""
 
 _MOST_SILENCE_FRAMES = (
@@ -87,5 +87,5 @@ def end_of_speech_ms(clip: Samples, until_ms: float) -> float:
     heard = clip[: int(min(until_ms * LISTENING_HZ / 1000, len(clip)))]
     whole = len(heard) // _LEVEL_SAMPLES * _LEVEL_SAMPLES
     power = (heard[:whole].reshape(-1, _LEVEL_SAMPLES) ** 2).mean(axis=1)
-    loud = np.flatnonzero(power >= power.max() / 10 ** (_SPEECH_RANGE_DB / 10))
+    loud = np.flatnonzero(power >= power.max() / 10 ** (SPEECH_RANGE_DB / 10))
     return float(loud[-1] + 1) * 1000 * _LEVEL_SAMPLES / LISTENING_HZ

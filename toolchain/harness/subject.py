@@ -137,6 +137,13 @@ Figure = tuple[str, Unit, Sequence[float]]
 """The name of a measure, its unit and its samples."""
 
 
+def _clocked(name: str) -> bool | None:
+    """Return whether a figure is made of wall times, where its unit does not say so."""
+    if name.startswith("quality."):
+        return False  # ms of sound
+    return True if name in _CLOCKED else None
+
+
 _CLOCKED = frozenset({"llm.rate", "stt.rtf", "tts.rtf"})  # made of wall times, in other units
 
 
@@ -150,7 +157,7 @@ def measures(
             unit,
             tuple(float(s) for s in samples),
             machine,
-            clocked=True if name in _CLOCKED else None,
+            clocked=_clocked(name),
             looks=looks,
         )
         for name, unit, samples in figures
