@@ -54,7 +54,7 @@ def test_every_figure_is_measured_once_a_turn(run: Run) -> None:
 
 def test_all_figures_are_possible_and_of_this_machine(run: Run) -> None:
     for one in run.measures:
-        assert all(s >= 0 for s in one.samples), one.name
+        assert all(s >= 0 for s in one.samples) or "end_error" in one.name, one.name
         assert one.machine is not None
     assert min(samples(run, "memory.peak")) >= max(samples(run, "memory.after_gc")) * 0.9
     assert max(samples(run, "turn.first_audio")) < 10_000

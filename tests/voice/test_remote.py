@@ -1,5 +1,6 @@
 """Stages in processes of their own: the same answers, cancelled, killed and started again."""
 
+import gc
 import os
 import signal
 import time
@@ -75,6 +76,22 @@ def test_an_answer_that_is_dropped_leaves_the_process_ready(llm_apart: Remote) -
     first = next(begun)
     begun.close()
     assert next(llm_apart.stream(["Tell me a long story about the sea."])) == first
+
+
+def test_a_stream_that_is_collected_while_another_is_asked_blocks_nobody(llm_apart: Remote) -> None:
+    class Cycle:
+        def __init__(self) -> None:
+            self.me = self
+            self.begun = llm_apart.stream(["Tell me a long story about the sea."])
+            next(self.begun)
+
+    def questions() -> Iterator[str]:
+        gc.collect()  # in the middle of a call, with the lock held
+        yield "Hello"
+
+    Cycle()
+    assert next(llm_apart.stream(questions())).id >= 0
+    assert not llm_apart._dropped or next(llm_apart.stream(["Hello"]))
 
 
 def test_a_cancellation_stops_the_model_in_the_other_process(llm_apart: Remote) -> None:

@@ -13,6 +13,7 @@ import itertools
 import multiprocessing
 import threading
 import time
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
@@ -96,6 +97,7 @@ class Remote:
         self._files = {name: str(path) for name, path in files.items()}
         self._lock = threading.Lock()  # one question at a time
         self._streams = itertools.count(1)
+        self._dropped: deque[_Number] = deque()
         self._start()
 
     def _start(self) -> None:
@@ -142,8 +144,10 @@ class Remote:
                 if not done:
                     yield made
         finally:
-            if not done:
-                self._drop(number)
+            if (
+                not done
+            ):  # whoever collects this garbage may hold the lock: told at the next question
+                self._dropped.append(number)
 
     def choices(self, question: str, answer: Sequence[int]) -> list[int]:
         """Return the language model's choices; see ``stage.Llm``."""
@@ -175,19 +179,16 @@ class Remote:
             self.overhead.calls_ms.append(1000 * (time.perf_counter() - start_s) - work_ms)
             return said, made
 
-    def _drop(self, number: _Number) -> None:
-        """Forget a stream, unless its process has ended."""
-        with self._lock, contextlib.suppress(VtoolError, Cancelled, OSError):
-            if self._process.is_alive():
-                self._wire.send("drop", number)
-                self._answer(_GRACE_S)
-
     def _begun(self) -> None:
         """See to it that there is a process: one that was killed is started again."""
         if not self._process.is_alive():
             self.close()
             self._start()
+            self._dropped.clear()
         self.ready()
+        while self._dropped:
+            self._wire.send("drop", self._dropped.popleft())
+            self._answer(_GRACE_S)
 
     def _answer(self, timeout_s: float | None) -> tuple[str, Any, float]:
         try:
