@@ -144,9 +144,7 @@ class Remote:
                 if not done:
                     yield made
         finally:
-            if (
-                not done
-            ):  # whoever collects this garbage may hold the lock: told at the next question
+            if not done:  # told at the next question: garbage collection may hold the lock
                 self._dropped.append(number)
 
     def choices(self, question: str, answer: Sequence[int]) -> list[int]:
