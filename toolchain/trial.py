@@ -157,7 +157,7 @@ def _repeated(scenario: Listening, request: RunRequest) -> Listening:
         ConfigError: repeats or audio are asked for where there are none.
     """
     if isinstance(scenario, Scenario):
-        return replace(scenario, repeats=request.repeats or scenario.repeats)
+        return scenario.repeated(request.repeats)
     if request.repeats is not None or request.audio is not None:
         raise ConfigError(
             f"the scenario {request.scenario} has no repeats and keeps no answers",
@@ -252,7 +252,7 @@ def scenario_of(name: str, repeats: int | None, project: str) -> Scenario:
             f"the scenario {name} is not played before and after",
             hint=f"optimize with single-turn, then `vtool run --scenario {name} --result OUT`",
         )
-    return scenario if repeats is None else replace(scenario, repeats=repeats)
+    return scenario.repeated(repeats)
 
 
 def _paths(files: Mapping[str, SourceFile]) -> dict[str, Path]:

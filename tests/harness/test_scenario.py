@@ -65,3 +65,14 @@ def test_what_cannot_be_played_is_refused(wrong: dict[str, int], quick: Scenario
     assert scenario.checked(quick) is quick
     with pytest.raises(ConfigError):
         scenario.checked(replace(quick, **wrong))  # type: ignore[arg-type]  # all are ints
+
+
+def test_who_asks_for_repeats_gets_so_many_and_starts_in_proportion() -> None:
+    usual = scenario.load("single-turn")
+    assert isinstance(usual, Scenario)
+    assert usual.repeated(None) is usual
+    one = usual.repeated(1)
+    assert (one.repeats, one.warm_starts, one.looks) == (1, 3, 1)
+    assert usual.repeated(24).warm_starts == 72
+    quick = one.baseline
+    assert (quick.repeats, quick.warm_starts) == (1, 3), "the baseline is never played more often"

@@ -19,7 +19,10 @@ def run(
         ),
     ] = None,
     repeats: Annotated[
-        int | None, typer.Option(min=1, help="Repeats of every turn; default: the scenario's.")
+        int | None,
+        typer.Option(
+            min=1, help="Repeats of every turn, starts in proportion; default: the scenario's."
+        ),
     ] = None,
     scenario: Annotated[str, typer.Option(help="A file in rules/scenarios.")] = "single-turn",
     audio: Annotated[

@@ -57,6 +57,13 @@ class Scenario(Listening):
     baseline_repeats: int = 5  # of the application that another one is compared with
     baseline_starts: int = 3
 
+    def repeated(self, repeats: int | None) -> Self:
+        """Return the scenario as somebody asks for it: so often, starts in proportion, no more."""
+        if repeats is None:
+            return self
+        starts = max(1, round(self.warm_starts * repeats / self.repeats))
+        return replace(self, repeats=repeats, warm_starts=starts, looks=1)
+
     @property
     def baseline(self) -> Self:
         """How the other application is played: its figures are shown, not judged."""
