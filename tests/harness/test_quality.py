@@ -52,7 +52,9 @@ def test_places_that_differ_are_counted(tokens: list[int]) -> None:
     assert share_equal(tokens, [t + 1 for t in tokens]) == (0 if tokens else 1)
 
 
-def test_frames_only_one_vad_heard_are_disagreement() -> None:
+def test_only_frames_that_both_vads_heard_are_compared() -> None:
     assert frame_agreement([0.9, 0.1], [0.5, 0.4]) == 1
-    assert frame_agreement([0.9, 0.1], [0.9, 0.1, 0.9, 0.9]) == 0.5
+    assert frame_agreement([0.9, 0.1], [0.9, 0.1, 0.1, 0.1]) == 1, "the turn ended later"
+    assert frame_agreement([0.9, 0.1, 0.1, 0.1], [0.9, 0.9, 0.9, 0.9, 0.9]) == 0.25, "hears on"
+    assert frame_agreement([], []) == 0
     assert frame_agreement([0.9, 0.49], [0.9, 0.5]) == 0.5

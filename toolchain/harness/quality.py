@@ -78,10 +78,12 @@ def share_equal(reference: Sequence[int], other: Sequence[int]) -> float:
 def frame_agreement(reference: Sequence[float], other: Sequence[float]) -> float:
     """Return the share of frames on which two VADs decide the same.
 
-    Frames that only one of them was played (it decided the end later) count as different.
+    Only frames that both were played are compared: when a turn ends depends also on how soon its
+    transcript was there. A VAD that hears speech go on decides otherwise on frames that both heard.
 
-    >>> frame_agreement([0.9, 0.8, 0.1], [0.9, 0.2, 0.1, 0.1])
-    0.5
+    >>> frame_agreement([0.9, 0.8, 0.1, 0.1], [0.9, 0.2, 0.1, 0.1, 0.1])
+    0.75
     """
-    same = sum((a >= _SPEECH) == (b >= _SPEECH) for a, b in zip(reference, other, strict=False))
-    return same / max(len(reference), len(other))
+    pairs = list(zip(reference, other, strict=False))
+    same = sum((a >= _SPEECH) == (b >= _SPEECH) for a, b in pairs)
+    return same / max(1, len(pairs))
