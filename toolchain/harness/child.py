@@ -173,7 +173,7 @@ def run(request: Mapping[str, Any], say: Say) -> dict[str, Any]:
 def _in_conditions(
     application: pipeline.Pipeline, request: Mapping[str, Any], say: Say
 ) -> tuple[Heard, ...]:
-    if not request["conditions"]:
+    if not request.get("conditions"):
         return ()
     from toolchain.harness import conditions  # noqa: PLC0415 - 11 MB that no application has
 
