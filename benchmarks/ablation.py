@@ -34,6 +34,7 @@ from toolchain.progress import SILENT
 from toolchain.voice import pipeline, remote
 from toolchain.voice.pipeline import Pipeline
 from toolchain.voice.stage import LISTENING_HZ
+from toolchain.voice.text import MOST_CHARS
 from toolchain.workspace import Workspace
 
 _PROJECT = Path(__file__).parents[1] / "fixtures" / "voice-app"
@@ -56,7 +57,9 @@ def variants(base: Scenario) -> dict[str, Variant]:
     return {
         _WHOLE: Variant(base),
         "nothing is prepared in the silence": Variant(late),
+        "only the VAD says when to prepare": Variant(replace(base, quiet_db=0)),
         "whole sentences end as all others": Variant(alike),
+        "the first clause as long as others": Variant(replace(base, first_chars=MOST_CHARS)),
         "answers are spoken as a whole": Variant(replace(base, whole_answers=1)),
         "all stages in one thread": Variant(replace(base, placement=IN_TURN)),
         "a process a stage": Variant(replace(base, placement=APART), "apart"),

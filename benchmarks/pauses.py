@@ -5,12 +5,16 @@
 All English recordings of the reference application are heard frame by frame. A pause that goes on
 before the usual silence ended would be cut short by any rule that decides sooner: each is listed
 with its length, and whether what was understood until then looks like a whole sentence.
+
+A second table shows what a fall of the level is worth: how much sooner than by the VAD an answer
+is prepared, and how many preparations speech overtakes.
 """
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +27,7 @@ from toolchain.harness.session import SILENCE, framed
 from toolchain.voice import pipeline
 from toolchain.voice.assistant import whole_sentence
 from toolchain.voice.endpoint import Endpoint
+from toolchain.voice.loudness import Loudness
 from toolchain.voice.stage import FRAME_MS, LISTENING_HZ
 from toolchain.workspace import Workspace
 
@@ -60,6 +65,33 @@ def pauses(samples: Samples, stages: pipeline.Pipeline, usual: int) -> Iterator[
             state, said, before = Endpoint(), [], 0
 
 
+@dataclass
+class Preparing:
+    """What one range of the level did; 0 dB: only the VAD decides."""
+
+    range_db: float
+    sooner: list[int] = field(default_factory=list)  # frames before the VAD's, an end of speech
+    overtaken: int = 0
+
+    def hears(self, samples: Samples, stages: pipeline.Pipeline, usual: int) -> None:
+        """Note when answers to a recording, (n,) at 16 kHz, would be prepared."""
+        state, level, began = Endpoint(), Loudness(), None
+        frames = [*framed(samples), *[SILENCE] * (usual + 2)]
+        for at, probability in enumerate(stages.vad.stream(iter(frames))):
+            state = state.after(probability)
+            if state.began is None:
+                continue
+            level = level.after(frames[at], self.range_db) if self.range_db else level
+            if max(state.silent, level.quiet) == 0:
+                self.overtaken += began is not None
+                began = None
+            elif began is None:
+                began = at
+            if state.silent == usual and began is not None:
+                self.sooner.append(at - usual + 1 - began)
+                state, level, began = Endpoint(), Loudness(), None
+
+
 def main() -> None:
     """Hear all recordings, and print how many pauses each silence would have cut short."""
     workspace = Workspace.open()
@@ -69,10 +101,13 @@ def main() -> None:
     stages = {s: pipeline.load_stage(named, s, files) for s in named}
     heard = pipeline.Pipeline(**stages, llm=None, tts=None)  # type: ignore[arg-type]  # nobody answers
     found, seconds = [], 0.0
+    ranges = [Preparing(db) for db in (0, 40, 35, 30, 25)]
     for name in sorted(n for n in files if n.startswith(_ENGLISH) and n.endswith(".wav")):
         samples = read_wav(files[name].read_bytes()).at(LISTENING_HZ).samples
         seconds += len(samples) / LISTENING_HZ
         found += pauses(samples, heard, usual)
+        for one in ranges:
+            one.hears(samples, heard, usual)
     ends = [p for p in found if not p.went_on]
     whole = sum(whole_sentence(p.text) for p in ends)
     table = Table("silence", "pauses that went on", "of them like whole sentences")
@@ -86,6 +121,11 @@ def main() -> None:
         f"{seconds:.0f} s of speech; {len(ends)} silences of {usual * FRAME_MS:.0f} ms, "
         f"{whole} of them after what looks like a whole sentence"
     )
+    levels = Table("level falls by", "prepared sooner, mean", "overtaken by speech")
+    for one in ranges:
+        sooner = f"{statistics.fmean(one.sooner) * FRAME_MS:.0f} ms"
+        levels.add_row(f"{one.range_db} dB" if one.range_db else "-", sooner, str(one.overtaken))
+    console.print(levels)
 
 
 if __name__ == "__main__":

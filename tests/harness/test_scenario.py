@@ -57,6 +57,8 @@ def test_a_scenario_nobody_wrote_is_an_error_with_those_there_are() -> None:
         {"answer_after_ms": 300},
         {"sure_silence_ms": 288},
         {"placement": 3},
+        {"first_chars": 10},
+        {"quiet_db": -1},
         {"placement": -1},
         {"sure_silence_ms": 32, "answer_after_ms": 64},
     ],

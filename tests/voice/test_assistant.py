@@ -115,11 +115,54 @@ def test_a_click_is_no_utterance_and_does_not_interrupt(stages: Pipeline, fox: S
 def test_a_whole_sentence_is_answered_sooner_than_half_of_one(
     stages: Pipeline, hello: Samples
 ) -> None:
-    def decided(manner: Manner) -> float:
-        return float(said(stages, manner, hello, ms=9_000).exchanges[0].decided_ms or 0)
+    class Quick:
+        """Understands at once: on a busy machine the real one may need more than the silence."""
 
-    usual, sure = decided(MANNER), decided(replace(MANNER, sure_frames=5))
-    assert usual - sure == pytest.approx(3 * FRAME_MS, abs=FRAME_MS / 2)
+        def __init__(self, text: str) -> None:
+            self.text = text
+
+        def stream(self, chunks: Iterable[Samples]) -> Iterator[str]:
+            yield from (self.text for _ in chunks)
+
+    def decided(text: str) -> float:
+        heard = replace(stages, stt=Quick(text))
+        manner = replace(MANNER, sure_frames=5)
+        return float(said(heard, manner, hello, ms=9_000).exchanges[0].decided_ms or 0)
+
+    assert decided("Hello") - decided("Hello.") == pytest.approx(3 * FRAME_MS, abs=FRAME_MS / 2)
+
+
+def test_a_level_that_falls_prepares_the_answer_before_the_vad_is_sure(
+    stages: Pipeline, fox: Samples
+) -> None:
+    loud = np.flatnonzero(np.abs(fox) > 0.05)[-1]  # the recording breaks off in its last word
+
+    def prepared(quiet_db: float) -> float:
+        manner = replace(MANNER, answer_frames=1, quiet_db=quiet_db)
+        (one,) = said(stages, manner, fox[:loud], ms=9_000).exchanges
+        return one.utterance_ms
+
+    assert 0 < prepared(0) - prepared(30) <= 4 * FRAME_MS
+
+
+def test_a_pause_is_prepared_once_however_level_and_vad_take_turns_in_it(
+    stages: Pipeline, hello: Samples
+) -> None:
+    loud = np.flatnonzero(np.abs(hello) > 0.05)[-1]
+    breath = np.tile([0.0] * 512 + [0.004] * 512, 4).astype(np.float32)
+    manner = replace(MANNER, answer_frames=1, quiet_db=30)
+    (one,) = said(stages, manner, hello[:loud], breath, ms=9_000).exchanges
+    assert one.prepared <= 2
+
+
+def test_in_steady_noise_only_the_vad_says_when_to_prepare(stages: Pipeline, fox: Samples) -> None:
+    noise = np.random.default_rng(3).standard_normal(len(fox)).astype(np.float32) * 0.03
+    sound = np.concatenate([fox + noise, noise])
+    manner = replace(MANNER, answer_frames=1)
+    without, with_level = (
+        said(stages, replace(manner, quiet_db=db), sound, ms=9_000).exchanges[0] for db in (0, 30)
+    )
+    assert with_level.utterance_ms == without.utterance_ms
 
 
 def test_what_is_prepared_in_a_pause_is_thrown_away_and_counted(

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from toolchain.voice.text import LEAST_CHARS, MOST_CHARS, clauses, split
+from toolchain.voice.text import FIRST_CHARS, LEAST_CHARS, MOST_CHARS, clauses, split
 
 texts = st.text(st.sampled_from("ab  .,!?\n\"')3é"), max_size=300)
 pieces = st.lists(st.text(st.sampled_from('ab  .,!\n"3'), max_size=12))
@@ -27,6 +27,7 @@ def test_it_does_not_matter_how_the_text_arrives(text: str) -> None:
 def test_no_clause_is_too_long_and_none_but_the_last_too_short(text: str) -> None:
     found = list(clauses([text]))
     assert all(0 < len(c) <= MOST_CHARS for c in found)
+    assert all(len(c) <= FIRST_CHARS for c in found[:1])
     assert all(
         len(c) >= LEAST_CHARS - 2 for c in found[:-1] if "\n" not in text and "  " not in text
     )

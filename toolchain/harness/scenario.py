@@ -13,6 +13,7 @@ from toolchain.ir.order_statistics import MOST_LOOKS
 from toolchain.tables import table
 from toolchain.voice.assistant import Manner
 from toolchain.voice.stage import FRAME_MS
+from toolchain.voice.text import FIRST_CHARS, LEAST_CHARS
 
 IN_TURN, SIDE_BY_SIDE, APART = 0, 1, 2
 """Placements of the stages: in one thread, in a thread each, in a process each."""
@@ -32,6 +33,8 @@ class Listening:
     placement: int = 1  # 0: all stages in one thread, 1: a thread a stage, 2: a process a stage
     whole_answers: int = 0  # 1: an answer is spoken as a whole, not clause by clause
     real_time: int = 0  # 1: the clock sleeps where nobody works, instead of being set forward
+    first_chars: int = FIRST_CHARS  # the first clause ends at a space before so many
+    quiet_db: int = 30  # so far below the utterance is a pause to prepare in; 0: the VAD's
 
     @property
     def manner(self) -> Manner:
@@ -42,6 +45,8 @@ class Listening:
             sure_frames=_frames(self.sure_silence_ms),
             threads=self.placement != IN_TURN,
             whole=bool(self.whole_answers),
+            quiet_db=self.quiet_db,
+            first_chars=self.first_chars,
         )
 
 
@@ -151,6 +156,7 @@ _FROM_ZERO = (
     "placement",
     "whole_answers",
     "real_time",
+    "quiet_db",
     "interrupt_every",
     "seed",
 )
@@ -178,6 +184,11 @@ def checked(asked: Checked) -> Checked:
         raise ConfigError(
             f"scenario: placement is {asked.placement}",
             hint="0: one thread, 1: a thread a stage, 2: a process a stage",
+        )
+    if asked.first_chars <= LEAST_CHARS:
+        raise ConfigError(
+            f"scenario: first_chars is {asked.first_chars}",
+            hint=f"a clause has at least {LEAST_CHARS} characters, and needs room to end",
         )
     manner = asked.manner
     if not 0 < manner.answer_frames <= manner.sure_frames <= manner.silence_frames:

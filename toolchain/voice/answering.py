@@ -14,7 +14,7 @@ from toolchain.voice.engine import naming
 from toolchain.voice.lanes import Activity, Channel, Gate, ahead
 from toolchain.voice.running import Cancellation, Cancelled
 from toolchain.voice.stage import Llm, Stage, Token
-from toolchain.voice.text import split
+from toolchain.voice.text import FIRST_CHARS, MOST_CHARS, split
 
 _DEPTH = 64
 """Events between two stages: an answer of 64 tokens (15 s of speech) waits for its speaker at most;
@@ -81,6 +81,11 @@ class Watch:
             yield Event(stage, start_ms, self.clock.now_ms(), value)
             more = value is not None
 
+    def unfinished_ms(self) -> float:
+        """Return how long the stages have worked on pieces that are not there yet."""
+        now_ms = self.clock.now_ms()
+        return sum(now_ms - since_ms for since_ms in list(self.working.values()))
+
     def late(self, patience_ms: float) -> str | None:
         """Return the stage that works on a piece for longer than ``patience_ms``."""
         now_ms = self.clock.now_ms()
@@ -109,9 +114,11 @@ def answered(reply: Reply, events: Iterable[Event], watch: Watch) -> Events:
             yield from watch.pieces("llm", reply(event.made.text))
 
 
-def phrased(events: Iterable[Event], *, whole: bool = False) -> Events:
+def phrased(
+    events: Iterable[Event], *, whole: bool = False, first_chars: int = FIRST_CHARS
+) -> Events:
     """Add the clauses of the answer, each where it is certain; ``whole``: one, at the end."""
-    held, at_ms = "", 0.0
+    held, at_ms, most = "", 0.0, first_chars
     for event in events:
         yield event
         if event.stage != "llm":
@@ -119,7 +126,8 @@ def phrased(events: Iterable[Event], *, whole: bool = False) -> Events:
         at_ms = event.end_ms
         if isinstance(event.made, Token):
             held += event.made.text
-            ready, held = ([], held) if whole else split(held)
+            ready, held = ([], held) if whole else split(held, most)
+            most = MOST_CHARS if ready else most
         else:
             ready, held = [held.strip()] if held.strip() else [], ""
         yield from (Event("clause", at_ms, at_ms, Clause(text)) for text in ready)
@@ -201,6 +209,11 @@ class Asked:
     utterance: Samples
     reply: Reply
     whole: bool  # speak the answer as a whole, not clause by clause
+    first_chars: int = FIRST_CHARS  # the first clause ends at a space before so many
+
+    def phrased(self, events: Iterable[Event]) -> Events:
+        """Add the clauses of the answer to its tokens."""
+        return phrased(events, whole=self.whole, first_chars=self.first_chars)
 
 
 class InTurn:
@@ -214,7 +227,7 @@ class InTurn:
         self._watch, self._patience_ms = watch, patience_ms
         self._cancellation, self._done = Cancellation(), threading.Event()
         heard = understood(asked.stages.stt, asked.utterance, watch)
-        clauses = phrased(answered(asked.reply, heard, watch), whole=asked.whole)
+        clauses = asked.phrased(answered(asked.reply, heard, watch))
         self._events = spoken(asked.stages.tts, clauses, watch)
         self._late = ""
         threading.Thread(target=self._guard, daemon=True).start()
@@ -265,7 +278,7 @@ class SideBySide:
         self._activity, self._cancellation = Activity(), Cancellation()
         self._channels: list[Channel[Event]] = []
         heard = self._lane(understood(asked.stages.stt, asked.utterance, watch))
-        answer = phrased(answered(asked.reply, heard, watch), whole=asked.whole)
+        answer = asked.phrased(answered(asked.reply, heard, watch))
         gate = Gate(self._activity, self._cancellation)
         clauses = self._lane(yielding(answer, gate))
         self._last = self._lane(opening(spoken(asked.stages.tts, clauses, watch), gate))

@@ -2,9 +2,10 @@
 
 What is prepared on suspicion
     After ``answer_frames`` frames of silence the answer is begun: transcribed, answered, spoken.
-    When speech goes on it is thrown away. Nothing is heard before the end of speech is decided: by
-    ``silence_frames`` frames of silence, or by ``sure_frames`` if what was understood ends as
-    sentences do.
+    Silence is here also what is quieter than the utterance by ``quiet_db``: the VAD is sure two or
+    three frames later. When speech goes on, what was prepared is thrown away. Nothing is heard
+    before the end of speech is decided: by ``silence_frames`` frames of silence, or by
+    ``sure_frames`` if what was understood ends as sentences do.
 
 Barge-in
     Speech of ``barge_in_frames`` frames while the assistant answers ends the answer: no more of it
@@ -39,7 +40,9 @@ from toolchain.voice.answering import (
 )
 from toolchain.voice.clock import Clock
 from toolchain.voice.endpoint import Endpoint
+from toolchain.voice.loudness import Loudness
 from toolchain.voice.stage import LISTENING_HZ, Token, Vad
+from toolchain.voice.text import FIRST_CHARS
 
 _PRE_ROLL_FRAMES = 8  # 256 ms before the first frame of speech belong to it: soft beginnings (ours)
 _ENDINGS = frozenset(".?!…")
@@ -61,6 +64,8 @@ class Manner:
     patience_ms: float = 20_000  # for one piece of work; then its stage is taken to hang (ours)
     threads: bool = True  # one a stage; else all in the thread that hears
     whole: bool = False  # speak the answer as a whole, not clause by clause
+    first_chars: int = FIRST_CHARS  # the first clause ends at a space before so many
+    quiet_db: float = 0.0  # below the loudest 10 ms: prepare before the VAD is sure; 0: wait for it
 
 
 class Hearing(Speaker, Protocol):
@@ -148,11 +153,12 @@ class Assistant:
         self._dialogue = stages.llm.talk() if remembers else None
         self._frame: Samples | None = None
         self._heard = stages.vad.stream(self._frames())
-        self._endpoint = Endpoint()
+        self._endpoint, self._loudness = Endpoint(), Loudness()
         self._recent: deque[Samples] = deque(maxlen=_PRE_ROLL_FRAMES)
         self._utterance: list[Samples] = []
         self._listening = Exchange()
         self._answering: Exchange | None = None
+        self._watch = Watch(clock, where)  # over that work
         self._work: Work | None = None  # on the answer of the exchange that it is done for
         self._work_for: Exchange | None = None
 
@@ -208,6 +214,8 @@ class Assistant:
             self._utterance.extend(self._recent)
             self._recent.clear()
         self._utterance.append(frame)
+        if self._manner.quiet_db:
+            self._loudness = self._loudness.after(frame, self._manner.quiet_db)
         if self.speaking and self._endpoint.spoken == self._manner.barge_in_frames:
             self._barge_in()
         if self._endpoint.spoken >= self._manner.least_frames:
@@ -225,12 +233,19 @@ class Assistant:
     def _follow(self) -> None:
         """Prepare, throw away, or decide, as the silence in what is said demands."""
         silent, manner = self._endpoint.silent, self._manner
-        if not silent and not self.speaking:
+        pause = max(silent, self._loudness.quiet)
+        if not pause and not self.speaking:
             self._throw_away()
-        elif silent == manner.answer_frames and not self.speaking:
+        elif pause >= manner.answer_frames and not self.speaking and not self._prepared:
             self._prepare()
         if silent >= self._needed() or len(self._utterance) >= manner.most_frames:
             self._decide()
+
+    @property
+    def _prepared(self) -> bool:
+        """Whether an answer to what was said until now is begun, made, or has failed."""
+        one = self._listening
+        return self._work_for is one or bool(one.events) or one.error is not None
 
     def _needed(self) -> int:
         """Return the frames of silence that end what was said."""
@@ -242,9 +257,10 @@ class Assistant:
         self._throw_away()
         one, manner = self._listening, self._manner
         utterance = np.concatenate(self._utterance)
-        asked = Asked(self._stages, utterance, self._reply, whole=manner.whole)
+        asked = Asked(self._stages, utterance, self._reply, manner.whole, manner.first_chars)
         kind = SideBySide if manner.threads else InTurn
-        self._work = kind(asked, Watch(self._clock, self.where), manner.patience_ms)
+        self._watch = Watch(self._clock, self.where)
+        self._work = kind(asked, self._watch, manner.patience_ms)
         self._work_for = one
         one.utterance_ms = 1000 * len(utterance) / LISTENING_HZ
         one.prepared += 1
@@ -256,6 +272,7 @@ class Assistant:
 
     def _throw_away(self) -> None:
         if self._work_for is self._listening:
+            self._listening.wasted_ms += self._watch.unfinished_ms()
             self._stop()
         self._listening.forgets()
 
@@ -269,7 +286,7 @@ class Assistant:
             self._listen_again()
             return
         one = self._listening
-        if self._work is None and not one.events and one.error is None:
+        if not self._prepared:
             self._prepare()
         one.decided(self._clock.now_ms())
         self._answering = one
@@ -285,7 +302,7 @@ class Assistant:
             self._dialogue.keep()
 
     def _listen_again(self) -> None:
-        self._endpoint = Endpoint()
+        self._endpoint, self._loudness = Endpoint(), Loudness()
         self._utterance = []
 
     def _barge_in(self) -> None:
