@@ -34,9 +34,15 @@ class Wire:
         self._pipe, self._out, self._into = pipe, out, into
 
     def send(self, kind: str, value: object = None, work_ms: float = 0.0) -> None:
+        """Send a message of some kind; ``work_ms`` is what it took to make."""
         self._pipe.send((kind, self._packed(value), work_ms))
 
     def receive(self) -> tuple[str, Any, float]:
+        """Wait for a message: its kind, its value, and what that took to make, in ms.
+
+        Errors:
+            EOFError, OSError: the other side has ended.
+        """
         kind, value, work_ms = self._pipe.recv()
         return kind, self._unpacked(value), work_ms
 
