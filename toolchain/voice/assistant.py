@@ -271,10 +271,10 @@ class Assistant:
         if self.speaking:  # a word into the answer, too short to interrupt it
             self._listen_again()
             return
-        one = self._listening
+        one, at_ms = self._listening, self._clock.now_ms()  # before threads begin to work on it
         if self._work is None and not one.events and one.error is None:
             self._prepare()
-        one.decided(self._clock.now_ms())
+        one.decided(at_ms)
         self._answering = one
         self.exchanges.append(one)
         self._listening = Exchange()
