@@ -42,11 +42,13 @@ _NO_MEMORY = (
     "llocate memory",
     "pthread_create failed",
     "start new thread",
+    "failed to map segment",
     "memory ran out",
 )
 """What is in the message where memory ran out, as seen under a limit on the address space:
 onnxruntime 1.23 (opening, running, its threads), its arena ("Failed to allocate memory for
-requested buffer"), Python's threads; and our own words, from another process."""
+requested buffer"), Python's threads, the loader of a library; and our own words, from another
+process."""
 
 
 def options(threads: int = _THREADS) -> ort.SessionOptions:
