@@ -11,6 +11,7 @@ import json
 import os
 import shutil
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from types import MappingProxyType
@@ -64,7 +65,16 @@ def check_file(path: Path) -> None:
         ConfigError: ``path`` is a folder, or lies in something that is none or is not writable.
     """
     _check_parents(path)
-    if path.is_dir():
+    parent = next(p for p in path.absolute().parents if p.exists())
+    try:
+        folder = path.is_dir()
+        with tempfile.TemporaryFile(dir=parent):  # what root may do, a file system may still refuse
+            pass
+    except OSError as error:
+        raise ConfigError(
+            f"{path} cannot be written: {error.strerror}", hint="choose another place"
+        ) from error
+    if folder:
         raise ConfigError(f"{path} is a folder", hint="name a file in it")
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from toolchain import accounts, gate, rulebook
-from toolchain.emit import MANIFEST
+from toolchain.emit import MANIFEST, check_file
 from toolchain.errors import ConfigError, InputError
 from toolchain.harness import run as harness
 from toolchain.harness import scenario as scenarios
@@ -43,18 +43,21 @@ def run(request: RunRequest, workspace: Workspace) -> Report:
     """Play the reference clips through the models of a project, or of a result of it.
 
     Errors:
-        ConfigError: no project, no ``[voice]`` table, no such scenario.
+        ConfigError: no project, no ``[voice]`` table, no such scenario; the answers cannot be
+            written where they are to be.
         InputError: ``request.result`` is not a result of ``vtool optimize``, or a file is wrong.
         ToolError: a stage failed.
     """
+    scenario = _repeated(scenarios.load(request.scenario, Path(request.project)), request)
+    if request.audio is not None:
+        check_file(request.audio / "answer.wav")
     project, files, voice = application(request.project, request.result, workspace)
-    scenario = scenarios.load(request.scenario, Path(request.project))
     where = Path(request.project)
     budgets = rulebook.budgets(project.budgets, where, request.scenario)
     if request.scenario != USUAL_SCENARIO:  # its budgets hold wherever they are measured
         budgets = (*budgets, *rulebook.budgets(project.budgets, where))
     stand = _Stand(files, voice, budgets, workspace, request.audio)
-    done = stand.played(_repeated(scenario, request))
+    done = stand.played(scenario)
     alone = [b for b in budgets if not b.measure.endswith(harness.COMPARED)]
     asked = [b for b in alone if not b.measure.startswith(accounts.CODE_MEASURES)]
     if request.scenario != USUAL_SCENARIO:

@@ -489,7 +489,7 @@ def test_json_for_a_place_that_takes_none_is_refused_before_the_work(tmp_path: P
         vtool("optimize", own, "-o", out, "--json", place).refuses(2, "folder")
         assert not out.exists()
     vtool("analyze", own, "--html", tmp_path).refuses(2, "folder")
-    vtool("analyze", own, "--json", "/proc/x.json").refuses(4, "/proc/x.json")
+    vtool("analyze", own, "--json", "/proc/x.json").refuses(2, "/proc/x.json")
 
 
 def test_json_on_standard_output_is_alone_there(tmp_path: Path) -> None:

@@ -110,7 +110,7 @@ def test_a_wav_that_is_none_is_the_users_error(
     bad = tmp_path / "x.wav"
     bad.write_bytes(b"MP3")
     only_clips = table() | {"audio": application.voice()["audio"] | {"questions": []}}
-    with pytest.raises(InputError, match="no RIFF/WAVE header"):
+    with pytest.raises(InputError, match=r"audio/counting\.wav: wav: no RIFF/WAVE header"):
         measure({**files, "audio/counting.wav": bad}, only_clips, quick, cache=tmp_path)
 
 
@@ -119,13 +119,54 @@ def test_a_stage_that_raises_is_named_also_across_the_process(
 ) -> None:
     only_clips = table() | {"audio": application.voice()["audio"] | {"questions": []}}
     wrong = {**files, "audio/counting.wav": files["audio/counting.wav"]}
-    silent = tmp_path / "silent.wav"
-    with wave.open(str(silent), "wb") as out:
-        out.setparams((1, 2, 16_000, 0, "NONE", ""))
-        out.writeframes(b"\0\0" * 16_000)
-    wrong["audio/counting.wav"] = silent
-    with pytest.raises(ToolError, match="stage vad heard no speech in silent"):
+    wrong["audio/counting.wav"] = recording(tmp_path / "hum.wav", b"\0\4\0\xfc" * 8_000)
+    with pytest.raises(ToolError, match="stage vad heard no speech in hum"):
         measure(wrong, only_clips, quick, cache=tmp_path)
+
+
+def recording(path: Path, frames: bytes) -> Path:
+    with wave.open(str(path), "wb") as out:
+        out.setparams((1, 2, 16_000, 0, "NONE", ""))
+        out.writeframes(frames)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("frames", "what"),
+    [
+        (b"", "has no samples"),
+        (b"\0\0" * 16_000, "is silent from beginning to end"),
+        (b"\1\0\xff\xff" * 8_000, "is silent from beginning to end"),
+    ],
+    ids=["empty", "silent", "a converter's noise"],
+)
+def test_a_clip_without_sound_is_the_users_error_before_a_model_is_opened(
+    files: dict[str, Path], quick: Scenario, tmp_path: Path, frames: bytes, what: str
+) -> None:
+    broken = tmp_path / "vad.onnx"
+    broken.write_bytes(b"no model")
+    wrong = {**files, "models/silero_vad.onnx": broken}
+    wrong["audio/hello_world.wav"] = recording(tmp_path / "x.wav", frames)
+    with pytest.raises(InputError, match=rf"audio/hello_world\.wav {what}"):
+        measure(wrong, table(), quick, cache=tmp_path)
+
+
+def test_a_transcript_that_is_no_text_is_the_users_error(
+    files: dict[str, Path], quick: Scenario, tmp_path: Path
+) -> None:
+    latin = tmp_path / "latin.txt"
+    latin.write_bytes("Tsch\xfcss".encode("latin-1"))
+    with pytest.raises(InputError, match=r"audio/counting\.txt is not UTF-8"):
+        measure({**files, "audio/counting.txt": latin}, table(), quick, cache=tmp_path)
+
+
+def test_a_question_without_a_sound_is_the_users_error(
+    files: dict[str, Path], quick: Scenario, tmp_path: Path
+) -> None:
+    mute = table()
+    mute["audio"] = {"questions": ["\N{PARTY POPPER}"]}
+    with pytest.raises(ConfigError, match="no sound for the question"):
+        measure(files, mute, quick, cache=tmp_path)
 
 
 def test_what_is_undecided_is_measured_again_and_nothing_else(

@@ -50,6 +50,7 @@ def said(stages: Pipeline, manner: Manner, *parts: Samples, ms: float = 0) -> As
         assistant.work((number + 1) * FRAME_MS)
         clock.arrive((number + 1) * FRAME_MS)
         assistant.hear(frame)
+    assistant.close()
     return assistant
 
 

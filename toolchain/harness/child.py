@@ -1,8 +1,9 @@
 """The process that is measured: opens one application, plays turns, says what it saw.
 
-Reads one request as JSON from standard input, writes one JSON object a line to standard output:
-``{"doing": ...}`` on the way, ``{"result": ...}`` or ``{"error": ...}`` at the end. It imports
-nothing that the application would not need.
+Reads one request as a line of JSON from standard input, writes one JSON object a line to standard
+output: ``{"doing": ...}`` on the way, ``{"result": ...}`` or ``{"error": ...}`` at the end. When
+standard input is closed, whoever asked has ended, and so does it. It imports nothing that the
+application would not need.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import itertools
 import json
 import os
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -21,7 +23,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from toolchain.errors import VtoolError
+from toolchain.errors import ConfigError, UnavailableError, VtoolError
 from toolchain.formats.audio import Audio, read_wav, write_wav
 from toolchain.harness import conversation, memory, sessions
 from toolchain.harness.conversation import Line, Remark
@@ -94,12 +96,20 @@ def main() -> int:
         line.flush()
 
     one_heap()
-    request = json.loads(sys.stdin.read())
+    request = json.loads(sys.stdin.readline())
+    threading.Thread(target=_end_with_who_asked, daemon=True).start()
     try:
         say({"result": JOBS[request["job"]](request, say)})
     except VtoolError as error:
         say({"error": {"exit_code": error.exit_code, "message": str(error), "hint": error.hint}})
     return 0
+
+
+def _end_with_who_asked() -> None:
+    """Wait until standard input is closed, and end at once; by the descriptor, without a lock."""
+    while os.read(0, 1):
+        pass
+    os._exit(1)
 
 
 @dataclass
@@ -236,7 +246,7 @@ def _written(one: Spoken, folder: str | None) -> Spoken:
     if folder is None:
         return one
     name = f"{one.turn.clip}.wav"
-    (Path(folder) / name).write_bytes(write_wav(one.sound))
+    _write(Path(folder) / name, write_wav(one.sound))
     return Spoken(replace(one.turn, audio=name), one.sound)
 
 
@@ -247,7 +257,7 @@ def _hear(application: pipeline.Pipeline, played: list[Spoken]) -> tuple[Turn, .
         heard = ""
         if one.turn.repeat == 0:
             with naming("stt", f"the answer to {one.turn.clip}"):
-                heard = next(application.stt.stream([one.sound.at(LISTENING_HZ).samples]))
+                heard = next(application.stt.stream([one.sound.at(LISTENING_HZ).samples]), "")
         turns.append(replace(one.turn, heard=heard))
     return tuple(turns)
 
@@ -260,11 +270,35 @@ def speak(request: Mapping[str, Any], say: Say) -> list[str]:
     for number, text in enumerate(request["texts"]):
         with naming("tts", repr(text)):
             sounds = list(tts.stream([text]))
+        if not sounds:
+            raise ConfigError(
+                f"voice.audio: the TTS has no sound for the question {text!r}",
+                hint="write it in words of the voice's language",
+            )
         samples = np.concatenate([sound.samples for sound in sounds])
         path = Path(request["folder"]) / f"question-{number + 1}.wav"
-        path.write_bytes(write_wav(Audio(samples, sounds[0].rate_hz)))
+        _write(path, write_wav(Audio(samples, sounds[0].rate_hz)))
         paths.append(str(path))
     return paths
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Write a whole file or none: another run may read the same one now.
+
+    Errors:
+        UnavailableError: the disk does not take it.
+    """
+    new = path.with_name(f".{path.name}-{os.getpid()}")
+    try:
+        try:
+            new.write_bytes(data)
+            new.replace(path)
+        finally:
+            new.unlink(missing_ok=True)
+    except OSError as error:
+        raise UnavailableError(
+            f"{path} cannot be written: {error.strerror}", hint="is there room on the disk?"
+        ) from error
 
 
 def _paths(request: Mapping[str, Any]) -> dict[str, Path]:

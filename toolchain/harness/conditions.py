@@ -82,7 +82,7 @@ def listened(stages: Pipeline, lines: Sequence[Line]) -> Iterator[Heard]:
             with naming("vad", where):
                 said = [p >= _SPEECH for p in stages.vad.stream(iter(framed(samples)))]
             with naming("stt", where):
-                transcript = next(stages.stt.stream([samples]))
+                transcript = next(stages.stt.stream([samples]), "")
             yield Heard(
                 condition.name, line.name, transcript, _frames(said, truth), _end(said, truth)
             )

@@ -91,7 +91,19 @@ def converse(
     """
     clock = Clock(real_time=bool(asked.real_time))
     assistant = Assistant(stages, asked.manner, clock, remembers=True)
-    microphone = Microphone(assistant, clock)
+    try:
+        yield from _turns(assistant, Microphone(assistant, clock), lines, asked, say)
+    finally:
+        assistant.close()
+
+
+def _turns(
+    assistant: Assistant,
+    microphone: Microphone,
+    lines: Sequence[Line],
+    asked: Conversation,
+    say: Callable[[int, str], None],
+) -> Iterator[Remark]:
     open_turns: list[_Turn] = []  # an interruption is known when the next question was heard
     for turn in range(asked.turns):
         line = lines[turn % len(lines)]

@@ -43,12 +43,19 @@ def _peak(process: psutil.Process) -> int | None:
     try:
         lines = Path(f"/proc/{process.pid}/status").read_text("ascii").splitlines()
     except OSError:
-        found = getattr(process.memory_info(), "peak_wset", None)
-        return None if found is None else int(found)
+        return _peak_elsewhere(process)
     for line in lines:
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) * 1024
     return None
+
+
+def _peak_elsewhere(process: psutil.Process) -> int | None:
+    try:
+        found = getattr(process.memory_info(), "peak_wset", None)
+    except psutil.NoSuchProcess:  # it ended while we looked, and what it had is not known
+        return 0
+    return None if found is None else int(found)
 
 
 def drop_from_page_cache(paths: Iterable[Path]) -> bool:

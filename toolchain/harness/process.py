@@ -64,12 +64,15 @@ def _running(request: Mapping[str, Any], log: IO[bytes]) -> Iterator[subprocess.
     try:
         with contextlib.suppress(BrokenPipeError):  # it died at once: seen when its lines end
             assert process.stdin  # noqa: S101 - a pipe was asked for
-            process.stdin.write(json.dumps({**request, "created": created}).encode())
-            process.stdin.close()
+            process.stdin.write(json.dumps({**request, "created": created}).encode() + b"\n")
+            process.stdin.flush()  # and left open: that it closes tells the process of our end
         yield process
     finally:
         process.kill()
         process.wait(timeout=_GRACE_S)
+        with contextlib.suppress(BrokenPipeError):  # of a request that it never read
+            assert process.stdin  # noqa: S101 - a pipe was asked for
+            process.stdin.close()
         if process.stdout:
             process.stdout.close()
 
@@ -81,7 +84,8 @@ def _lines(process: subprocess.Popen[bytes]) -> queue.Queue[bytes | None]:
     def read() -> None:
         with contextlib.suppress(ValueError):  # closed while we read: nobody waits for more
             for line in process.stdout or ():
-                lines.put(line)
+                if line.endswith(b"\n"):  # else it was killed while it wrote
+                    lines.put(line)
         lines.put(None)
 
     threading.Thread(target=read, daemon=True).start()

@@ -19,6 +19,7 @@ The numbers
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from toolchain.errors import ToolError
 from toolchain.formats.audio import Samples
@@ -45,7 +46,13 @@ def play(stages: Hearing, clip: Samples, scenario: Listening, where: str) -> Exc
     """
     clock = Clock(real_time=bool(scenario.real_time))
     assistant = Assistant(stages, scenario.manner, clock, where=where)
-    frames = framed(clip)
+    try:
+        return _played(assistant, clock, framed(clip), where)
+    finally:
+        assistant.close()
+
+
+def _played(assistant: Assistant, clock: Clock, frames: list[Samples], where: str) -> Exchange:
     at_ms = 0.0
     for frame in (*frames, *[SILENCE] * _MOST_SILENCE_FRAMES):
         at_ms += FRAME_MS
@@ -78,6 +85,11 @@ def framed(clip: Samples) -> list[Samples]:
     return list(padded.reshape(count, FRAME_SAMPLES))
 
 
+def start_of_speech_ms(clip: Samples) -> float:
+    """Return when the first 10 ms of ``clip``, (n,) at 16 kHz, are over that are speech."""
+    return float(_loud(clip)[0] + 1) * 1000 * _LEVEL_SAMPLES / LISTENING_HZ
+
+
 def end_of_speech_ms(clip: Samples, until_ms: float) -> float:
     """Return when speech ended that was heard ``until_ms``; see the module.
 
@@ -85,7 +97,11 @@ def end_of_speech_ms(clip: Samples, until_ms: float) -> float:
         clip: (n,) at 16 kHz, not all silent before ``until_ms``
     """
     heard = clip[: int(min(until_ms * LISTENING_HZ / 1000, len(clip)))]
+    return float(_loud(heard)[-1] + 1) * 1000 * _LEVEL_SAMPLES / LISTENING_HZ
+
+
+def _loud(heard: Samples) -> NDArray[np.intp]:
+    """Return which 10 ms of ``heard`` are within 40 dB of its loudest."""
     whole = len(heard) // _LEVEL_SAMPLES * _LEVEL_SAMPLES
     power = (heard[:whole].reshape(-1, _LEVEL_SAMPLES) ** 2).mean(axis=1)
-    loud = np.flatnonzero(power >= power.max() / 10 ** (SPEECH_RANGE_DB / 10))
-    return float(loud[-1] + 1) * 1000 * _LEVEL_SAMPLES / LISTENING_HZ
+    return np.flatnonzero(power >= power.max() / 10 ** (SPEECH_RANGE_DB / 10))

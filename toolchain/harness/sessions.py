@@ -23,7 +23,7 @@ from toolchain.errors import VtoolError
 from toolchain.formats.audio import Audio
 from toolchain.harness.conversation import Line
 from toolchain.harness.scenario import Sessions
-from toolchain.harness.session import SILENCE, end_of_speech_ms, framed
+from toolchain.harness.session import SILENCE, end_of_speech_ms, framed, start_of_speech_ms
 from toolchain.voice.assistant import Assistant, Hearing
 from toolchain.voice.clock import Clock
 from toolchain.voice.stage import FRAME_MS
@@ -83,6 +83,9 @@ def together(stages: Hearing, users: Sequence[Sequence[Question]], asked: Sessio
         thread.start()
     for thread in threads:
         thread.join()
+    for user in seen:
+        if user.failed is not None:
+            raise user.failed
     return Step(
         sessions=len(users),
         first_audio_ms=tuple(ms for user in seen for ms in user.first_audio_ms),
@@ -105,9 +108,18 @@ class _User:
         self.late_ms: list[float] = []
         self.unanswered = 0
         self.errors: list[str] = []
+        self.failed: BaseException | None = None  # what no stage raised, but we
 
     def run(self) -> None:
-        """Ask all questions at their times."""
+        """Ask all questions at their times; then let nothing go on, since others may follow."""
+        try:
+            self._ask_all()
+        except BaseException as error:  # noqa: BLE001 - raised again by who waits for this thread
+            self.failed = error
+        finally:
+            self._assistant.close()
+
+    def _ask_all(self) -> None:
         ends = [q.at_ms for q in self._questions[1:]]
         ends.append(self._questions[-1].at_ms + self._last_ms * 2)
         for question, end_ms in zip(self._questions, ends, strict=True):
@@ -129,7 +141,10 @@ class _User:
             self._assistant.hear(frame)
 
     def _note(self, question: Question, heard: int) -> None:
+        began_ms = question.at_ms + start_of_speech_ms(question.line.samples)
         for one in self._assistant.exchanges[heard:]:
+            if one.decided_ms is not None and one.decided_ms <= began_ms:
+                continue  # the question before, whose end was decided too late to be an answer
             sounds = [e for e in one.events if isinstance(e.made, Audio)]
             if one.error is not None:
                 self.errors.append(str(one.error))

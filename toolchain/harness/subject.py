@@ -8,6 +8,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from toolchain.errors import InputError
+from toolchain.formats.audio import read_wav
 from toolchain.harness.process import ask
 from toolchain.harness.scenario import Listening
 from toolchain.harness.turn import Clip
@@ -74,11 +78,12 @@ def reference_clips(
 
     Errors:
         ConfigError: the table is wrong, or names files that are not there.
+        InputError: a clip is no wav file, or has no sound; a transcript is no text.
         ToolError: the TTS failed.
     """
     audio = check_table(voice)
     recorded = tuple(
-        _clip(located(files, clip), located(files, text).read_text("utf-8").strip(), recorded=True)
+        _recording(files, clip, text)
         for clip, text in zip(audio.clips, audio.transcripts, strict=True)
     )
     if not audio.questions:
@@ -91,6 +96,26 @@ def reference_clips(
         for path, text in zip(paths, audio.questions, strict=True)
     )
     return (*recorded, *spoken)
+
+
+def _recording(files: Mapping[str, Path], clip: str, transcript: str) -> Clip:
+    """Return a clip of the project, which has been looked at: the models take seconds to open."""
+    path = located(files, clip)
+    try:
+        sound = read_wav(path.read_bytes())
+    except InputError as error:
+        raise InputError(f"{clip}: {error}", hint=error.hint) from error
+    if np.abs(sound.samples).max(initial=0) < _SILENT:
+        what = "is silent from beginning to end" if len(sound.samples) else "has no samples"
+        raise InputError(f"{clip} {what}", hint="name a recording of speech in [voice.audio]")
+    try:
+        text = located(files, transcript).read_text("utf-8").strip()
+    except UnicodeDecodeError as error:
+        raise InputError(f"{transcript} is not UTF-8 text", hint="save it as UTF-8") from error
+    return _clip(path, text, recorded=True)
+
+
+_SILENT = 1e-4  # -80 dB of full scale: three steps of 16 bits, the noise of a converter. Ours
 
 
 def _clip(path: Path, text: str, *, recorded: bool) -> Clip:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from toolchain.errors import ToolError
+from toolchain.errors import ToolError, VtoolError
 from toolchain.formats.audio import Audio, Samples
 from toolchain.voice.clock import Clock
-from toolchain.voice.engine import naming
+from toolchain.voice.engine import about, naming
 from toolchain.voice.lanes import Activity, Channel, Gate, ahead
 from toolchain.voice.running import Cancellation, Cancelled
 from toolchain.voice.stage import Llm, Stage, Token
@@ -67,7 +68,7 @@ class Watch:
         """Yield what ``made`` yields, timed; then that there is no more.
 
         Errors:
-            ToolError: the stage failed; names it and where.
+            ToolError, or what the stage says it is: it failed; names it and where.
         """
         more = True
         while more:
@@ -76,6 +77,8 @@ class Watch:
             try:
                 with naming(stage, self.where):
                     value = next(made, None)
+            except VtoolError as error:
+                raise about(stage, self.where, error) from error
             finally:
                 self.working.pop(stage, None)
             yield Event(stage, start_ms, self.clock.now_ms(), value)
@@ -180,6 +183,40 @@ class Speaker(Protocol):
         ...
 
 
+class Guard:
+    """Stops the model that takes too long, from a thread that does nothing else."""
+
+    def __init__(self, watch: Watch, patience_ms: float) -> None:
+        self.cancellation, self.late = Cancellation(), ""
+        self._watch, self._patience_ms = watch, patience_ms
+        self._done = threading.Event()
+        threading.Thread(target=self._look, daemon=True).start()
+
+    def _look(self) -> None:
+        while not self._done.wait(self._patience_ms / 1000 / _LOOKS):
+            if late := self._watch.late(self._patience_ms):
+                self.late = late
+                self.cancellation.cancel()
+                return
+
+    @contextmanager
+    def guarding(self) -> Iterator[None]:
+        """Watch over the models that run in the block.
+
+        Errors:
+            ToolError: one took longer than the patience.
+        """
+        try:
+            with self.cancellation.applied():
+                yield
+        except Cancelled:
+            raise hung(self.late, self._watch.where, self._patience_ms) from None
+
+    def end(self) -> None:
+        """End the thread."""
+        self._done.set()
+
+
 class Work(Protocol):
     """The work of an answer, going on."""
 
@@ -188,6 +225,14 @@ class Work(Protocol):
 
         Errors:
             ToolError: a stage failed; names it and where.
+        """
+        ...
+
+    def settle(self, until_ms: float) -> tuple[Event, ...]:
+        """Take nothing, and wait until nobody works, at most until ``until_ms``; return ().
+
+        Errors:
+            ToolError: a stage took too long.
         """
         ...
 
@@ -224,48 +269,37 @@ class InTurn:
     """
 
     def __init__(self, asked: Asked, watch: Watch, patience_ms: float) -> None:
-        self._watch, self._patience_ms = watch, patience_ms
-        self._cancellation, self._done = Cancellation(), threading.Event()
+        self._watch, self._guard = watch, Guard(watch, patience_ms)
         heard = understood(asked.stages.stt, asked.utterance, watch)
         clauses = asked.phrased(answered(asked.reply, heard, watch))
         self._events = spoken(asked.stages.tts, clauses, watch)
-        self._late = ""
-        threading.Thread(target=self._guard, daemon=True).start()
-
-    def _guard(self) -> None:
-        """Stop the model that takes too long, from a thread that does nothing else."""
-        while not self._done.wait(self._patience_ms / 1000 / _LOOKS):
-            if late := self._watch.late(self._patience_ms):
-                self._late = late
-                self._cancellation.cancel()
-                return
+        self.over = False
 
     def take(self, until_ms: float) -> tuple[Event, ...]:
         """Do the next piece of work, unless ``until_ms`` has passed."""
         if self.over or self._watch.clock.now_ms() >= until_ms:
             return ()
+        event = None
         try:
-            with self._cancellation.applied():
+            with self._guard.guarding():
                 event = next(self._events, None)
-        except Cancelled:
-            self._done.set()
-            raise _hung(self._late, self._watch.where, self._patience_ms) from None
-        except BaseException:
-            self._done.set()
-            raise
-        if event is None:
-            self._done.set()
-            return ()
-        return (event,)
+        finally:
+            if event is None:
+                self._end()
+        return () if event is None else (event,)
 
-    @property
-    def over(self) -> bool:
-        """Whether nothing more will come."""
-        return self._done.is_set()
+    def settle(self, until_ms: float) -> tuple[Event, ...]:
+        """Nobody works between two pieces."""
+        del until_ms
+        return ()
+
+    def _end(self) -> None:
+        self.over = True
+        self._guard.end()
 
     def stop(self) -> float:
         """Forget the work; nothing is in flight between two pieces."""
-        self._done.set()
+        self._end()
         self._events.close()  # type: ignore[attr-defined]  # it is a generator
         return 0.0
 
@@ -295,10 +329,19 @@ class SideBySide:
             ToolError: a stage failed, or took longer than the patience.
         """
         events = self._last.take(until_ms, self._watch.clock)
-        if not events and (stage := self._watch.late(self._patience_ms)):
+        return events or self._in_time()
+
+    def settle(self, until_ms: float) -> tuple[Event, ...]:
+        """Wait until all threads have nothing to do, at most until ``until_ms``."""
+        left_ms = until_ms - self._watch.clock.now_ms()
+        self._activity.quiet(max(0.0, left_ms) / 1000)
+        return self._in_time()
+
+    def _in_time(self) -> tuple[Event, ...]:
+        if stage := self._watch.late(self._patience_ms):
             self.stop()
-            raise _hung(stage, self._watch.where, self._patience_ms)
-        return events
+            raise hung(stage, self._watch.where, self._patience_ms)
+        return ()
 
     @property
     def over(self) -> bool:
@@ -319,7 +362,8 @@ _LOOKS = 4  # a patience: what hangs is found at most a quarter late
 _LEAVE_ALONE_S = 1.0  # ours: a model stops in 10 ms; what takes a second hangs in other code
 
 
-def _hung(stage: str, where: str, patience_ms: float) -> ToolError:
+def hung(stage: str, where: str, patience_ms: float) -> ToolError:
+    """Return the error that a stage took too long."""
     return ToolError(
         f"stage {stage} took longer than {patience_ms / 1000:.0f} s on {where}, and was stopped",
         hint=f"run the model of [voice.{stage}] alone; was it damaged by a pass?",

@@ -39,7 +39,9 @@ from toolchain.voice.answering import (
     Work,
 )
 from toolchain.voice.clock import Clock
+from toolchain.voice.ears import Ears
 from toolchain.voice.endpoint import Endpoint
+from toolchain.voice.engine import about, naming
 from toolchain.voice.loudness import Loudness
 from toolchain.voice.stage import LISTENING_HZ, Token, Vad
 from toolchain.voice.text import FIRST_CHARS
@@ -135,7 +137,10 @@ def whole_sentence(text: str) -> bool:
 
 
 class Assistant:
-    """One conversation; call ``work`` until a frame arrives, then ``hear`` with the frame."""
+    """One conversation; call ``work`` until a frame arrives, then ``hear`` with the frame.
+
+    Close it when nobody listens any more: an answer that nobody draws keeps its threads waiting.
+    """
 
     def __init__(
         self,
@@ -151,8 +156,7 @@ class Assistant:
         self.where = where  # named in errors
         self._stages, self._manner, self._clock = stages, manner, clock
         self._dialogue = stages.llm.talk() if remembers else None
-        self._frame: Samples | None = None
-        self._heard = stages.vad.stream(self._frames())
+        self._ears = Ears(stages.vad, clock, manner.patience_ms)
         self._endpoint, self._loudness = Endpoint(), Loudness()
         self._recent: deque[Samples] = deque(maxlen=_PRE_ROLL_FRAMES)
         self._utterance: list[Samples] = []
@@ -162,9 +166,10 @@ class Assistant:
         self._work: Work | None = None  # on the answer of the exchange that it is done for
         self._work_for: Exchange | None = None
 
-    def _frames(self) -> Iterator[Samples]:
-        while self._frame is not None:
-            yield self._frame
+    def close(self) -> None:
+        """End what works for this conversation."""
+        self._stop()
+        self._ears.close()
 
     @property
     def speaking(self) -> bool:
@@ -177,8 +182,11 @@ class Assistant:
 
     @property
     def answered(self) -> bool:
-        """Whether the last answer has been made; it may not have been heard to its end."""
-        return self._answering is not None and self._work_for is not self._answering
+        """Whether the last answer has been made; it may not have been heard to its end.
+
+        Also where nothing was ever to be answered, since the VAD failed before.
+        """
+        return self._answering is None or self._work_for is not self._answering
 
     @property
     def heard_anything(self) -> bool:
@@ -194,18 +202,20 @@ class Assistant:
     def hear(self, frame: Samples) -> None:
         """Take a frame, (``FRAME_SAMPLES``,) at 16 kHz, that has arrived.
 
-        An error of the VAD ends the exchange it happened in; the next frame begins anew.
+        An error of the VAD ends the exchange it happened in, not the answer to the one before; the
+        next frame begins anew.
         """
         try:
-            probability = self._probability(frame)
+            event = self._ears.hear(frame, self.where)
         except VtoolError as error:
-            self._stop()
+            self._throw_away()
             self._listening.error = error
             self.exchanges.append(self._listening)
-            self._heard = self._stages.vad.stream(self._frames())
             self._listening = Exchange()
             self._listen_again()
             return
+        self._listening.frames.append(event)
+        probability = float(event.made)  # type: ignore[arg-type]  # the VAD gives numbers
         self._endpoint = self._endpoint.after(probability)
         if self._endpoint.began is None:
             self._recent.append(frame)
@@ -222,13 +232,6 @@ class Assistant:
             self._follow()
         elif self._endpoint.silent >= self._manner.silence_frames:
             self._listen_again()  # a click
-
-    def _probability(self, frame: Samples) -> float:
-        self._frame = frame
-        pieces = Watch(self._clock, self.where).pieces("vad", self._heard)
-        event = next(pieces)
-        self._listening.frames.append(event)
-        return float(event.made)  # type: ignore[arg-type]  # the VAD gives numbers
 
     def _follow(self) -> None:
         """Prepare, throw away, or decide, as the silence in what is said demands."""
@@ -285,21 +288,26 @@ class Assistant:
         if self.speaking:  # a word into the answer, too short to interrupt it
             self._listen_again()
             return
-        one = self._listening
+        one, at_ms = self._listening, self._clock.now_ms()  # before threads begin to work on it
         if not self._prepared:
             self._prepare()
-        one.decided(self._clock.now_ms())
+        one.decided(at_ms)
         self._answering = one
         self.exchanges.append(one)
         self._listening = Exchange()
         self._listen_again()
         if self._work is None:
-            self._remember()
+            self._remember(one)
 
-    def _remember(self) -> None:
+    def _remember(self, one: Exchange) -> None:
         """Keep an exchange that was decided and will not go on."""
-        if self._dialogue is not None:
-            self._dialogue.keep()
+        if self._dialogue is None or one.error is not None:
+            return
+        try:
+            with naming("llm", self.where):
+                self._dialogue.keep()
+        except VtoolError as error:
+            one.error = about("llm", self.where, error)
 
     def _listen_again(self) -> None:
         self._endpoint, self._loudness = Endpoint(), Loudness()
@@ -312,14 +320,15 @@ class Assistant:
         one.heard_until_ms = min(one.heard_until_ms, one.barged_in_ms)
         if self._work is not None:
             one.stopping_ms = self._stop()
-            self._remember()
+            self._remember(one)
 
     def work(self, until_ms: float) -> None:
         """Let the answer go on until ``until_ms``, or until nobody has anything to do."""
         one = self._work_for
-        while self._work is not None and one is not None and not self._full(one):
+        while self._work is not None and one is not None:
             try:
-                events = self._work.take(until_ms)
+                take = self._work.settle if self._full(one) else self._work.take
+                events = take(until_ms)
             except VtoolError as error:
                 one.error = error
                 self._stop()
@@ -329,7 +338,7 @@ class Assistant:
             if self._work.over:
                 self._work = self._work_for = None
                 if one.decided_ms is not None:
-                    self._remember()
+                    self._remember(one)
             elif not events:
                 return
 

@@ -12,7 +12,8 @@ from pathlib import Path
 import onnxruntime as ort
 from onnxruntime.capi import onnxruntime_pybind11_state as native
 
-from toolchain.errors import ConfigError, InputError, ToolError
+from toolchain.errors import ConfigError, InputError, ToolError, VtoolError
+from toolchain.voice.running import Cancelled
 
 _THREADS = 1
 """Measured best on two busy cores: two threads wait for each other (shared/facts: wall time of two
@@ -35,6 +36,20 @@ RUNTIME_ERRORS = (
 )
 """All that onnxruntime raises; its exceptions have no base of their own."""
 
+_NO_MEMORY = (
+    "bad_alloc",
+    "bad allocation",
+    "llocate memory",
+    "pthread_create failed",
+    "start new thread",
+    "failed to map segment",
+    "memory ran out",
+)
+"""What is in the message where memory ran out, as seen under a limit on the address space:
+onnxruntime 1.23 (opening, running, its threads), its arena ("Failed to allocate memory for
+requested buffer"), Python's threads, the loader of a library; and our own words, from another
+process."""
+
 
 def options(threads: int = _THREADS) -> ort.SessionOptions:
     """Return the session options of every model: threads that sleep while they wait."""
@@ -55,33 +70,46 @@ def open_model(
     Errors:
         ConfigError: the project has no such file.
         InputError: it is not a model that onnxruntime can run.
+        ToolError: memory ran out.
     """
     path = located(files, name)
+    chosen = _as_installed(path, options(threads), name)
     try:
-        return ort.InferenceSession(
-            str(path), _as_installed(path, options(threads)), providers=["CPUExecutionProvider"]
-        )
-    except RUNTIME_ERRORS as error:
+        return ort.InferenceSession(str(path), chosen, providers=["CPUExecutionProvider"])
+    except (*RUNTIME_ERRORS, MemoryError, RuntimeError) as error:
+        if out_of_memory(error):
+            raise ToolError(
+                f"{name} cannot be opened: {what_happened(error)}", hint=_MORE_MEMORY
+            ) from error
         raise InputError(
             f"{name} cannot be opened as a model: {_plain(error, path, name)}",
             hint="give an ONNX or ORT file of a version that onnxruntime knows",
         ) from error
 
 
-def _as_installed(path: Path, chosen: ort.SessionOptions) -> ort.SessionOptions:
+def _as_installed(path: Path, chosen: ort.SessionOptions, name: str) -> ort.SessionOptions:
     """Return ``chosen`` with what lies beside a model that was installed for this target.
 
     The arena stays off: it gives a run's memory back to nobody, and four models share a process.
+
+    Errors:
+        InputError: it is not what vtool writes there.
     """
     said = path.with_name(f"{path.name}.session.json")
     if not said.is_file():
         return chosen
-    asked = json.loads(said.read_text("utf-8"))
-    if level := asked.get("graph_optimization_level"):
-        chosen.graph_optimization_level = _LEVELS[level]
-    chosen.enable_mem_pattern = asked.get("enable_mem_pattern", True)
-    if not asked.get("prepacking", True):
-        chosen.add_session_config_entry("session.disable_prepacking", "1")
+    try:
+        asked = json.loads(said.read_text("utf-8"))
+        if level := asked.get("graph_optimization_level"):
+            chosen.graph_optimization_level = _LEVELS[level]
+        chosen.enable_mem_pattern = bool(asked.get("enable_mem_pattern", True))
+        if not asked.get("prepacking", True):
+            chosen.add_session_config_entry("session.disable_prepacking", "1")
+    except (OSError, ValueError, AttributeError, KeyError, TypeError, RecursionError) as error:
+        raise InputError(
+            f"the session options beside {name} cannot be read: {what_happened(error)}",
+            hint=f"delete {said.name}: it is written anew when the model is installed",
+        ) from error
     return chosen
 
 
@@ -139,16 +167,55 @@ def _plain(error: Exception, path: Path, name: str) -> str:
 
 @contextmanager
 def naming(stage: str, where: str) -> Iterator[None]:
-    """Turn what a model's runtime raises into an error that names the stage and the clip.
+    """Turn whatever a stage raises into an error that names the stage and the clip.
+
+    A stage may be a foreign model behind an adapter that has not seen its like: anything it raises
+    ends the turn, not the session.
 
     Errors:
-        ToolError: the runtime failed, or memory ran out.
+        ToolError: the stage failed, or memory ran out.
     """
     try:
         yield
-    except (*RUNTIME_ERRORS, MemoryError, ValueError, IndexError, RuntimeError) as error:
-        what = " ".join(str(error).split())[:300] or type(error).__name__
+    except (VtoolError, Cancelled):
+        raise
+    except Exception as error:
+        hint = f"run the model of [voice.{stage}] alone; was it damaged by a pass?"
         raise ToolError(
-            f"stage {stage} failed on {where}: {what}",
-            hint=f"run the model of [voice.{stage}] alone; was it damaged by a pass?",
+            f"stage {stage} failed on {where}: {what_happened(error)}",
+            hint=_MORE_MEMORY if out_of_memory(error) else hint,
         ) from error
+
+
+_MORE_MEMORY = "end other programs, raise the limit of the container, or take a smaller model"
+_RUNTIMES_OWN = (*RUNTIME_ERRORS, MemoryError, ValueError, RuntimeError)  # they say what it was
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Return whether ``error`` means that memory ran out.
+
+    >>> out_of_memory(MemoryError()), out_of_memory(RuntimeError("Status Message: std::bad_alloc"))
+    (True, True)
+    """
+    return isinstance(error, MemoryError) or any(sign in str(error) for sign in _NO_MEMORY)
+
+
+def what_happened(error: BaseException) -> str:
+    """Return what ``error`` says, on one line; and the words memory ran out where it did.
+
+    >>> what_happened(KeyError("tokens")), what_happened(MemoryError())
+    ("KeyError: 'tokens'", 'memory ran out')
+    """
+    said, kind = " ".join(str(error).split())[:300], type(error).__name__
+    if out_of_memory(error):
+        return said if "memory ran out" in said else f"memory ran out{f' ({said})' if said else ''}"
+    return said if said and isinstance(error, _RUNTIMES_OWN) else f"{kind}: {said}".rstrip(": ")
+
+
+def about(stage: str, where: str, error: VtoolError) -> VtoolError:
+    """Return an error that a stage raised as one that names the stage and the clip."""
+    if str(error).startswith(f"stage {stage}"):
+        return error
+    kinds = (ConfigError, InputError)
+    kind = next((kind for kind in kinds if isinstance(error, kind)), ToolError)
+    return kind(f"stage {stage} failed on {where}: {error}", hint=error.hint)

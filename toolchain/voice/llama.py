@@ -152,6 +152,7 @@ class Talk:
         self._exchanges: list[tuple[int, ...]] = []  # their tokens
         self._draft: tuple[Past, tuple[int, ...]] | None = None
         self._tidying: threading.Thread | None = None
+        self._failed: Exception | None = None  # what tidying raised, for the next reply
 
     def reply(self, question: str) -> Iterator[Token]:
         """Yield the answer; nothing of it is remembered before it is kept.
@@ -162,6 +163,9 @@ class Talk:
         if self._tidying:
             self._tidying.join()
             self._tidying = None
+        if self._failed is not None:
+            error, self._failed = self._failed, None
+            raise error
         self._draft = None
         yield from self._llm.spelled(self._drawn(self._llm.asked(question)))
 
@@ -184,8 +188,24 @@ class Talk:
         self._past, self._owed = past, (said[-1], *closing)
         self._exchanges.append((*said, *closing))
         if not self._fits(len(said)):
-            self._tidying = threading.Thread(target=self._forget, args=(len(said),), daemon=True)
+            self._tidying = threading.Thread(target=self._tidy, args=(len(said),), daemon=True)
             self._tidying.start()
+
+    def _tidy(self, more: int) -> None:
+        try:
+            self._forget(more)
+        except Exception as error:  # noqa: BLE001 - raised again by the next reply
+            self._failed = error
+
+    @property
+    def remembered(self) -> tuple[tuple[int, ...], ...]:
+        """The tokens of each exchange that was kept and not yet forgotten."""
+        return tuple(self._exchanges)
+
+    def recall(self, exchanges: Sequence[Sequence[int]]) -> None:
+        """Go on from the exchanges that another conversation remembered."""
+        self._exchanges = [tuple(exchange) for exchange in exchanges]
+        self._compute()
 
     def _fits(self, more: int) -> bool:
         """Return whether a question of ``more`` tokens and its answer fit into the history."""
@@ -200,6 +220,10 @@ class Talk:
         room = self._llm.options.history // 2 - len(self._llm.system.tokens) - more
         while self._exchanges and sum(map(len, self._exchanges)) > room:
             del self._exchanges[0]
+        self._compute()
+
+    def _compute(self) -> None:
+        """Compute what was said and is remembered into the past, from the system message on."""
         left = [token for exchange in self._exchanges for token in exchange]
         self._past, self._owed = self._llm.system, ()
         if left:

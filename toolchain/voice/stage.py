@@ -63,6 +63,15 @@ class Dialogue(Protocol):
         """Remember the last question and what was drawn of its answer."""
         ...
 
+    @property
+    def remembered(self) -> tuple[tuple[int, ...], ...]:
+        """The tokens of each exchange that was kept and not yet forgotten."""
+        ...
+
+    def recall(self, exchanges: Sequence[Sequence[int]]) -> None:
+        """Go on from the exchanges that another conversation remembered."""
+        ...
+
 
 class Llm(Stage[str, Token], Protocol):
     """What the user said to the tokens of the answer."""
