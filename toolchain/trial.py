@@ -11,10 +11,12 @@ from typing import Any
 from toolchain import accounts, gate, rulebook
 from toolchain.emit import MANIFEST
 from toolchain.errors import ConfigError, InputError
+from toolchain.harness import examining, questions
 from toolchain.harness import run as harness
 from toolchain.harness import scenario as scenarios
 from toolchain.harness.carrying import Load, carry
 from toolchain.harness.conversing import Talk, converse
+from toolchain.harness.examining import Application, Likeness
 from toolchain.harness.run import Run
 from toolchain.harness.scenario import Conversation, Listening, Scenario, Sessions
 from toolchain.installing import installed
@@ -55,18 +57,20 @@ def run(request: RunRequest, workspace: Workspace) -> Report:
         budgets = (*budgets, *rulebook.budgets(project.budgets, where))
     stand = _Stand(files, voice, budgets, workspace, request.audio)
     done = stand.played(_repeated(scenario, request))
+    known = stand.examined(where, scenario)
+    found = (*done.measures, *known.measures)
     alone = [b for b in budgets if not b.measure.endswith(harness.COMPARED)]
     asked = [b for b in alone if not b.measure.startswith(accounts.CODE_MEASURES)]
     if request.scenario != USUAL_SCENARIO:
-        names = {m.name for m in done.measures}
+        names = {m.name for m in found}
         own = [b for b in asked if b.scenario == request.scenario]
         asked = own + [b for b in asked if b not in own and b.measure in names]
     return replace(
         accounts.empty_report(project.name),
-        measures=done.measures,
-        verdicts=gate.judge(done.measures, asked),
+        measures=found,
+        verdicts=gate.judge(found, asked),
         turns=_turns({"": done}) if isinstance(done, Run) else (),
-        notes=done.notes,
+        notes=(*done.notes, *known.notes),
     )
 
 
@@ -139,6 +143,18 @@ class _Stand:
             undecided=_undecided(self.budgets),
         )
 
+    def examined(self, project: Path, scenario: Listening) -> Likeness:
+        """Ask what is no turn; only where turns are played that have nothing to do with others."""
+        if not isinstance(scenario, Scenario):
+            return Likeness(())
+        return examining.examined(
+            Application(self.files, self.voice),
+            questions.read(project),
+            scenario,
+            cache=self.workspace.root,
+            progress=self.workspace.progress,
+        )
+
 
 def _undecided(budgets: Sequence[Budget]) -> Callable[[Sequence[Measure]], set[str]]:
     """Return what names the measures of ``budgets`` that need more samples."""
@@ -188,9 +204,11 @@ def before_and_after(
     reference = _paths(assembly.reference.files)
     audio = output.folder / "answers"
     audio.mkdir()
+    asked = questions.read(project.folder)  # a wrong file is found before minutes have passed
+    came = Application({**_paths(assembly.tree.files), **reference}, project.voice, "before")
     before = harness.measure(
-        {**_paths(assembly.tree.files), **reference},
-        project.voice,
+        came.files,
+        came.voice,
         scenario.baseline,
         cache=workspace.root,
         progress=workspace.progress,
@@ -198,9 +216,10 @@ def before_and_after(
     )
     voice = _renamed(project.voice, output.renames)
     shipped = {str(i): p for i, p in output.paths.items()}
+    ships = Application({**_installed(shipped, voice, workspace), **reference}, voice, "after")
     after = harness.measure(
-        {**_installed(shipped, voice, workspace), **reference},
-        voice,
+        ships.files,
+        ships.voice,
         scenario,
         cache=workspace.root,
         progress=workspace.progress,
@@ -209,12 +228,16 @@ def before_and_after(
         audio_out=audio,
         undecided=_undecided(rulebook.budgets(project.budgets, project.folder)),
     )
+    like = examining.compared(
+        came, ships, asked, scenario, cache=workspace.root, progress=workspace.progress
+    )
+    compared = (*harness.compare(before, after), *like.measures)
     return replace(
         report,
-        measures=(*report.measures, *after.measures, *harness.compare(before, after)),
-        baseline=(*report.baseline, *before.measures),
+        measures=(*report.measures, *after.measures, *compared),
+        baseline=(*report.baseline, *before.measures, *like.baseline),
         turns=_turns({"before": before, "after": after}),
-        notes=(*report.notes, *dict.fromkeys((*before.notes, *after.notes))),
+        notes=(*report.notes, *dict.fromkeys((*before.notes, *after.notes, *like.notes))),
     )
 
 

@@ -267,6 +267,13 @@ def speak(request: Mapping[str, Any], say: Say) -> list[str]:
     return paths
 
 
+def examine(request: Mapping[str, Any], say: Say) -> dict[str, Any]:
+    """Answer facts, and compare with a reference; return ``likeness.Examined``."""
+    from toolchain.harness import likeness  # noqa: PLC0415 - its spectra: no application has them
+
+    return asdict(likeness.examine(request, say))
+
+
 def _paths(request: Mapping[str, Any]) -> dict[str, Path]:
     return {name: Path(path) for name, path in request["files"].items()}
 
@@ -276,6 +283,7 @@ JOBS: Mapping[str, Callable[[Mapping[str, Any], Say], Any]] = {
     "speak": speak,
     "converse": converse,
     "carry": carry,
+    "examine": examine,
 }
 
 

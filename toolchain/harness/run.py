@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from toolchain.errors import ConfigError
+from toolchain.harness import examining
 from toolchain.harness.child import Result
 from toolchain.harness.heard import pooled
 from toolchain.harness.machine import machine as this_machine
@@ -162,8 +163,8 @@ def _result(
     return check(played.ask(request), Result, where="the voice application")
 
 
-COMPARED = ("_agreement", "_same_answer")
-"""How the names of measures end that take two runs: see ``compare``."""
+COMPARED = ("_agreement", "_same_answer", *examining.COMPARED)
+"""How the names of measures end that take two runs: see ``compare`` and ``examining``."""
 
 
 def compare(before: Run, after: Run) -> tuple[Measure, ...]:
