@@ -11,9 +11,10 @@ from typing import Any
 from toolchain import accounts, gate, rulebook
 from toolchain.emit import MANIFEST
 from toolchain.errors import ConfigError, InputError
-from toolchain.harness import examining, questions
+from toolchain.harness import questions
 from toolchain.harness import run as harness
 from toolchain.harness import scenario as scenarios
+from toolchain.harness.beside import beside, beside_both
 from toolchain.harness.carrying import Load, carry
 from toolchain.harness.conversing import Talk, converse
 from toolchain.harness.examining import Application, Likeness
@@ -57,8 +58,8 @@ def run(request: RunRequest, workspace: Workspace) -> Report:
         budgets = (*budgets, *rulebook.budgets(project.budgets, where))
     stand = _Stand(files, voice, budgets, workspace, request.audio)
     done = stand.played(_repeated(scenario, request))
-    known = stand.examined(where, scenario)
-    found = (*done.measures, *known.measures)
+    more = stand.beside(done, scenario, where)
+    found = (*done.measures, *more.measures)
     alone = [b for b in budgets if not b.measure.endswith(harness.COMPARED)]
     asked = [b for b in alone if not b.measure.startswith(accounts.CODE_MEASURES)]
     if request.scenario != USUAL_SCENARIO:
@@ -70,7 +71,7 @@ def run(request: RunRequest, workspace: Workspace) -> Report:
         measures=found,
         verdicts=gate.judge(found, asked),
         turns=_turns({"": done}) if isinstance(done, Run) else (),
-        notes=(*done.notes, *known.notes),
+        notes=(*done.notes, *more.notes),
     )
 
 
@@ -143,13 +144,13 @@ class _Stand:
             undecided=_undecided(self.budgets),
         )
 
-    def examined(self, project: Path, scenario: Listening) -> Likeness:
-        """Ask what is no turn; only where turns are played that have nothing to do with others."""
-        if not isinstance(scenario, Scenario):
+    def beside(self, done: Run | Talk | Load, scenario: Listening, project: Path) -> Likeness:
+        """Measure what is beside the turns, where turns are played that stand alone."""
+        if not isinstance(done, Run):
             return Likeness(())
-        return examining.examined(
+        return beside(
             Application(self.files, self.voice),
-            questions.read(project),
+            (done.clips, questions.read(project)),
             scenario,
             cache=self.workspace.root,
             progress=self.workspace.progress,
@@ -228,8 +229,12 @@ def before_and_after(
         audio_out=audio,
         undecided=_undecided(rulebook.budgets(project.budgets, project.folder)),
     )
-    like = examining.compared(
-        came, ships, asked, scenario, cache=workspace.root, progress=workspace.progress
+    like = beside_both(
+        (came, ships),
+        (before.clips, asked),
+        scenario,
+        cache=workspace.root,
+        progress=workspace.progress,
     )
     compared = (*harness.compare(before, after), *like.measures)
     return replace(

@@ -26,6 +26,7 @@ from toolchain.formats.audio import Audio, read_wav, write_wav
 from toolchain.harness import conversation, memory, sessions
 from toolchain.harness.conversation import Line, Remark
 from toolchain.harness.heard import Heard
+from toolchain.harness.memory import Memory
 from toolchain.harness.scenario import APART, Conversation, Scenario, Sessions
 from toolchain.harness.session import play
 from toolchain.harness.sessions import Step
@@ -35,16 +36,6 @@ from toolchain.voice.engine import give_back, naming, one_heap
 from toolchain.voice.stage import LISTENING_HZ
 
 Say = Callable[[Mapping[str, Any]], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Memory:
-    """Resident bytes of the process, and of those it has started."""
-
-    start: int  # interpreter and libraries, before the first model
-    stages: Mapping[str, int]  # added by opening each stage; at once where each has a process
-    peak: int | None
-    after_gc: int  # at the end, after collection
 
 
 class Spoken(NamedTuple):
@@ -114,9 +105,10 @@ class _Opened:
     def memory(self) -> Memory:
         """Return the memory until now."""
         peak = memory.peak()
+        before = memory.resident()
         gc.collect()
         give_back()
-        return Memory(self.start, self.stages, peak, memory.resident())
+        return Memory(self.start, self.stages, peak, before, memory.footprint())
 
 
 @contextmanager
@@ -274,6 +266,14 @@ def examine(request: Mapping[str, Any], say: Say) -> dict[str, Any]:
     return asdict(likeness.examine(request, say))
 
 
+def weigh(request: Mapping[str, Any], say: Say) -> dict[str, Any]:
+    """Say what each model takes; return ``scales.Weighed``."""
+    from toolchain.harness import scales  # noqa: PLC0415 - only where used
+
+    scenario = Scenario(**request["scenario"])
+    return asdict(scales.weigh(request, _lines(request), scenario, say))
+
+
 def _paths(request: Mapping[str, Any]) -> dict[str, Path]:
     return {name: Path(path) for name, path in request["files"].items()}
 
@@ -284,6 +284,7 @@ JOBS: Mapping[str, Callable[[Mapping[str, Any], Say], Any]] = {
     "converse": converse,
     "carry": carry,
     "examine": examine,
+    "weigh": weigh,
 }
 
 

@@ -39,7 +39,7 @@ class Likeness:
     notes: tuple[str, ...] = ()
 
 
-COMPARED = ("_on_prompts", "_kl", "_log_mel", "tts_length")
+COMPARED = ("_top1", "_kl", "_log_mel", "tts_length")
 """How the names of measures end that take two applications."""
 
 
@@ -86,7 +86,7 @@ def compared(  # noqa: PLR0913 - keyword arguments, each a thing of its own
     Measures, beside ``examined``'s of both:
         quality.llm_kl (nats, one a prompt): mean Kullback-Leibler divergence of the probabilities
             of the next token, at each place of the answer that ``before`` gives
-        quality.llm_agreement_on_prompts (ratio, one a prompt): share of these places with the same
+        quality.llm_top1 (ratio, one a prompt): share of these places with the same
             first choice
         quality.tts_log_mel (dB, one a sentence): log-mel distance of the sounds, aligned in time:
             a quantized voice rounds its durations otherwise, see ``warping``
@@ -105,7 +105,7 @@ def compared(  # noqa: PLR0913 - keyword arguments, each a thing of its own
     figures: list[Figure] = [
         *_exact(new, asked),
         ("quality.llm_kl", "nats", [p.nats for p in new.prompts]),
-        ("quality.llm_agreement_on_prompts", "ratio", [p.top1 for p in new.prompts]),
+        ("quality.llm_top1", "ratio", [p.top1 for p in new.prompts]),
         ("quality.tts_log_mel", "dB", [s.decibels for s in new.sentences]),
         ("quality.tts_length", "ratio", [s.length for s in new.sentences]),
     ]
