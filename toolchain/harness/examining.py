@@ -42,6 +42,8 @@ class Likeness:
 COMPARED = ("_top1", "_kl", "_log_mel", "tts_length")
 """How the names of measures end that take two applications."""
 
+_SHOWN = 80  # characters of a wrong answer: enough to see what went wrong
+
 
 def examined(
     application: Application,
@@ -139,8 +141,8 @@ def _exact(found: Examined, asked: Questions) -> list[Figure]:
 
 def _wrong(found: Examined, asked: Questions, label: str) -> list[str]:
     return [
-        f"{label}{': ' if label else ''}asked {fact.ask!r}, the language model says {said!r}: "
-        f"not {' or '.join(fact.right)}"
+        f"{label}{': ' if label else ''}asked {fact.ask!r}, the language model says "
+        f"{said[:_SHOWN]!r}: not {' or '.join(fact.right)}"
         for fact, said in zip(asked.fact, found.answers, strict=True)
         if not fact.answered_by(said)
     ]

@@ -56,7 +56,7 @@ def length_change(expected: Audio, observed: Audio) -> float:
     """Return by which share of ``expected`` the other sound is longer or shorter.
 
     >>> one, two = (Audio(np.zeros(n, np.float32), 10) for n in (100, 95))
-    >>> length_change(one, two)
+    >>> round(length_change(one, two), 6)
     0.05
     """
     return abs(observed.seconds / expected.seconds - 1)
