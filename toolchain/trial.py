@@ -11,10 +11,13 @@ from typing import Any
 from toolchain import accounts, gate, rulebook
 from toolchain.emit import MANIFEST, check_file
 from toolchain.errors import ConfigError, InputError
+from toolchain.harness import questions
 from toolchain.harness import run as harness
 from toolchain.harness import scenario as scenarios
+from toolchain.harness.beside import beside, beside_both
 from toolchain.harness.carrying import Load, carry
 from toolchain.harness.conversing import Talk, converse
+from toolchain.harness.examining import Application, Likeness
 from toolchain.harness.run import Run
 from toolchain.harness.scenario import Conversation, Listening, Scenario, Sessions
 from toolchain.installing import installed
@@ -58,18 +61,20 @@ def run(request: RunRequest, workspace: Workspace) -> Report:
         budgets = (*budgets, *rulebook.budgets(project.budgets, where))
     stand = _Stand(files, voice, budgets, workspace, request.audio)
     done = stand.played(scenario)
+    more = stand.beside(done, scenario, where)
+    found = (*done.measures, *more.measures)
     alone = [b for b in budgets if not b.measure.endswith(harness.COMPARED)]
     asked = [b for b in alone if not b.measure.startswith(accounts.CODE_MEASURES)]
     if request.scenario != USUAL_SCENARIO:
-        names = {m.name for m in done.measures}
+        names = {m.name for m in found}
         own = [b for b in asked if b.scenario == request.scenario]
         asked = own + [b for b in asked if b not in own and b.measure in names]
     return replace(
         accounts.empty_report(project.name),
-        measures=done.measures,
-        verdicts=gate.judge(done.measures, asked),
+        measures=found,
+        verdicts=gate.judge(found, asked),
         turns=_turns({"": done}) if isinstance(done, Run) else (),
-        notes=done.notes,
+        notes=(*done.notes, *more.notes),
     )
 
 
@@ -142,6 +147,18 @@ class _Stand:
             undecided=_undecided(self.budgets),
         )
 
+    def beside(self, done: Run | Talk | Load, scenario: Listening, project: Path) -> Likeness:
+        """Measure what is beside the turns, where turns are played that stand alone."""
+        if not isinstance(done, Run):
+            return Likeness(())
+        return beside(
+            Application(self.files, self.voice),
+            (done.clips, questions.read(project)),
+            scenario,
+            cache=self.workspace.root,
+            progress=self.workspace.progress,
+        )
+
 
 def _undecided(budgets: Sequence[Budget]) -> Callable[[Sequence[Measure]], set[str]]:
     """Return what names the measures of ``budgets`` that need more samples."""
@@ -191,9 +208,11 @@ def before_and_after(
     reference = _paths(assembly.reference.files)
     audio = output.folder / "answers"
     audio.mkdir()
+    asked = questions.read(project.folder)  # a wrong file is found before minutes have passed
+    came = Application({**_paths(assembly.tree.files), **reference}, project.voice, "before")
     before = harness.measure(
-        {**_paths(assembly.tree.files), **reference},
-        project.voice,
+        came.files,
+        came.voice,
         scenario.baseline,
         cache=workspace.root,
         progress=workspace.progress,
@@ -201,9 +220,10 @@ def before_and_after(
     )
     voice = _renamed(project.voice, output.renames)
     shipped = {str(i): p for i, p in output.paths.items()}
+    ships = Application({**_installed(shipped, voice, workspace), **reference}, voice, "after")
     after = harness.measure(
-        {**_installed(shipped, voice, workspace), **reference},
-        voice,
+        ships.files,
+        ships.voice,
         scenario,
         cache=workspace.root,
         progress=workspace.progress,
@@ -212,12 +232,20 @@ def before_and_after(
         audio_out=audio,
         undecided=_undecided(rulebook.budgets(project.budgets, project.folder)),
     )
+    like = beside_both(
+        (came, ships),
+        (before.clips, asked),
+        scenario,
+        cache=workspace.root,
+        progress=workspace.progress,
+    )
+    compared = (*harness.compare(before, after), *like.measures)
     return replace(
         report,
-        measures=(*report.measures, *after.measures, *harness.compare(before, after)),
-        baseline=(*report.baseline, *before.measures),
+        measures=(*report.measures, *after.measures, *compared),
+        baseline=(*report.baseline, *before.measures, *like.baseline),
         turns=_turns({"before": before, "after": after}),
-        notes=(*report.notes, *dict.fromkeys((*before.notes, *after.notes))),
+        notes=(*report.notes, *dict.fromkeys((*before.notes, *after.notes, *like.notes))),
     )
 
 

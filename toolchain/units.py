@@ -60,9 +60,13 @@ def show_quantity(value: float, unit: str) -> str:
 
     >>> show_quantity(4_000_000, "byte"), show_quantity(0.713, "ratio"), show_quantity(394.2, "ms")
     ('4.00 MB', '71.3 %', '394 ms')
+    >>> show_quantity(0.00052, "nats")
+    '0.0005 nats'
     """
     if unit == "byte":
         return show_bytes(round(value))
     if unit == "ratio":
         return f"{round(100 * value, 1) + 0.0:.1f} %"  # + 0.0: no minus before a zero
+    if unit == "nats":
+        return f"{value:.4f} nats"  # what matters are hundredths and less
     return f"{_three_digits(value)} {unit}" if abs(value) < _STEP else f"{value:,.0f} {unit}"

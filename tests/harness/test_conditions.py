@@ -2,15 +2,29 @@
 
 from pathlib import Path
 
+import application
 import numpy as np
 import pytest
+from rounded_model import rounded
 
+from toolchain import rulebook
 from toolchain.formats.audio import Samples, read_wav
-from toolchain.harness.conditions import CONDITIONS, Condition, listened, speech_frames
+from toolchain.gate import judge
+from toolchain.harness.conditions import (
+    CONDITIONS,
+    Condition,
+    _frames,
+    listened,
+    paused,
+    speech_frames,
+)
 from toolchain.harness.conversation import Line
 from toolchain.harness.heard import Frames, Heard, pooled
+from toolchain.harness.session import framed
+from toolchain.ir import Measure, State
+from toolchain.voice import pipeline
 from toolchain.voice.pipeline import Pipeline
-from toolchain.voice.stage import FRAME_SAMPLES
+from toolchain.voice.stage import FRAME_SAMPLES, Vad
 
 
 def tone(seconds: float) -> Samples:
@@ -48,6 +62,48 @@ def test_noise_is_as_far_below_speech_as_its_condition_says() -> None:
         noisy, _ = Condition("n", noise_db=decibels).heard(clip, np.random.default_rng(0))
         ratio = (said**2).mean() / ((noisy - said) ** 2).mean()
         assert 10 * np.log10(ratio) == pytest.approx(decibels, abs=0.2)
+
+
+def test_a_pause_falls_between_two_words_and_cuts_nothing() -> None:
+    clip = np.concatenate([tone(0.7), silence(0.1), tone(0.5)])
+    halting = paused(clip, 0.5)
+    assert len(halting) == len(clip) + 8_000
+    sounding = np.flatnonzero(halting)
+    (gap,) = np.flatnonzero(np.diff(sounding) > 100)
+    quiet = np.diff(sounding)[gap] / 16_000
+    assert quiet == pytest.approx(0.6, abs=0.01), "the silence that was there, and the pause"
+    assert np.array_equal(halting[sounding], clip[np.flatnonzero(clip)])
+    assert paused(clip, 0.0) is clip
+    assert paused(clip[:800], 0.5) is not None, "too short to have a middle"
+
+
+def test_a_vad_with_coarser_weights_breaks_the_budgets_of_frames(
+    files: dict[str, Path], tmp_path: Path
+) -> None:
+    (tmp_path / "vad.onnx").write_bytes(rounded(files["models/silero_vad.onnx"], 3))
+    wrong = files | {"models/silero_vad.onnx": tmp_path / "vad.onnx"}
+    judged = {}
+    for name, models in (("sound", files), ("coarse", wrong)):
+        vad = pipeline.load_stage(application.voice(), "vad", models)
+        found = [
+            Measure(f"quality.vad_f1 in {one.name}", "ratio", (_f1(vad, files, one),))
+            for one in CONDITIONS
+            if one.name in {"clean", "noise 10 dB"}
+        ]
+        names = {m.name for m in found}
+        pack = [b for b in rulebook.budgets("web-voice") if b.measure in names]
+        judged[name] = [v.state for v in judge(found, pack)]
+    assert judged == {"sound": [State.MET] * 2, "coarse": [State.BROKEN] * 2}
+
+
+def _f1(vad: Vad, files: dict[str, Path], one: Condition) -> float:
+    frames = []
+    noise = np.random.default_rng(11)
+    for name in application.voice()["audio"]["clips"]:
+        samples, truth = one.heard(read_wav(files[name].read_bytes()).at(16_000).samples, noise)
+        said = [p >= 0.5 for p in vad.stream(iter(framed(samples)))]
+        frames.append(Heard(one.name, name, "", _frames(said, truth), None))
+    return pooled(frames).f1
 
 
 def test_f1_is_what_precision_and_recall_make_it() -> None:

@@ -48,6 +48,7 @@ def test_every_figure_is_measured_once_a_turn(run: Run) -> None:
     assert {
         f"memory.{n}" for n in ("start", "vad", "stt", "llm", "tts", "peak", "after_gc")
     } < names
+    assert {"memory.before_gc", "memory.unique"} < names
     assert {"init.warm", "quality.wer", "quality.wer_questions", "quality.tts_wer"} < names
     assert ("init.cold" in names) != bool(run.notes), "cold was measured, or a note says why not"
 
@@ -57,6 +58,7 @@ def test_all_figures_are_possible_and_of_this_machine(run: Run) -> None:
         assert all(s >= 0 for s in one.samples) or "end_error" in one.name, one.name
         assert one.machine is not None
     assert min(samples(run, "memory.peak")) >= max(samples(run, "memory.after_gc")) * 0.9
+    assert max(samples(run, "memory.unique")) <= max(samples(run, "memory.after_gc"))
     assert max(samples(run, "turn.first_audio")) < 10_000
 
 

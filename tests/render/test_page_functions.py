@@ -59,7 +59,9 @@ def test_quantities_are_written_as_python_writes_them() -> None:
     chance = _chance()
     values = [0.0, 0.5, 1.125, 0.125, 0.0625, 12.25, 999.5, 1234.5, 1e6, -3.25]
     values += [chance.uniform(0, 10 ** chance.randrange(7)) for _ in range(300)]
-    pairs = [(v, unit) for v in values for unit in ("ms", "s", "ratio", "count", "dB", "byte")]
+    pairs = [
+        (v, unit) for v in values for unit in ("ms", "s", "ratio", "count", "dB", "nats", "byte")
+    ]
     shown = in_node(PURE, "given.map(([v, u]) => showQuantity(v, u))", pairs)
     assert shown == [show_quantity(v, u) for v, u in pairs]
     shares = [(a, b) for a in values[:40] for b in (0, 1, 8, 1000)]

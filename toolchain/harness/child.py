@@ -28,6 +28,7 @@ from toolchain.formats.audio import Audio, read_wav, write_wav
 from toolchain.harness import conversation, memory, sessions
 from toolchain.harness.conversation import Line, Remark
 from toolchain.harness.heard import Heard
+from toolchain.harness.memory import Memory
 from toolchain.harness.scenario import APART, Conversation, Scenario, Sessions
 from toolchain.harness.session import play
 from toolchain.harness.sessions import Step
@@ -37,16 +38,6 @@ from toolchain.voice.engine import give_back, naming, one_heap
 from toolchain.voice.stage import LISTENING_HZ
 
 Say = Callable[[Mapping[str, Any]], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Memory:
-    """Resident bytes of the process, and of those it has started."""
-
-    start: int  # interpreter and libraries, before the first model
-    stages: Mapping[str, int]  # added by opening each stage; at once where each has a process
-    peak: int | None
-    after_gc: int  # at the end, after collection
 
 
 class Spoken(NamedTuple):
@@ -124,9 +115,10 @@ class _Opened:
     def memory(self) -> Memory:
         """Return the memory until now."""
         peak = memory.peak()
+        before = memory.resident()
         gc.collect()
         give_back()
-        return Memory(self.start, self.stages, peak, memory.resident())
+        return Memory(self.start, self.stages, peak, before, memory.footprint())
 
 
 @contextmanager
@@ -301,6 +293,21 @@ def _write(path: Path, data: bytes) -> None:
         ) from error
 
 
+def examine(request: Mapping[str, Any], say: Say) -> dict[str, Any]:
+    """Answer facts, and compare with a reference; return ``likeness.Examined``."""
+    from toolchain.harness import likeness  # noqa: PLC0415 - its spectra: no application has them
+
+    return asdict(likeness.examine(request, say))
+
+
+def weigh(request: Mapping[str, Any], say: Say) -> dict[str, Any]:
+    """Say what each model takes; return ``scales.Weighed``."""
+    from toolchain.harness import scales  # noqa: PLC0415 - only where used
+
+    scenario = Scenario(**request["scenario"])
+    return asdict(scales.weigh(request, _lines(request), scenario, say))
+
+
 def _paths(request: Mapping[str, Any]) -> dict[str, Path]:
     return {name: Path(path) for name, path in request["files"].items()}
 
@@ -310,6 +317,8 @@ JOBS: Mapping[str, Callable[[Mapping[str, Any], Say], Any]] = {
     "speak": speak,
     "converse": converse,
     "carry": carry,
+    "examine": examine,
+    "weigh": weigh,
 }
 
 

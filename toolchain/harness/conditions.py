@@ -1,4 +1,4 @@
-"""The same clips as people really say them: in noise, too quiet, too loud, faster, slower, later.
+"""The same clips as people really say them: in noise, too quiet, too loud, faster, slower, halting.
 
 What is speech in a clip is known from the recording itself, before anything is added: frames whose
 level is within 40 dB of the loudest 10 ms. So the VAD is judged by a fact, not by another model.
@@ -30,6 +30,7 @@ class Condition:
     """What is done to a clip, in this order."""
 
     name: str
+    pause_s: float = 0.0  # silence at the quietest place in the middle of it
     rate_hz: int = LISTENING_HZ  # resampled to it and played at 16 kHz: faster below, pitch too
     lead_s: float = 0.0  # silence before it
     gain_db: float = 0.0  # what is beyond full scale is cut off
@@ -39,7 +40,8 @@ class Condition:
         """Return ``clip``, (n,) at 16 kHz, as it arrives, and which frames of it are speech."""
         lead = np.zeros(round(self.lead_s * LISTENING_HZ), np.float32)
         tail = np.zeros(round(_TAIL_S * LISTENING_HZ), np.float32)
-        said = np.concatenate([lead, resample(clip, LISTENING_HZ, self.rate_hz), tail])
+        spoken = resample(paused(clip, self.pause_s), LISTENING_HZ, self.rate_hz)
+        said = np.concatenate([lead, spoken, tail])
         arrives = np.clip(said * 10 ** (self.gain_db / 20), -1, 1).astype(np.float32)
         if self.noise_db is not None:
             arrives = in_noise(arrives, pink(noise, len(arrives)), self.noise_db)
@@ -55,9 +57,26 @@ CONDITIONS = (
     Condition("fast", rate_hz=14_000),
     Condition("slow", rate_hz=18_000),
     Condition("late", lead_s=2.0),
+    Condition("paused", pause_s=0.5),
 )
-"""20 dB is an office, 10 dB a street; 20 dB less is a microphone across the room, 20 dB more one at
-the lips; speech varies by 13 % within one speaker. Ours."""
+"""Clips are the recordings and the questions that the application's own voice speaks. 20 dB is an
+office, 10 dB a street; 20 dB less is a microphone across the room, 20 dB more one at the lips;
+speech varies by 13 % within one speaker; who looks for a word is silent for half a second. Ours."""
+
+
+def paused(clip: Samples, seconds: float) -> Samples:
+    """Return ``clip``, (n,) at 16 kHz, with silence at the quietest 50 ms of its middle half.
+
+    There a word ends or lips close: nothing is cut through.
+    """
+    window = LISTENING_HZ // 20
+    low, high = len(clip) // 4, len(clip) * 3 // 4
+    if not seconds or high - low < 2 * window:
+        return clip
+    power = np.cumsum(np.square(clip[low:high], dtype=np.float64))
+    at = low + int((power[window:] - power[:-window]).argmin()) + 1 + window // 2
+    silence = np.zeros(round(seconds * LISTENING_HZ), np.float32)
+    return np.concatenate([clip[:at], silence, clip[at:]])
 
 
 def speech_frames(clip: Samples) -> list[bool]:

@@ -65,7 +65,7 @@ def converse(  # noqa: PLR0913 - keyword arguments, each a thing of its own
         ("memory.turn", "byte", [r.resident for r in remarks]),
         ("memory.growth", "byte", [] if grown is None else [grown]),
         ("memory.peak", "byte", [] if talked.memory.peak is None else [talked.memory.peak]),
-        ("memory.after_gc", "byte", [talked.memory.after_gc]),
+        ("memory.after_gc", "byte", [talked.memory.after_gc.resident]),
     ]
     errors = [f"turn {n + 1}: {r.error}" for n, r in enumerate(remarks) if r.error]
     return Talk(measures(found, machine or this_machine()), remarks, (*notes, *errors))

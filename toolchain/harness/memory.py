@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
@@ -15,6 +16,72 @@ _PAGE_BYTES = 4096  # the least page size of the systems we know; only used to p
 def resident() -> int:
     """Return the bytes of this process, and of those it has started, that are in memory now."""
     return sum(_resident(one) for one in _family())
+
+
+@dataclass(frozen=True, slots=True)
+class Footprint:
+    """The bytes of this process and of those it has started; None where the system does not say."""
+
+    resident: int  # in memory now; what processes share counts in each
+    unique: int | None  # in memory for this process alone: what would be free if it ended (USS)
+    proportional: int | None  # shared pages divided by how many processes share them (PSS)
+    anonymous: int | None  # in no file: heaps, stacks, computed weights
+
+    @property
+    def of_files(self) -> int | None:
+        """Pages of files: libraries and mapped weights. The system may drop them and read them."""
+        return None if self.anonymous is None else self.resident - self.anonymous
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Resident bytes of the process, and of those it has started."""
+
+    start: int  # interpreter and libraries, before the first model
+    stages: Mapping[str, int]  # added by opening each stage; at once where each has a process
+    peak: int | None
+    before_gc: int  # at the end
+    after_gc: Footprint  # after collection
+
+
+def footprint() -> Footprint:
+    """Return what is in memory now.
+
+    Cost: the system walks all pages: 10 ms for 400 MB.
+
+    Source: psutil's ``memory_full_info`` (USS, PSS); ``Anonymous`` of ``/proc/PID/smaps_rollup``,
+    see proc_pid_smaps(5).
+    """
+    family = _family()
+    seen = [_full(one) for one in family]
+    return Footprint(
+        sum(_resident(one) for one in family),
+        _sum(getattr(info, "uss", None) for info in seen),
+        _sum(getattr(info, "pss", None) for info in seen),
+        _sum(_anonymous(one) for one in family),
+    )
+
+
+def _sum(parts: Iterable[int | None]) -> int | None:
+    every = list(parts)
+    known = [part for part in every if part is not None]
+    return sum(known) if len(known) == len(every) else None
+
+
+def _full(process: psutil.Process) -> object:
+    try:
+        return process.memory_full_info()
+    except psutil.Error:  # it has ended, or belongs to somebody else
+        return None
+
+
+def _anonymous(process: psutil.Process) -> int | None:
+    try:
+        lines = Path(f"/proc/{process.pid}/smaps_rollup").read_text("ascii").splitlines()
+    except OSError:
+        return None
+    found = [line.split()[1] for line in lines if line.startswith("Anonymous:")]
+    return int(found[0]) * 1024 if found else None
 
 
 def peak() -> int | None:

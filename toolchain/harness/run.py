@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from toolchain.errors import ConfigError
+from toolchain.harness import examining
 from toolchain.harness.child import Result
 from toolchain.harness.heard import pooled
 from toolchain.harness.machine import machine as this_machine
@@ -21,6 +22,7 @@ from toolchain.harness.quality import (
 from toolchain.harness.scenario import Scenario
 from toolchain.harness.subject import Figure, Subject, measures, spoken_clips, subject
 from toolchain.harness.turn import Clip, Turn
+from toolchain.harness.weighing import footprint_figures
 from toolchain.ir import Machine, Measure
 from toolchain.progress import SILENT, Progress
 from toolchain.tables import check
@@ -76,8 +78,10 @@ def measure(  # noqa: PLR0913 - keyword arguments, each a thing of its own
         stt.rtf, tts.rtf (ratio): work over the length of the sound
         memory.start, memory.vad, memory.stt, memory.llm, memory.tts (byte, one a process):
             resident before the first model; added by opening each stage
-        memory.peak, memory.after_gc (byte, the process with the turns): see ``memory``; the peak
-            includes starting
+        memory.peak, memory.before_gc, memory.after_gc (byte, the process with the turns): see
+            ``memory``; the peak includes starting, the others are read after the last turn
+        memory.unique, memory.proportional, memory.anonymous, memory.of_files (byte, as after_gc):
+            see ``weighing``
         turn.gap, turn.wasted (ms): the longest silence inside an answer; work that was thrown away
         worker.vad, worker.stt, worker.llm, worker.tts (ms, one a call; where each stage has a
             process): what asking another process took, beyond the work that it did
@@ -162,8 +166,8 @@ def _result(
     return check(played.ask(request), Result, where="the voice application")
 
 
-COMPARED = ("_agreement", "_same_answer")
-"""How the names of measures end that take two runs: see ``compare``."""
+COMPARED = ("_agreement", "_same_answer", *examining.COMPARED)
+"""How the names of measures end that take two runs: see ``compare`` and ``examining``."""
 
 
 def compare(before: Run, after: Run) -> tuple[Measure, ...]:
@@ -233,7 +237,9 @@ def _memory_figures(results: Sequence[Result], played: Sequence[Result]) -> Iter
         yield f"memory.{stage}", "byte", added
     peaks = [r.memory.peak for r in played]
     yield "memory.peak", "byte", [peak for peak in peaks if peak is not None]
-    yield "memory.after_gc", "byte", [r.memory.after_gc for r in played]
+    yield "memory.before_gc", "byte", [r.memory.before_gc for r in played]
+    yield "memory.after_gc", "byte", [r.memory.after_gc.resident for r in played]
+    yield from footprint_figures([r.memory.after_gc for r in played])
 
 
 def _condition_figures(result: Result, texts: Mapping[str, str]) -> Iterator[Figure]:

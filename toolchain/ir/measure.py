@@ -11,7 +11,7 @@ from toolchain.ir.machine import Machine
 from toolchain.ir.order_statistics import Interval, confidence, interval
 from toolchain.tables import table
 
-Unit = Literal["byte", "ms", "s", "ratio", "count", "dB", "percent"]
+Unit = Literal["byte", "ms", "s", "ratio", "count", "dB", "nats", "percent"]
 
 _CLOCKED: frozenset[Unit] = frozenset({"ms", "s"})
 

@@ -175,6 +175,15 @@ def pairs(report: Report) -> list[tuple[str, Measure | None, Measure | None]]:
     return [(name, before.get(name), after.get(name)) for name in {**after, **before}]
 
 
+def is_detail(name: str) -> bool:
+    """Whether a measure is of one model's memory: for the page, too much for a terminal.
+
+    >>> is_detail("memory.stt.encoder"), is_detail("memory.stt"), is_detail("quality.wer")
+    (True, False, False)
+    """
+    return name.startswith("memory.") and name.count(".") > 1
+
+
 def change(
     before: Measure | None, after: Measure | None, *, across_machines: bool = False
 ) -> float | None:

@@ -166,8 +166,10 @@ def models_table(report: Report, console: Console) -> None:
 
 
 def measures_table(report: Report, console: Console) -> None:
-    """Print each measure's median and 95th percentile, before and after."""
+    """Print each measure's median and 95th percentile, before and after; of single models none."""
     other = report.across_machines
+    every = figures.pairs(report)
+    shown = [pair for pair in every if not figures.is_detail(pair[0])]
     rows = [
         (
             plain(name),
@@ -175,7 +177,7 @@ def measures_table(report: Report, console: Console) -> None:
             *_statistics(after),
             _change(console, before, after, across_machines=other),
         )
-        for name, before, after in figures.pairs(report)
+        for name, before, after in shown
     ]
     if rows:
         _title(console, "Measures")
@@ -183,6 +185,8 @@ def measures_table(report: Report, console: Console) -> None:
             _paragraph(console, plain(line))
         head = ("measure", "before p50", "p95", "after p50", "p95", "change")
         _grid(console, head, rows, numbers=range(1, 6))
+        if hidden := len(every) - len(shown):
+            _paragraph(console, f"{hidden} more, of each model's memory: report.html, --json")
 
 
 def verdict_table(report: Report, console: Console) -> None:

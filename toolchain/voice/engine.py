@@ -5,8 +5,11 @@ from __future__ import annotations
 import ctypes
 import json
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextvars import ContextVar
+from dataclasses import dataclass
 from pathlib import Path
 
 import onnxruntime as ort
@@ -51,12 +54,37 @@ requested buffer"), Python's threads, the loader of a library; and our own words
 process."""
 
 
+@dataclass(frozen=True)
+class Inspection:
+    """How models are opened for somebody who wants to know what each takes."""
+
+    opening: Callable[[str], AbstractContextManager[object]] = nullcontext
+    """Entered with the name of the model before it is opened, and left after."""
+
+    arena: bool = False
+    """Whether onnxruntime keeps memory for later runs: never in an application, see below."""
+
+
+_USUAL = Inspection()
+_inspection: ContextVar[Inspection] = ContextVar("inspection", default=_USUAL)
+
+
+@contextmanager
+def inspected(how: Inspection) -> Iterator[None]:
+    """Open the models of this thread as ``how`` says while the block runs."""
+    token = _inspection.set(how)
+    try:
+        yield
+    finally:
+        _inspection.reset(token)
+
+
 def options(threads: int = _THREADS) -> ort.SessionOptions:
     """Return the session options of every model: threads that sleep while they wait."""
     chosen = ort.SessionOptions()
     chosen.intra_op_num_threads = threads
     chosen.inter_op_num_threads = _THREADS
-    chosen.enable_cpu_mem_arena = False
+    chosen.enable_cpu_mem_arena = _inspection.get().arena
     chosen.log_severity_level = _FATAL
     chosen.add_session_config_entry("session.intra_op.allow_spinning", "0")
     return chosen
@@ -75,7 +103,8 @@ def open_model(
     path = located(files, name)
     chosen = _as_installed(path, options(threads), name)
     try:
-        return ort.InferenceSession(str(path), chosen, providers=["CPUExecutionProvider"])
+        with _inspection.get().opening(name):
+            return ort.InferenceSession(str(path), chosen, providers=["CPUExecutionProvider"])
     except (*RUNTIME_ERRORS, MemoryError, RuntimeError) as error:
         if out_of_memory(error):
             raise ToolError(
@@ -133,6 +162,36 @@ def one_heap() -> None:
 
 
 _ARENA_MAX = -8  # M_ARENA_MAX in glibc's malloc.h
+
+
+@contextmanager
+def arenas_told(extended: Callable[[int], None]) -> Iterator[bool]:
+    """Tell by how many bytes onnxruntime's arenas grow while the block runs; False: it cannot.
+
+    onnxruntime 1.32 has no call in Python that reads an arena (C has ``OrtAllocator::GetStats``).
+    But each region that an arena takes from the system is logged, and since 1.32 Python may listen
+    to the log. Weights are not in it: they are reserved apart. Regions that a thread of
+    onnxruntime's own takes are not told; arenas grow where a model is run.
+    """
+    listen = getattr(native, "set_default_logger_callback", None)
+    if listen is None:
+        yield False
+        return
+
+    def note(_severity: int, _category: str, _log: str, _place: str, message: str) -> None:
+        if found := _EXTENDED.match(message):
+            extended(int(found[1]))
+
+    listen(note, _INFO)
+    try:
+        yield True
+    finally:
+        listen(None)
+        ort.set_default_logger_severity(_WARNING)
+
+
+_EXTENDED = re.compile(r"Extended allocation by (\d+) bytes")  # bfc_arena.cc, BFCArena::Extend
+_INFO, _WARNING = 1, 2  # onnxruntime's log levels; warnings are what it tells by default
 
 
 def give_back() -> None:

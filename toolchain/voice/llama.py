@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from toolchain.errors import InputError
 from toolchain.execution.local import available_cores
 from toolchain.tables import table
 from toolchain.voice import bpe, chat
-from toolchain.voice.decoder import Decoder, Past, decoder
+from toolchain.voice.decoder import Decoder, Logits, Past, decoder
 from toolchain.voice.engine import open_model
 from toolchain.voice.interface import expect
 from toolchain.voice.stage import Llm, Token
@@ -111,12 +111,29 @@ class Llama:
 
     def choices(self, question: str, answer: Sequence[int]) -> list[int]:
         """Return the token chosen at each place of an ``answer`` that somebody else gave."""
-        prompt, past, chosen = self.asked(question), self.system, []
-        for token in answer:
-            logits, past = self.decoder.advance(prompt, past)
+        chosen: list[int] = []
+
+        def following(logits: Logits) -> int | None:
             chosen.append(int(logits.argmax()))
-            prompt = [token]
+            return answer[len(chosen) - 1] if len(chosen) < len(answer) else None
+
+        if answer:
+            self.led(question, following)
         return chosen
+
+    def led(self, question: str, following: Callable[[Logits], int | None]) -> None:
+        """Answer with the tokens that ``following`` makes of the logits, (vocabulary,), until None.
+
+        Token by token with keys and values kept, as an answer is given.
+
+        Errors:
+            InputError: the question has more tokens than the context has room for.
+        """
+        prompt, past = self.asked(question), self.system
+        while prompt:
+            logits, past = self.decoder.advance(prompt, past)
+            token = following(logits)
+            prompt = [] if token is None else [token]
 
     def asked(self, question: str) -> list[int]:
         """Return the tokens of a question and of the beginning of its answer.
