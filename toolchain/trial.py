@@ -15,11 +15,15 @@ from toolchain.harness import run as harness
 from toolchain.harness import scenario as scenarios
 from toolchain.harness.carrying import Load, carry
 from toolchain.harness.conversing import Talk, converse
+from toolchain.harness.machine import lasting
 from toolchain.harness.run import Run
 from toolchain.harness.scenario import Conversation, Listening, Scenario, Sessions
+from toolchain.harness.subject import spoken_clips, subject
+from toolchain.harness.tuning import Tuned, tuned
 from toolchain.installing import installed
-from toolchain.ir import ArtifactId, Budget, Measure, Report, State
+from toolchain.ir import ArtifactId, Budget, Measure, Report, State, Tuning
 from toolchain.ir.measure import USUAL_SCENARIO
+from toolchain.quantization.contest import Known
 from toolchain.sources.manifest import Project
 from toolchain.sources.project import Assembly, open_target
 from toolchain.sources.tree import SourceFile
@@ -37,6 +41,7 @@ class RunRequest:
     scenario: str = "single-turn"
     repeats: int | None = None
     audio: Path | None = None
+    tuning: Tuning = Tuning.ONCE
 
 
 def run(request: RunRequest, workspace: Workspace) -> Report:
@@ -53,8 +58,10 @@ def run(request: RunRequest, workspace: Workspace) -> Report:
     budgets = rulebook.budgets(project.budgets, where, request.scenario)
     if request.scenario != USUAL_SCENARIO:  # its budgets hold wherever they are measured
         budgets = (*budgets, *rulebook.budgets(project.budgets, where))
-    stand = _Stand(files, voice, budgets, workspace, request.audio)
-    done = stand.played(_repeated(scenario, request))
+    scenario = _repeated(scenario, request)
+    opened = _tuned(files, voice, scenario, request.tuning, workspace)
+    stand = _Stand(opened.files, opened.voice, budgets, workspace, request.audio)
+    done = stand.played(scenario)
     alone = [b for b in budgets if not b.measure.endswith(harness.COMPARED)]
     asked = [b for b in alone if not b.measure.startswith(accounts.CODE_MEASURES)]
     if request.scenario != USUAL_SCENARIO:
@@ -67,6 +74,7 @@ def run(request: RunRequest, workspace: Workspace) -> Report:
         verdicts=gate.judge(done.measures, asked),
         turns=_turns({"": done}) if isinstance(done, Run) else (),
         notes=done.notes,
+        sessions=opened.rows,
     )
 
 
@@ -106,6 +114,23 @@ def _installed(
         workspace.progress.update(f"installing {name}", number, len(packages))
         ready[name] = installed(files[name], workspace.root, _HERE)
     return ready
+
+
+def _tuned(
+    files: Mapping[str, Path],
+    voice: Mapping[str, Any],
+    scenario: Listening,
+    tuning: Tuning,
+    workspace: Workspace,
+) -> Tuned:
+    """Return the application whose models are opened as is best on this machine."""
+    if tuning is Tuning.OFF:
+        return Tuned(files, voice, ())
+    cache = workspace.root
+    played, _ = subject(files, voice, scenario, cache, (workspace.progress, ""))
+    clip = spoken_clips(played, cache)[0]
+    known = Known(workspace.cache, lasting())
+    return tuned(played, clip, cache, known, again=tuning is Tuning.AGAIN)
 
 
 _HERE = "native-cpu"  # the target that the harness is
@@ -181,6 +206,8 @@ def before_and_after(
     output: Output,
     scenario: Scenario,
     workspace: Workspace,
+    *,
+    tuning: Tuning = Tuning.ONCE,
 ) -> Report:
     """Run the unoptimized and the optimized application, and add what was measured."""
     project = assembly.project
@@ -198,9 +225,11 @@ def before_and_after(
     )
     voice = _renamed(project.voice, output.renames)
     shipped = {str(i): p for i, p in output.paths.items()}
+    files = {**_installed(shipped, voice, workspace), **reference}
+    opened = _tuned(files, voice, scenario, tuning, workspace)
     after = harness.measure(
-        {**_installed(shipped, voice, workspace), **reference},
-        voice,
+        opened.files,
+        opened.voice,
         scenario,
         cache=workspace.root,
         progress=workspace.progress,
@@ -215,6 +244,7 @@ def before_and_after(
         baseline=(*report.baseline, *before.measures),
         turns=_turns({"before": before, "after": after}),
         notes=(*report.notes, *dict.fromkeys((*before.notes, *after.notes))),
+        sessions=opened.rows,
     )
 
 

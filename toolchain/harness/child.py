@@ -24,6 +24,7 @@ import numpy as np
 from toolchain.errors import VtoolError
 from toolchain.formats.audio import Audio, read_wav, write_wav
 from toolchain.harness import conversation, memory, sessions
+from toolchain.harness.alone import alone
 from toolchain.harness.conversation import Line, Remark
 from toolchain.harness.heard import Heard
 from toolchain.harness.scenario import APART, Conversation, Scenario, Sessions
@@ -276,6 +277,7 @@ JOBS: Mapping[str, Callable[[Mapping[str, Any], Say], Any]] = {
     "speak": speak,
     "converse": converse,
     "carry": carry,
+    "alone": alone,
 }
 
 

@@ -10,10 +10,19 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
-from toolchain.ir import Measure, Report, Severity, Sizes, Stage, State, Verdict
+from toolchain.ir import (
+    Measure,
+    Report,
+    SessionChoice,
+    Severity,
+    Sizes,
+    Stage,
+    State,
+    Verdict,
+)
 from toolchain.render import figures
 from toolchain.render.figures import StepTotal
-from toolchain.units import show_bytes, show_quantity, show_range, show_share
+from toolchain.units import Bytes, show_bytes, show_quantity, show_range, show_share
 
 # shape and word say the state too: colour alone is lost on many people and in every log
 _STATES = {
@@ -40,7 +49,7 @@ def print_analysis(report: Report, console: Console | None = None) -> None:
 
 def print_run(report: Report, console: Console | None = None) -> None:
     """Print what ``vtool run`` measured; the verdicts come last."""
-    _print(report, console, turns, measures_table, notes, verdict_table)
+    _print(report, console, turns, sessions_table, measures_table, notes, verdict_table)
 
 
 def print_optimization(report: Report, console: Console | None = None) -> None:
@@ -52,6 +61,7 @@ def print_optimization(report: Report, console: Console | None = None) -> None:
         findings_table,
         ledger_table,
         models_table,
+        sessions_table,
         measures_table,
         notes,
         verdict_table,
@@ -163,6 +173,38 @@ def models_table(report: Report, console: Console) -> None:
                     f"{plain(one.setting)}, "
                     f"{show_quantity(one.latency_ms, 'ms')} a call",
                 )
+
+
+def sessions_table(report: Report, console: Console) -> None:
+    """Print how each model is opened on this machine, and what that gained."""
+    if not report.sessions:
+        return
+    _title(console, "Session options on this machine: usual -> chosen, medians of fresh processes")
+    head = ("model", "stage", "runs", "opening", "stage holds", "at most", "chosen")
+    rows = [
+        (
+            plain(one.artifact),
+            plain(one.stage),
+            _both(one, one.run_ms, lambda ms: show_quantity(ms, "ms")),
+            _both(one, one.load_ms, lambda ms: show_quantity(ms, "ms")),
+            _both(one, one.held, lambda held: show_bytes(Bytes(int(held)))),
+            _both(one, one.most, lambda most: show_bytes(Bytes(int(most)))),
+            plain(one.chosen if one.changed else f"{one.usual}, as usual"),
+        )
+        for one in report.sessions
+    ]
+    _grid(console, head, rows, numbers=range(2, 6))
+    for one in report.sessions:
+        answers = f"; {plain(one.bits)}" if one.bits else ""
+        _paragraph(console, f"{plain(one.artifact)}: {plain(one.why)}{answers}")
+
+
+def _both(
+    one: SessionChoice, pair: tuple[float, float] | None, shown: Callable[[float], str]
+) -> str:
+    if pair is None:
+        return "-"
+    return f"{shown(pair[0])} -> {shown(pair[1])}" if one.changed else shown(pair[0])
 
 
 def measures_table(report: Report, console: Console) -> None:

@@ -7,12 +7,16 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
+from typing import Any
 
 import onnxruntime as ort
 from onnxruntime.capi import onnxruntime_pybind11_state as native
 
 from toolchain.errors import ConfigError, InputError, ToolError
+from toolchain.tables import table
+from toolchain.voice import observing
 
 _THREADS = 1
 """Measured best on two busy cores: two threads wait for each other (shared/facts: wall time of two
@@ -36,14 +40,43 @@ RUNTIME_ERRORS = (
 """All that onnxruntime raises; its exceptions have no base of their own."""
 
 
-def options(threads: int = _THREADS) -> ort.SessionOptions:
-    """Return the session options of every model: threads that sleep while they wait."""
+@table
+class Session:
+    """How one model is opened: an entry of ``[voice.STAGE.sessions]``. None is as usual.
+
+    ``threads`` compute, and wait for the next run ``spinning`` or asleep; an ``arena`` keeps the
+    memory of a run for the next; ``prepacking`` copies weights into the order that kernels like.
+    """
+
+    threads: int | None = None
+    spinning: bool | None = None
+    arena: bool | None = None
+    prepacking: bool | None = None
+
+
+_sessions: ContextVar[Mapping[str, Session]] = ContextVar("sessions", default={})  # noqa: B039 - never changed
+
+
+@contextmanager
+def opened_as(sessions: Mapping[str, Session]) -> Iterator[None]:
+    """Let the models that this thread opens inside the block be opened so, by their names."""
+    token = _sessions.set(sessions)
+    try:
+        yield
+    finally:
+        _sessions.reset(token)
+
+
+def options(threads: int = _THREADS, asked: Session | None = None) -> ort.SessionOptions:
+    """Return the session options of a model: ``asked``, or threads that sleep while they wait."""
+    asked = asked or Session()
     chosen = ort.SessionOptions()
-    chosen.intra_op_num_threads = threads
+    chosen.intra_op_num_threads = asked.threads or threads
     chosen.inter_op_num_threads = _THREADS
-    chosen.enable_cpu_mem_arena = False
+    chosen.enable_cpu_mem_arena = bool(asked.arena)
     chosen.log_severity_level = _FATAL
-    chosen.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    spinning = "1" if asked.spinning else "0"
+    chosen.add_session_config_entry("session.intra_op.allow_spinning", spinning)
     return chosen
 
 
@@ -57,9 +90,12 @@ def open_model(
         InputError: it is not a model that onnxruntime can run.
     """
     path = located(files, name)
+    asked = _sessions.get().get(name, Session())
+    chosen = _as_installed(path, options(threads, asked), asked)
     try:
-        return ort.InferenceSession(
-            str(path), _as_installed(path, options(threads)), providers=["CPUExecutionProvider"]
+        return observing.opened(
+            name,
+            lambda: ort.InferenceSession(str(path), chosen, providers=["CPUExecutionProvider"]),
         )
     except RUNTIME_ERRORS as error:
         raise InputError(
@@ -68,21 +104,31 @@ def open_model(
         ) from error
 
 
-def _as_installed(path: Path, chosen: ort.SessionOptions) -> ort.SessionOptions:
+def _as_installed(path: Path, chosen: ort.SessionOptions, asked: Session) -> ort.SessionOptions:
     """Return ``chosen`` with what lies beside a model that was installed for this target.
 
-    The arena stays off: it gives a run's memory back to nobody, and four models share a process.
+    The arena stays off unless ``asked`` for: it gives a run's memory back to nobody, and four
+    models share a process.
     """
-    said = path.with_name(f"{path.name}.session.json")
-    if not said.is_file():
-        return chosen
-    asked = json.loads(said.read_text("utf-8"))
-    if level := asked.get("graph_optimization_level"):
+    beside = installed_session(path)
+    if level := beside.get("graph_optimization_level"):
         chosen.graph_optimization_level = _LEVELS[level]
-    chosen.enable_mem_pattern = asked.get("enable_mem_pattern", True)
-    if not asked.get("prepacking", True):
+    chosen.enable_mem_pattern = beside.get("enable_mem_pattern", True)
+    packed = beside.get("prepacking", True) if asked.prepacking is None else asked.prepacking
+    if not packed:
         chosen.add_session_config_entry("session.disable_prepacking", "1")
     return chosen
+
+
+def installed_session(path: Path) -> dict[str, Any]:
+    """Return how a model that was installed is opened: what lies beside it; else nothing."""
+    said = path.with_name(f"{path.name}{SESSION}")
+    found: dict[str, Any] = json.loads(said.read_text("utf-8")) if said.is_file() else {}
+    return found
+
+
+SESSION = ".session.json"
+"""Beside a model that was installed: how it is opened."""
 
 
 _LEVELS = {

@@ -1,0 +1,114 @@
+"""Searches how each model is best opened on this machine: fresh processes, against the usual."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from toolchain.errors import ConfigError
+from toolchain.execution.cache import action_key, source_digest
+from toolchain.harness import alone, session_options, stored
+from toolchain.harness.session_options import Rule
+from toolchain.harness.subject import Subject
+from toolchain.harness.trying import Found, Search
+from toolchain.harness.turn import Clip
+from toolchain.ir import Digest, SessionChoice
+from toolchain.quantization.contest import Known
+from toolchain.tables import check
+from toolchain.voice.engine import installed_session
+from toolchain.voice.pipeline import SESSIONS, STAGES
+from toolchain.voice.runnable import data_files
+
+_ORDER = ("llm", "tts", "stt", "vad")
+"""Stages in the order of what there is to gain, should time run out: most weights first. Ours."""
+
+_MODELS = {".onnx", ".ort"}
+
+
+@dataclass(frozen=True, slots=True)
+class Tuned:
+    """An application whose models are opened as was found best."""
+
+    files: Mapping[str, Path]
+    voice: Mapping[str, Any]
+    rows: tuple[SessionChoice, ...]
+
+
+def tuned(played: Subject, clip: Clip, cache: Path, known: Known, *, again: bool = False) -> Tuned:
+    """Return the application ``played`` with what is best here; searched once, then known; or ``again``.
+
+    ``clip`` is what its stages are given. ``cache`` is a folder for models in other forms. A model
+    that the table ``sessions`` of its stage names is left as it says.
+
+    Errors:
+        ConfigError: the rule is wrong.
+        UnavailableError: ``cache`` cannot be written.
+    """
+    rule = session_options.rule()
+    end = time.monotonic() + rule.numbers.seconds
+    now, rows = played, []
+    names = [(stage, name) for stage in _ORDER for name in models(played, stage, rule)]
+    for number, (stage, name) in enumerate(names):
+        one = Search(now, stage, name, clip, rule, cache)
+        key = _key(one, known)
+        found = None if again else _kept(known.cache.get(key))
+        if found is None:
+            played.progress.update(f"session options of {name}", number, len(names))
+            with TemporaryDirectory(prefix="vtool-") as folder:
+                found, whole = one.found(Path(folder), _until(end, len(names) - number))
+            if whole:
+                known.cache.put(key, found)
+        now = one.opened(found.options)
+        rows.append(found.row)
+    ordered = sorted(rows, key=lambda row: STAGES.index(row.stage))
+    return Tuned(now.files, now.voice, tuple(ordered))
+
+
+def _until(end: float, models: int) -> float:
+    """Return until when the next of so many models may be searched: twice its equal share."""
+    now = time.monotonic()
+    return now + min(1.0, 2 / models) * (end - now)
+
+
+def models(played: Subject, stage: str, rule: Rule) -> list[str]:
+    """Return the models of ``stage`` that are worth a search and that nobody has set."""
+    table = played.voice[stage]
+    named = {o for o in table.values() if isinstance(o, str) and o in played.files}
+    return [
+        name
+        for name in sorted(named - table.get(SESSIONS, {}).keys())
+        if played.files[name].suffix in _MODELS
+        and sum(p.stat().st_size for p in data_files(played.files[name]))
+        >= rule.numbers.smallest_bytes
+    ]
+
+
+def _kept(document: object) -> Found | None:
+    """Return what the cache holds; nothing where it is damaged."""
+    if document is None:
+        return None
+    try:
+        return check(document, Found, where="the cache")
+    except ConfigError:
+        return None
+
+
+def _key(one: Search, known: Known) -> Digest:
+    """Return under what a choice is kept: all that it depends on; the machine without its load."""
+    table = one.played.voice[one.stage]
+    named = sorted(o for o in table.values() if isinstance(o, str) and o in one.played.files)
+    adapter = f"toolchain.voice.{table['adapter']}"
+    return action_key(
+        "session options",
+        [source_digest(name) for name in (__name__, alone.__name__, adapter)],
+        replace(known.machine, load=None),
+        one.rule,
+        (one.stage, one.name, table),
+        [stored.digest(one.played.files[name]) for name in named],
+        [installed_session(one.played.files[name]) for name in named],
+        (one.clip.digest, one.clip.text),
+    )
