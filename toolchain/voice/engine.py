@@ -17,6 +17,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as native
 from toolchain.errors import ConfigError, InputError, ToolError
 from toolchain.tables import table
 from toolchain.voice import observing
+from toolchain.voice.mapped import give_back_mapped
 
 _THREADS = 1
 """Measured best on two busy cores: two threads wait for each other (shared/facts: wall time of two
@@ -92,11 +93,15 @@ def open_model(
     path = located(files, name)
     asked = _sessions.get().get(name, Session())
     chosen = _as_installed(path, options(threads, asked), asked)
+
+    def work() -> ort.InferenceSession:
+        session = ort.InferenceSession(str(path), chosen, providers=["CPUExecutionProvider"])
+        if (weights := path.with_name(f"{path.name}.data")).is_file():
+            give_back_mapped(weights)
+        return session
+
     try:
-        return observing.opened(
-            name,
-            lambda: ort.InferenceSession(str(path), chosen, providers=["CPUExecutionProvider"]),
-        )
+        return observing.opened(name, work)
     except RUNTIME_ERRORS as error:
         raise InputError(
             f"{name} cannot be opened as a model: {_plain(error, path, name)}",
