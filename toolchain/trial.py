@@ -19,7 +19,7 @@ from toolchain.harness.machine import lasting
 from toolchain.harness.run import Run
 from toolchain.harness.scenario import Conversation, Listening, Scenario, Sessions
 from toolchain.harness.subject import spoken_clips, subject
-from toolchain.harness.tuning import Tuned, tuned
+from toolchain.harness.tuning import Home, Tuned, tuned
 from toolchain.installing import installed
 from toolchain.ir import ArtifactId, Budget, Measure, Report, State, Tuning
 from toolchain.ir.measure import USUAL_SCENARIO
@@ -129,8 +129,8 @@ def _tuned(
     cache = workspace.root
     played, _ = subject(files, voice, scenario, cache, (workspace.progress, ""))
     clip = spoken_clips(played, cache)[0]
-    known = Known(workspace.cache, lasting())
-    return tuned(played, clip, cache, known, again=tuning is Tuning.AGAIN)
+    home = Home(Known(workspace.cache, lasting()), cache)
+    return tuned(played, clip, home, again=tuning is Tuning.AGAIN)
 
 
 _HERE = "native-cpu"  # the target that the harness is
@@ -200,7 +200,7 @@ class Output:
     renames: Mapping[ArtifactId, ArtifactId]
 
 
-def before_and_after(
+def before_and_after(  # noqa: PLR0913 - keyword arguments, each a thing of its own
     report: Report,
     assembly: Assembly,
     output: Output,

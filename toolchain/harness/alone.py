@@ -9,10 +9,11 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import onnxruntime as ort
+import psutil
 
 from toolchain.formats.audio import read_wav
 from toolchain.harness import memory
@@ -60,6 +61,7 @@ class Seen:
     run_ms: Mapping[str, tuple[float, ...]]  # wall time of its runs, one sample a pass
     cpu_ms: Mapping[str, tuple[float, ...]]  # of the process while it ran, in all threads
     pass_cpu_ms: tuple[float, ...]  # of the whole pass: threads that spin between two runs too
+    others_cores: float  # of the machine, used by other processes during the passes
     resident: int  # bytes above those before the stage was opened, after the passes
     peak: int | None  # the most until then; None where nobody knows
     said: tuple[str, ...]  # words and tokens, which must stay the same
@@ -130,7 +132,9 @@ def alone(request: Mapping[str, Any], say: Say) -> dict[str, Any]:
         opened = pipeline.load_stage(request["voice"], stage, files)
         work = _work(stage, opened, request)
         work()
+        before = _Used.now()
         passes = list(_passes(watch, work, request))
+        others = _Used.now().by_others(before)
         peak = memory.peak()
         give_back()
         resident = memory.resident() - start
@@ -143,6 +147,7 @@ def alone(request: Mapping[str, Any], say: Say) -> dict[str, Any]:
         run_ms={n: tuple(run.get(n, 0.0) for run, _, _ in passes) for n in names},
         cpu_ms={n: tuple(cpu.get(n, 0.0) for _, cpu, _ in passes) for n in names},
         pass_cpu_ms=tuple(whole for _, _, whole in passes),
+        others_cores=others,
         resident=resident,
         peak=None if peak is None else peak - start,
         said=said,
@@ -152,6 +157,27 @@ def alone(request: Mapping[str, Any], say: Say) -> dict[str, Any]:
         },
     )
     return asdict(seen)
+
+
+class _Used(NamedTuple):
+    """Seconds of cores that were used until now: by the machine, by this process; and the time."""
+
+    machine: float
+    own: float
+    at: float
+
+    @classmethod
+    def now(cls) -> _Used:
+        times = psutil.cpu_times()
+        waiting = times.idle + getattr(times, "iowait", 0.0)
+        # on Linux guests' time is part of user's
+        every = sum(times) - getattr(times, "guest", 0.0) - getattr(times, "guest_nice", 0.0)
+        return cls(every - waiting, time.process_time(), time.monotonic())
+
+    def by_others(self, before: _Used) -> float:
+        """Return how many cores other processes have used since."""
+        used = (self.machine - before.machine) - (self.own - before.own)
+        return max(0.0, used / max(self.at - before.at, 1e-9))
 
 
 def _opened(session: ort.InferenceSession) -> Opened:

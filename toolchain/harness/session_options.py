@@ -134,7 +134,7 @@ class Numbers:
     most_cpu: float
     most_load_ms: float
     least_faster: float
-    most_noise: float
+    most_others: float
     least_bytes: float
     smallest_bytes: float
     rounds: float

@@ -28,7 +28,7 @@ from toolchain.harness.session_options import (
 from toolchain.harness.subject import Subject
 from toolchain.harness.turn import Clip
 from toolchain.ir import SessionChoice
-from toolchain.quantization.contest import alike
+from toolchain.quantization.contest import answers_alike
 from toolchain.quantization.measuring import Answers, Array
 from toolchain.tables import check
 from toolchain.voice.pipeline import SESSIONS
@@ -117,12 +117,12 @@ class _Bench:
         if self._differs(second):
             return self._none(now, "it answers otherwise each time: ways cannot be compared")
         usual = [self._figures(one) for one in (first, second)]
-        noise = abs(math.log(taken(*usual, wall=True)))
+        others = max(first.others_cores, second.others_cores)
         tried: dict[Options, Figures] = {}
         lost: dict[Options, str] = {}
         for one in candidates(now, self._asked(), available_cores()):
-            if not one.threaded_as(now) and noise > self.of.rule.numbers.most_noise:
-                lost[one] = "not tried: the machine is too busy"
+            if not one.threaded_as(now) and others > self.of.rule.numbers.most_others:
+                lost[one] = f"not tried: others use {others:.1f} cores of this machine"
             elif time.monotonic() > until:
                 lost[one] = "not tried: there was no time left"
             else:
@@ -264,7 +264,9 @@ class _Bench:
         if self._same_bits(seen):
             return ""
         ours = self._answers(seen)
-        if ours.keys() != answers.keys() or not all(alike(ours[n], answers[n]) for n in ours):
+        if ours.keys() != answers.keys() or not all(
+            answers_alike(ours[n], answers[n]) for n in ours
+        ):
             return "other numbers"
         return ""
 

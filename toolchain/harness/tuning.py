@@ -38,30 +38,40 @@ class Tuned:
     rows: tuple[SessionChoice, ...]
 
 
-def tuned(played: Subject, clip: Clip, cache: Path, known: Known, *, again: bool = False) -> Tuned:
-    """Return the application ``played`` with what is best here; searched once, then known; or ``again``.
+@dataclass(frozen=True, slots=True)
+class Home:
+    """Where choices are kept, for which machine, and a folder for models in other forms."""
 
-    ``clip`` is what its stages are given. ``cache`` is a folder for models in other forms. A model
-    that the table ``sessions`` of its stage names is left as it says.
+    known: Known
+    folder: Path
+
+
+def tuned(
+    played: Subject, clip: Clip, home: Home, *, again: bool = False, rule: Rule | None = None
+) -> Tuned:
+    """Return the application ``played`` with what is best here: searched once, or ``again``.
+
+    ``clip`` is what its stages are given. A model that the table ``sessions`` of its stage names is
+    left as it says. Without a ``rule`` that of ``rules`` holds.
 
     Errors:
         ConfigError: the rule is wrong.
-        UnavailableError: ``cache`` cannot be written.
+        UnavailableError: the cache cannot be written.
     """
-    rule = session_options.rule()
+    rule = rule or session_options.rule()
     end = time.monotonic() + rule.numbers.seconds
     now, rows = played, []
     names = [(stage, name) for stage in _ORDER for name in models(played, stage, rule)]
     for number, (stage, name) in enumerate(names):
-        one = Search(now, stage, name, clip, rule, cache)
-        key = _key(one, known)
-        found = None if again else _kept(known.cache.get(key))
+        one = Search(now, stage, name, clip, rule, home.folder)
+        key = _key(one, home.known)
+        found = None if again else _kept(home.known.cache.get(key))
         if found is None:
             played.progress.update(f"session options of {name}", number, len(names))
             with TemporaryDirectory(prefix="vtool-") as folder:
                 found, whole = one.found(Path(folder), _until(end, len(names) - number))
             if whole:
-                known.cache.put(key, found)
+                home.known.cache.put(key, found)
         now = one.opened(found.options)
         rows.append(found.row)
     ordered = sorted(rows, key=lambda row: STAGES.index(row.stage))
