@@ -1,6 +1,5 @@
 """The search: choices hold for one machine and model, change no answer, and reach onnxruntime."""
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,13 +15,12 @@ from toolchain.formats.onnx_model import serialized
 from toolchain.harness.scenario import Scenario
 from toolchain.harness.session_options import Rule, rule
 from toolchain.harness.subject import Subject
-from toolchain.harness.trying import Search
-from toolchain.harness.tuning import Home, Tuned, _kept, _key, tuned
+from toolchain.harness.trying import Found, kept
+from toolchain.harness.tuning import Home, Tuned, _key, tuned
 from toolchain.harness.turn import Clip
 from toolchain.ir import Machine, digest_of
 from toolchain.progress import SILENT
 from toolchain.quantization.contest import Known
-from toolchain.tables import dump
 
 HERE = Machine("x", 2, 1, "x", "3", (), load=0.1)
 NAME = "vad.onnx"
@@ -87,8 +85,8 @@ def only(*names: str, **numbers: float) -> Rule:
     )
 
 
-def home(folder: Path, machine: Machine = HERE) -> Home:
-    return Home(Known(ActionCache(folder / "actions"), machine), folder)
+def home(folder: Path) -> Home:
+    return Home(Known(ActionCache(folder / "actions"), HERE), folder)
 
 
 def test_what_saves_memory_is_chosen_kept_and_reaches_onnxruntime(
@@ -154,19 +152,22 @@ def test_a_choice_holds_for_its_machine_and_model_whatever_the_load(
     tmp_path: Path, clip: Clip, quick: Scenario
 ) -> None:
     subject = played(tmp_path, detector(10), quick)
-    one = Search(subject, "vad", NAME, clip, rule(), tmp_path)
-    key = _key(one, home(tmp_path).known)
-    assert key == _key(one, home(tmp_path, replace(HERE, load=7.0)).known)
-    assert key != _key(one, home(tmp_path, replace(HERE, cores=4)).known)
-    assert key != _key(one, home(tmp_path, replace(HERE, versions=(("onnxruntime", "9"),))).known)
+    of = subject, "vad", NAME
+
+    def key(**changed: object) -> str:
+        return _key(of, clip, rule(), replace(HERE, **changed))
+
+    here = key()
+    assert here == key(load=7.0)
+    assert here != key(cores=4)
+    assert here != key(versions=(("onnxruntime", "9"),))
     (tmp_path / NAME).write_bytes(detector(11))
-    assert key != _key(one, home(tmp_path).known)
+    assert here != key()
 
 
 @pytest.mark.parametrize("damage", [[], {"options": None}, {"options": {"threads": "2"}}, 3, "x"])
 def test_a_damaged_entry_of_the_cache_is_a_miss(damage: object) -> None:
-    assert _kept(damage) is None
-    assert _kept(json.loads(json.dumps(dump(damage)))) is None
+    assert kept(damage, Found) is None
 
 
 def test_a_model_that_the_project_has_set_is_left_alone(

@@ -9,10 +9,12 @@ from dataclasses import asdict, dataclass, replace
 from functools import reduce
 from pathlib import Path
 from statistics import median
+from typing import TypeVar
 
 import numpy as np
 
-from toolchain.errors import VtoolError
+from toolchain.errors import ConfigError, VtoolError
+from toolchain.execution.cache import ActionCache, action_key
 from toolchain.execution.local import available_cores
 from toolchain.harness import stored
 from toolchain.harness.alone import Place, Seen
@@ -27,7 +29,7 @@ from toolchain.harness.session_options import (
 )
 from toolchain.harness.subject import Subject
 from toolchain.harness.turn import Clip
-from toolchain.ir import SessionChoice
+from toolchain.ir import Digest, SessionChoice
 from toolchain.quantization.contest import answers_alike
 from toolchain.quantization.measuring import Answers, Array
 from toolchain.tables import check
@@ -57,6 +59,8 @@ class Search:
     clip: Clip
     rule: Rule
     cache: Path
+    known: ActionCache  # of what single ways have taken: a search that ran out of time goes on
+    key: Digest  # of all that they depend on
 
     def opened(self, options: Options | None) -> Subject:
         """Return the application in which the model is opened so.
@@ -76,7 +80,7 @@ class Search:
         """Search until the clock says ``until``; return what was found, and whether in time."""
         bench = _Bench(self, folder)
         try:
-            return bench.search(until), True
+            return bench.search(until), not bench.late
         except _LateError as error:
             return self._nothing("as usual", str(error)), False
         except VtoolError as error:
@@ -90,6 +94,14 @@ class _LateError(Exception):
     """There was no time left."""
 
 
+@dataclass(frozen=True)
+class _Tried:
+    """What a way takes, and what speaks against its answers."""
+
+    figures: Figures
+    problem: str
+
+
 @dataclass
 class _Bench:
     """The processes of one search, and what they saw."""
@@ -97,6 +109,7 @@ class _Bench:
     of: Search
     folder: Path
     usual: tuple[Seen, dict[str, list[Answers]]] | None = None
+    late: bool = False  # there was no time to try all
     patience_s: float = 0.0  # with one process; 0: the scenario's
 
     def search(self, until: float) -> Found:
@@ -123,7 +136,8 @@ class _Bench:
         for one in candidates(now, self._asked(), available_cores()):
             if not one.threaded_as(now) and others > self.of.rule.numbers.most_others:
                 lost[one] = f"not tried: others use {others:.1f} cores of this machine"
-            elif time.monotonic() > until:
+            elif time.monotonic() > until and not self._known(one):
+                self.late = True
                 lost[one] = "not tried: there was no time left"
             else:
                 self._try(one, tried, lost)
@@ -136,14 +150,25 @@ class _Bench:
         return self._none(now, _said(now, lost), reduce(Figures.with_more, usual))
 
     def _try(self, one: Options, tried: dict[Options, Figures], lost: dict[Options, str]) -> None:
-        try:
-            seen = self._run(one)
-        except VtoolError as error:
-            lost[one] = f"does not run: {error}"
-            return
-        lost[one] = self._differs(seen)
-        if not lost[one]:
-            tried[one] = self._figures(seen)
+        """Note what ``one`` takes, or why it may not be taken."""
+        known = self._known(one)
+        if known is None:
+            try:
+                seen = self._run(one)
+            except VtoolError as error:  # perhaps of what else the machine did: not remembered
+                lost[one] = f"does not run: {error}"
+                return
+            known = _Tried(self._figures(seen), self._differs(seen))
+            self.of.known.put(self._key(one), known)
+        lost[one] = known.problem
+        if not known.problem:
+            tried[one] = known.figures
+
+    def _known(self, one: Options) -> _Tried | None:
+        return kept(self.of.known.get(self._key(one)), _Tried)
+
+    def _key(self, one: Options) -> Digest:
+        return action_key("session options, one way", self.of.key, one)
 
     def _asked(self) -> list[OptionRule]:
         """Return the options that are tried: none that the table of the stage sets."""
@@ -279,6 +304,19 @@ class _Bench:
             ]
             for name, one in seen.answers.items()
         }
+
+
+_Kind = TypeVar("_Kind")
+
+
+def kept(document: object, kind: type[_Kind]) -> _Kind | None:
+    """Return what the cache holds; None where there is nothing, or it is damaged."""
+    if document is None:
+        return None
+    try:
+        return check(document, kind, where="the cache")
+    except ConfigError:
+        return None
 
 
 def _array(place: Place, data: bytes) -> Array:

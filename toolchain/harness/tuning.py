@@ -9,16 +9,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from toolchain.errors import ConfigError
-from toolchain.execution.cache import action_key, source_digest
+from toolchain.execution.cache import ActionCache, action_key, source_digest
 from toolchain.harness import alone, session_options, stored
 from toolchain.harness.session_options import Rule
 from toolchain.harness.subject import Subject
-from toolchain.harness.trying import Found, Search
+from toolchain.harness.trying import Found, Search, kept
 from toolchain.harness.turn import Clip
-from toolchain.ir import Digest, SessionChoice
+from toolchain.ir import Digest, Machine, SessionChoice
 from toolchain.quantization.contest import Known
-from toolchain.tables import check
 from toolchain.voice.engine import installed_session
 from toolchain.voice.pipeline import SESSIONS, STAGES
 from toolchain.voice.runnable import data_files
@@ -63,15 +61,19 @@ def tuned(
     now, rows = played, []
     names = [(stage, name) for stage in _ORDER for name in models(played, stage, rule)]
     for number, (stage, name) in enumerate(names):
-        one = Search(now, stage, name, clip, rule, home.folder)
-        key = _key(one, home.known)
-        found = None if again else _kept(home.known.cache.get(key))
+        cache = home.known.cache
+        key = _key((now, stage, name), clip, rule, home.known.machine)
+        one = Search(now, stage, name, clip, rule, home.folder, cache, key)
+        found = None if again else kept(cache.get(key), Found)
         if found is None:
             played.progress.update(f"session options of {name}", number, len(names))
             with TemporaryDirectory(prefix="vtool-") as folder:
-                found, whole = one.found(Path(folder), _until(end, len(names) - number))
+                ways = ActionCache(Path(folder) / "ways") if again else cache
+                found, whole = replace(one, known=ways).found(
+                    Path(folder), _until(end, len(names) - number)
+                )
             if whole:
-                home.known.cache.put(key, found)
+                cache.put(key, found)
         now = one.opened(found.options)
         rows.append(found.row)
     ordered = sorted(rows, key=lambda row: STAGES.index(row.stage))
@@ -97,28 +99,19 @@ def models(played: Subject, stage: str, rule: Rule) -> list[str]:
     ]
 
 
-def _kept(document: object) -> Found | None:
-    """Return what the cache holds; nothing where it is damaged."""
-    if document is None:
-        return None
-    try:
-        return check(document, Found, where="the cache")
-    except ConfigError:
-        return None
-
-
-def _key(one: Search, known: Known) -> Digest:
+def _key(of: tuple[Subject, str, str], clip: Clip, rule: Rule, machine: Machine) -> Digest:
     """Return under what a choice is kept: all that it depends on; the machine without its load."""
-    table = one.played.voice[one.stage]
-    named = sorted(o for o in table.values() if isinstance(o, str) and o in one.played.files)
+    played, stage, name = of
+    table = played.voice[stage]
+    named = sorted(o for o in table.values() if isinstance(o, str) and o in played.files)
     adapter = f"toolchain.voice.{table['adapter']}"
     return action_key(
         "session options",
-        [source_digest(name) for name in (__name__, alone.__name__, adapter)],
-        replace(known.machine, load=None),
-        one.rule,
-        (one.stage, one.name, table),
-        [stored.digest(one.played.files[name]) for name in named],
-        [installed_session(one.played.files[name]) for name in named],
-        (one.clip.digest, one.clip.text),
+        [source_digest(one) for one in (__name__, alone.__name__, adapter)],
+        replace(machine, load=None),
+        rule,
+        (stage, name, table),
+        [stored.digest(played.files[one]) for one in named],
+        [installed_session(played.files[one]) for one in named],
+        (clip.digest, clip.text),
     )

@@ -13,7 +13,6 @@ from rich.text import Text
 from toolchain.ir import (
     Measure,
     Report,
-    SessionChoice,
     Severity,
     Sizes,
     Stage,
@@ -22,7 +21,7 @@ from toolchain.ir import (
 )
 from toolchain.render import figures
 from toolchain.render.figures import StepTotal
-from toolchain.units import Bytes, show_bytes, show_quantity, show_range, show_share
+from toolchain.units import show_bytes, show_quantity, show_range, show_share
 
 # shape and word say the state too: colour alone is lost on many people and in every log
 _STATES = {
@@ -181,30 +180,11 @@ def sessions_table(report: Report, console: Console) -> None:
         return
     _title(console, "Session options on this machine: usual -> chosen, medians of fresh processes")
     head = ("model", "stage", "runs", "opening", "stage holds", "at most", "chosen")
-    rows = [
-        (
-            plain(one.artifact),
-            plain(one.stage),
-            _both(one, one.run_ms, lambda ms: show_quantity(ms, "ms")),
-            _both(one, one.load_ms, lambda ms: show_quantity(ms, "ms")),
-            _both(one, one.held, lambda held: show_bytes(Bytes(int(held)))),
-            _both(one, one.most, lambda most: show_bytes(Bytes(int(most)))),
-            plain(one.chosen if one.changed else f"{one.usual}, as usual"),
-        )
-        for one in report.sessions
-    ]
+    rows = [tuple(map(plain, row)) for row in figures.sessions(report)]
     _grid(console, head, rows, numbers=range(2, 6))
     for one in report.sessions:
         answers = f"; {plain(one.bits)}" if one.bits else ""
         _paragraph(console, f"{plain(one.artifact)}: {plain(one.why)}{answers}")
-
-
-def _both(
-    one: SessionChoice, pair: tuple[float, float] | None, shown: Callable[[float], str]
-) -> str:
-    if pair is None:
-        return "-"
-    return f"{shown(pair[0])} -> {shown(pair[1])}" if one.changed else shown(pair[0])
 
 
 def measures_table(report: Report, console: Console) -> None:
