@@ -70,7 +70,7 @@ def check_table(voice: Mapping[str, Any], where: str = "vtool.toml") -> AudioTab
     for stage in STAGES:
         module, options = _adapter(voice, stage, where)
         check(options, module.Options, where=f"{where}: voice.{stage}")
-        _sessions(voice, stage, where)
+        _check_sessions(voice, stage, where)
     return audio_table(voice, where)
 
 
@@ -108,7 +108,9 @@ def load_stage(voice: Mapping[str, Any], stage: str, files: Mapping[str, Path]) 
         ConfigError, InputError: see the adapters.
     """
     module, options = _adapter(voice, stage, "vtool.toml")
-    with opened_as(_sessions(voice, stage, "vtool.toml")):
+    # the table was checked: pydantic takes 9 MB, which the application has no other use for
+    sessions = {n: Session(**one) for n, one in voice[stage].get(SESSIONS, {}).items()}
+    with opened_as(sessions):
         opened = module.load(module.Options(**options), files)
     give_back()
     return opened
@@ -147,8 +149,8 @@ def _adapter(voice: Mapping[str, Any], stage: str, where: str) -> tuple[ModuleTy
     return module, {k: v for k, v in options.items() if k not in {"adapter", SESSIONS}}
 
 
-def _sessions(voice: Mapping[str, Any], stage: str, where: str) -> dict[str, Session]:
-    """Return how the models of a stage are opened, where that was chosen: by their names."""
+def _check_sessions(voice: Mapping[str, Any], stage: str, where: str) -> None:
+    """Refuse options of sessions that are none, or of files that the stage does not use."""
     given = voice[stage].get(SESSIONS, {})
     found = check(given, dict[str, Session], where=f"{where}: voice.{stage}.{SESSIONS}")
     named = {option for option in voice[stage].values() if isinstance(option, str)}
@@ -157,4 +159,3 @@ def _sessions(voice: Mapping[str, Any], stage: str, where: str) -> dict[str, Ses
             f"{where}: voice.{stage}.{SESSIONS} names {unknown[0]}, which the stage does not use",
             hint=f"files of the stage: {', '.join(sorted(named - {voice[stage]['adapter']}))}",
         )
-    return found
