@@ -13,7 +13,7 @@ from toolchain.entries import entries
 from toolchain.errors import InputError
 from toolchain.execution.cache import action_key, source_digest
 from toolchain.formats.compression import Codec
-from toolchain.ir import Artifact, ArtifactId, Digest, Finding, Graph, Report, Stage
+from toolchain.ir import Artifact, ArtifactId, Digest, Finding, Graph, Report, Stage, Tuning
 from toolchain.loader import Loaded, Loader
 from toolchain.passes import compress
 from toolchain.passes.base import Step
@@ -41,6 +41,7 @@ class Request:
     repeats: int | None = None
     scenario: str = "single-turn"
     wish: Wish = field(default_factory=Wish)  # for a model without a project
+    tuning: Tuning = Tuning.ONCE
 
 
 def load(target: str, workspace: Workspace) -> tuple[Assembly, Loaded]:
@@ -173,7 +174,9 @@ def _player(
         report: Report, folder: Path, paths: Mapping[ArtifactId, Path], result: Result
     ) -> Report:
         output = trial.Output(folder, paths, result.renames)
-        return trial.before_and_after(report, assembly, output, scenario, workspace)
+        return trial.before_and_after(
+            report, assembly, output, scenario, workspace, tuning=request.tuning
+        )
 
     return play
 

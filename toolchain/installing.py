@@ -21,9 +21,7 @@ from toolchain.quantization import targets
 from toolchain.quantization.measuring import optimize_ahead, session_options
 from toolchain.quantization.targets import Level, Setting, Target
 from toolchain.quantization.trial import Limits
-
-SESSION = ".session.json"
-"""Beside an installed model: how it is opened; ``voice.engine`` reads it."""
+from toolchain.voice.engine import SESSION
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,11 +18,15 @@ from toolchain.harness.beside import beside, beside_both
 from toolchain.harness.carrying import Load, carry
 from toolchain.harness.conversing import Talk, converse
 from toolchain.harness.examining import Application, Likeness
+from toolchain.harness.machine import lasting
 from toolchain.harness.run import Run
 from toolchain.harness.scenario import Conversation, Listening, Scenario, Sessions
+from toolchain.harness.subject import spoken_clips, subject
+from toolchain.harness.tuning import Home, Tuned, tuned
 from toolchain.installing import installed
-from toolchain.ir import ArtifactId, Budget, Measure, Report, State
+from toolchain.ir import ArtifactId, Budget, Measure, Report, State, Tuning
 from toolchain.ir.measure import USUAL_SCENARIO
+from toolchain.quantization.contest import Known
 from toolchain.sources.manifest import Project
 from toolchain.sources.project import Assembly, open_target
 from toolchain.sources.tree import SourceFile
@@ -40,6 +44,7 @@ class RunRequest:
     scenario: str = "single-turn"
     repeats: int | None = None
     audio: Path | None = None
+    tuning: Tuning = Tuning.ONCE
 
 
 def run(request: RunRequest, workspace: Workspace) -> Report:
@@ -59,7 +64,8 @@ def run(request: RunRequest, workspace: Workspace) -> Report:
     budgets = rulebook.budgets(project.budgets, where, request.scenario)
     if request.scenario != USUAL_SCENARIO:  # its budgets hold wherever they are measured
         budgets = (*budgets, *rulebook.budgets(project.budgets, where))
-    stand = _Stand(files, voice, budgets, workspace, request.audio)
+    opened = _tuned(files, voice, scenario, request.tuning, workspace)
+    stand = _Stand(opened.files, opened.voice, budgets, workspace, request.audio)
     done = stand.played(scenario)
     more = stand.beside(done, scenario, where)
     found = (*done.measures, *more.measures)
@@ -75,6 +81,7 @@ def run(request: RunRequest, workspace: Workspace) -> Report:
         verdicts=gate.judge(found, asked),
         turns=_turns({"": done}) if isinstance(done, Run) else (),
         notes=(*done.notes, *more.notes),
+        sessions=opened.rows,
     )
 
 
@@ -114,6 +121,23 @@ def _installed(
         workspace.progress.update(f"installing {name}", number, len(packages))
         ready[name] = installed(files[name], workspace.root, _HERE)
     return ready
+
+
+def _tuned(
+    files: Mapping[str, Path],
+    voice: Mapping[str, Any],
+    scenario: Listening,
+    tuning: Tuning,
+    workspace: Workspace,
+) -> Tuned:
+    """Return the application whose models are opened as is best on this machine."""
+    if tuning is Tuning.OFF:
+        return Tuned(files, voice, ())
+    cache = workspace.root
+    played, _ = subject(files, voice, scenario, cache, (workspace.progress, ""))
+    clip = spoken_clips(played, cache)[0]
+    home = Home(Known(workspace.cache, lasting()), cache)
+    return tuned(played, clip, home, again=tuning is Tuning.AGAIN)
 
 
 _HERE = "native-cpu"  # the target that the harness is
@@ -195,12 +219,14 @@ class Output:
     renames: Mapping[ArtifactId, ArtifactId]
 
 
-def before_and_after(
+def before_and_after(  # noqa: PLR0913 - keyword arguments, each a thing of its own
     report: Report,
     assembly: Assembly,
     output: Output,
     scenario: Scenario,
     workspace: Workspace,
+    *,
+    tuning: Tuning = Tuning.ONCE,
 ) -> Report:
     """Run the unoptimized and the optimized application, and add what was measured."""
     project = assembly.project
@@ -220,7 +246,9 @@ def before_and_after(
     )
     voice = _renamed(project.voice, output.renames)
     shipped = {str(i): p for i, p in output.paths.items()}
-    ships = Application({**_installed(shipped, voice, workspace), **reference}, voice, "after")
+    files = {**_installed(shipped, voice, workspace), **reference}
+    opened = _tuned(files, voice, scenario, tuning, workspace)
+    ships = Application(opened.files, opened.voice, "after")
     after = harness.measure(
         ships.files,
         ships.voice,
@@ -246,6 +274,7 @@ def before_and_after(
         baseline=(*report.baseline, *before.measures, *like.baseline),
         turns=_turns({"before": before, "after": after}),
         notes=(*report.notes, *dict.fromkeys((*before.notes, *after.notes, *like.notes))),
+        sessions=opened.rows,
     )
 
 

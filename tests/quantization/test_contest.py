@@ -15,7 +15,7 @@ from toolchain.formats.execution_format import applied
 from toolchain.formats.onnx_builder import GraphBuilder, value
 from toolchain.ir import Machine
 from toolchain.quantization import targets
-from toolchain.quantization.contest import Candidate, Contest, Known, _alike
+from toolchain.quantization.contest import Candidate, Contest, Known, answers_alike
 from toolchain.quantization.targets import Target
 
 NATIVE = targets.load("native-cpu")
@@ -117,12 +117,12 @@ NAN, INF = float("nan"), float("inf")
 def test_numbers_are_alike_within_a_thousandth_of_the_largest(
     ours: NDArray[np.generic], usual: NDArray[np.generic], *, alike: bool
 ) -> None:
-    assert _alike([{"y": ours}], [{"y": usual}]) is alike
+    assert answers_alike([{"y": ours}], [{"y": usual}]) is alike
 
 
 def test_the_largest_answer_is_that_of_all_runs_but_of_one_output() -> None:
     loud, silent = {"y": floats(1), "z": floats(1e-3)}, {"y": floats(1e-5), "z": floats(1e-3)}
-    assert _alike([loud, {**silent, "y": floats(2e-5)}], [loud, silent])
-    assert not _alike([loud, {**silent, "z": floats(2e-3)}], [loud, silent])
-    assert not _alike([loud], [loud, silent])
-    assert not _alike([{"y": loud["y"]}], [loud])
+    assert answers_alike([loud, {**silent, "y": floats(2e-5)}], [loud, silent])
+    assert not answers_alike([loud, {**silent, "z": floats(2e-3)}], [loud, silent])
+    assert not answers_alike([loud], [loud, silent])
+    assert not answers_alike([{"y": loud["y"]}], [loud])

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from toolchain.cli.show import JobsOption, JsonOption, progress, write_json
+from toolchain.cli.show import JobsOption, JsonOption, TuneOption, progress, write_json
+from toolchain.ir import Tuning
 
 
 def optimize(
@@ -25,6 +26,7 @@ def optimize(
         int | None, typer.Option(min=1, help="Repeats of every turn; default: the scenario's.")
     ] = None,
     scenario: Annotated[str, typer.Option(help="A file in rules/scenarios.")] = "single-turn",
+    tune: TuneOption = Tuning.ONCE,
     jobs: JobsOption = 0,
     task: Annotated[
         str | None,
@@ -84,7 +86,7 @@ def optimize(
         task, error, agreement, tuple(data or ()), tuple(target or ()), task_options(task_option)
     )
     request = build.Request(
-        project, out, harness=harness, repeats=repeats, scenario=scenario, wish=wish
+        project, out, harness=harness, repeats=repeats, scenario=scenario, wish=wish, tuning=tune
     )
     with progress() as bars:
         report = build.optimize(request, Workspace.open(jobs=jobs, progress=bars), finish)

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from toolchain.cli.show import JsonOption, progress, write_json
+from toolchain.cli.show import JsonOption, TuneOption, progress, write_json
+from toolchain.ir import Tuning
 
 
 def run(
@@ -28,6 +29,7 @@ def run(
     audio: Annotated[
         Path | None, typer.Option(help="Folder for the spoken answers, one wav file per turn.")
     ] = None,
+    tune: TuneOption = Tuning.ONCE,
     json: JsonOption = None,
 ) -> None:
     """Play the reference clips through VAD, STT, LLM and TTS, measure, and judge.
@@ -39,12 +41,14 @@ def run(
       vtool run fixtures/voice-app --repeats 3
 
       vtool run fixtures/voice-app --result build/vtool/voice-app --audio answers/
+
+      vtool run fixtures/voice-app --tune off
     """
     from toolchain import gate, trial
     from toolchain.render import json_report, text
     from toolchain.workspace import Workspace
 
-    request = trial.RunRequest(project, result, scenario, repeats, audio)
+    request = trial.RunRequest(project, result, scenario, repeats, audio, tune)
     with progress() as bars:
         report = trial.run(request, Workspace.open(progress=bars))
     if not write_json(json_report.write(report) if json else "", json):

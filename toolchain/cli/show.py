@@ -12,6 +12,7 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
+from toolchain.ir import Tuning
 from toolchain.progress import Progress
 from toolchain.units import show_bytes
 
@@ -38,6 +39,13 @@ JsonOption = Annotated[
         metavar="PATH",
         callback=writable,
         help="Write the result as JSON; - is standard output, then nothing else is printed there.",
+    ),
+]
+TuneOption = Annotated[
+    Tuning,
+    typer.Option(
+        help="Search how each model is best opened on this machine: once (then it is known), "
+        "again, or not at all."
     ),
 ]
 JobsOption = Annotated[

@@ -97,9 +97,14 @@ def measure(request: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def optimize(request: Mapping[str, Any]) -> dict[str, Any]:
-    """Write the optimized model; where ``external``, its weights into a file beside it."""
+    """Write the optimized model; where ``external``, its weights into a file beside it.
+
+    In onnxruntime's own format where ``out`` ends in ``.ort``.
+    """
     options = _options(request["session"])
     options.optimized_model_filepath = request["out"]
+    if request["out"].endswith(".ort"):
+        options.add_session_config_entry("session.save_model_format", "ORT")
     if request["external"]:
         key = "session.optimized_model_external_initializers"
         options.add_session_config_entry(f"{key}_file_name", Path(request["out"]).name + ".data")

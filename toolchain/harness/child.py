@@ -26,6 +26,7 @@ import numpy as np
 from toolchain.errors import ConfigError, UnavailableError, VtoolError
 from toolchain.formats.audio import Audio, read_wav, write_wav
 from toolchain.harness import conversation, memory, sessions
+from toolchain.harness.alone import alone
 from toolchain.harness.conversation import Line, Remark
 from toolchain.harness.heard import Heard
 from toolchain.harness.memory import Memory
@@ -319,6 +320,7 @@ JOBS: Mapping[str, Callable[[Mapping[str, Any], Say], Any]] = {
     "carry": carry,
     "examine": examine,
     "weigh": weigh,
+    "alone": alone,
 }
 
 

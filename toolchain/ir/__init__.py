@@ -18,6 +18,7 @@ from toolchain.ir.measure import Budget, Measure, State, Verdict
 from toolchain.ir.model_search import LOSSLESS, Execution, ModelSearch, OperatingPoint, TensorChoice
 from toolchain.ir.order_statistics import Interval
 from toolchain.ir.report import ArtifactRow, FileRow, Report, Sizes, Stage
+from toolchain.ir.session_choice import SessionChoice, Tuning
 from toolchain.ir.store import Digest, DirectoryStore, MemoryStore, Store, digest_of
 
 __all__ = [
@@ -46,12 +47,14 @@ __all__ = [
     "Proof",
     "Relation",
     "Report",
+    "SessionChoice",
     "Severity",
     "Sizes",
     "Stage",
     "State",
     "Store",
     "TensorChoice",
+    "Tuning",
     "Verdict",
     "digest_of",
     "part_id",

@@ -11,6 +11,7 @@ from toolchain.ir.ledger import LedgerRow
 from toolchain.ir.machine import Machine
 from toolchain.ir.measure import Measure, Verdict
 from toolchain.ir.model_search import ModelSearch
+from toolchain.ir.session_choice import SessionChoice
 from toolchain.ir.store import Digest
 from toolchain.units import Bytes
 
@@ -89,5 +90,6 @@ class Report:
     notes: tuple[str, ...] = ()
     turns: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = ()
     models: tuple[ModelSearch, ...] = ()
+    sessions: tuple[SessionChoice, ...] = ()
     across_machines: bool = False  # the user asked to compare what two machines measured
     schema_version: int = SCHEMA_VERSION

@@ -161,11 +161,11 @@ def _compared(on: Bench, tried: Mapping[int, Tried], paths: Mapping[int, Path]) 
                 continue
             try:
                 usual = usual or _answers(on, tried[first].candidate, first, paths)
-                alike = _alike(_answers(on, one.candidate, n, paths), usual)
+                same = answers_alike(_answers(on, one.candidate, n, paths), usual)
             except UnusableError as error:  # nobody knows what it answers
                 compared[n] = Tried(one.candidate, None, str(error))
             else:
-                compared[n] = one if alike else replace(one, problem=_OTHER)
+                compared[n] = one if same else replace(one, problem=_OTHER)
     return compared
 
 
@@ -180,7 +180,7 @@ def _answers(
     return on.answers(path, candidate.setting)
 
 
-def _alike(ours: Sequence[Answers], usual: Sequence[Answers]) -> bool:
+def answers_alike(ours: Sequence[Answers], usual: Sequence[Answers]) -> bool:
     """Return whether all answers have the same types and shapes, and nearly the same numbers."""
     if [_kinds(row) for row in ours] != [_kinds(row) for row in usual]:
         return False

@@ -237,6 +237,22 @@ class ModelObject(TypedDict):
 
 
 @_closed
+class SessionObject(TypedDict):
+    """How a model is opened on this machine; figures are [as usual, as chosen], null: none."""
+
+    artifact: str
+    stage: str
+    usual: str
+    chosen: str
+    why: str
+    bits: str
+    run_ms: list[Number] | None
+    load_ms: list[Number] | None
+    held: list[Size] | None
+    most: list[Size] | None
+
+
+@_closed
 class ReportObject(TypedDict):
     """What one run of vtool found out."""
 
@@ -257,6 +273,7 @@ class ReportObject(TypedDict):
     notes: list[str]
     files: list[FileObject]
     artifacts: list[ArtifactObject]
+    sessions: NotRequired[list[SessionObject]]
     across_machines: NotRequired[bool]
 
 

@@ -7,8 +7,17 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from toolchain.errors import ConfigError
-from toolchain.ir import Finding, LedgerRow, Measure, Report, Severity, Sizes, Stage
-from toolchain.units import Bytes, Seconds
+from toolchain.ir import (
+    Finding,
+    LedgerRow,
+    Measure,
+    Report,
+    SessionChoice,
+    Severity,
+    Sizes,
+    Stage,
+)
+from toolchain.units import Bytes, Seconds, show_quantity
 
 NO_SIZES = Sizes(Bytes(0), Bytes(0), Bytes(0), Bytes(0))
 _SEVERITIES = tuple(Severity)  # the worst first
@@ -204,3 +213,26 @@ def change(
     start = before.percentile(50)
     share = (after.percentile(50) - start) / start if start else math.inf
     return share if math.isfinite(share) else None
+
+
+def sessions(report: Report) -> list[tuple[str, ...]]:
+    """Return the rows of a table of session options: "usual -> chosen", or the usual alone."""
+
+    def both(one: SessionChoice, pair: tuple[float, float] | None, unit: str) -> str:
+        if pair is None:
+            return "-"
+        before, after = (show_quantity(value, unit) for value in pair)
+        return f"{before} -> {after}" if one.changed else before
+
+    return [
+        (
+            one.artifact,
+            one.stage,
+            both(one, one.run_ms, "ms"),
+            both(one, one.load_ms, "ms"),
+            both(one, one.held, "byte"),
+            both(one, one.most, "byte"),
+            one.chosen if one.changed else f"{one.usual}, unchanged",
+        )
+        for one in report.sessions
+    ]

@@ -28,6 +28,7 @@ from toolchain.render.document import (
     MeasureObject,
     ModelObject,
     ReportObject,
+    SessionObject,
     SizesObject,
     VerdictObject,
 )
@@ -58,6 +59,8 @@ def document(report: Report) -> ReportObject:
         "files": [_file_object(row) for row in report.files],
         "artifacts": [_artifact_object(row) for row in report.artifacts],
     }
+    if report.sessions:
+        found["sessions"] = [cast("SessionObject", dump(one)) for one in report.sessions]
     if report.across_machines:
         found["across_machines"] = True
     return found

@@ -18,6 +18,7 @@ from toolchain.ir import (
     ModelSearch,
     Proof,
     Report,
+    SessionChoice,
     Sizes,
     Verdict,
 )
@@ -66,6 +67,7 @@ def restore(found: ReportObject) -> Report:
         notes=tuple(found["notes"]),
         turns=tuple((turn["clip"], tuple(turn["texts"].items())) for turn in found["turns"]),
         models=check(found["models"], tuple[ModelSearch, ...], where="models"),
+        sessions=check(found.get("sessions", []), tuple[SessionChoice, ...], where="sessions"),
         across_machines=found.get("across_machines", False),
         schema_version=found["schema_version"],
     )

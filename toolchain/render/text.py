@@ -10,7 +10,15 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
-from toolchain.ir import Measure, Report, Severity, Sizes, Stage, State, Verdict
+from toolchain.ir import (
+    Measure,
+    Report,
+    Severity,
+    Sizes,
+    Stage,
+    State,
+    Verdict,
+)
 from toolchain.render import figures
 from toolchain.render.figures import StepTotal
 from toolchain.units import show_bytes, show_quantity, show_range, show_share
@@ -40,7 +48,7 @@ def print_analysis(report: Report, console: Console | None = None) -> None:
 
 def print_run(report: Report, console: Console | None = None) -> None:
     """Print what ``vtool run`` measured; the verdicts come last."""
-    _print(report, console, turns, measures_table, notes, verdict_table)
+    _print(report, console, turns, sessions_table, measures_table, notes, verdict_table)
 
 
 def print_optimization(report: Report, console: Console | None = None) -> None:
@@ -52,6 +60,7 @@ def print_optimization(report: Report, console: Console | None = None) -> None:
         findings_table,
         ledger_table,
         models_table,
+        sessions_table,
         measures_table,
         notes,
         verdict_table,
@@ -163,6 +172,19 @@ def models_table(report: Report, console: Console) -> None:
                     f"{plain(one.setting)}, "
                     f"{show_quantity(one.latency_ms, 'ms')} a call",
                 )
+
+
+def sessions_table(report: Report, console: Console) -> None:
+    """Print how each model is opened on this machine, and what that gained."""
+    if not report.sessions:
+        return
+    _title(console, "Session options on this machine: usual -> chosen, medians of fresh processes")
+    head = ("model", "stage", "runs", "opening", "stage holds", "at most", "chosen")
+    rows = [tuple(map(plain, row)) for row in figures.sessions(report)]
+    _grid(console, head, rows, numbers=range(2, 6))
+    for one in report.sessions:
+        answers = f"; {plain(one.bits)}" if one.bits else ""
+        _paragraph(console, f"{plain(one.artifact)}: {plain(one.why)}{answers}")
 
 
 def measures_table(report: Report, console: Console) -> None:

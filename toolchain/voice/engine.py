@@ -11,11 +11,15 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import onnxruntime as ort
 from onnxruntime.capi import onnxruntime_pybind11_state as native
 
 from toolchain.errors import ConfigError, InputError, ToolError, VtoolError
+from toolchain.tables import table
+from toolchain.voice import observing
+from toolchain.voice.mapped import give_back_mapped
 from toolchain.voice.running import Cancelled
 
 _THREADS = 1
@@ -79,14 +83,43 @@ def inspected(how: Inspection) -> Iterator[None]:
         _inspection.reset(token)
 
 
-def options(threads: int = _THREADS) -> ort.SessionOptions:
-    """Return the session options of every model: threads that sleep while they wait."""
+@table
+class Session:
+    """How one model is opened: an entry of ``[voice.STAGE.sessions]``. None is as usual.
+
+    ``threads`` compute, and wait for the next run ``spinning`` or asleep; an ``arena`` keeps the
+    memory of a run for the next; ``prepacking`` copies weights into the order that kernels like.
+    """
+
+    threads: int | None = None
+    spinning: bool | None = None
+    arena: bool | None = None
+    prepacking: bool | None = None
+
+
+_sessions: ContextVar[Mapping[str, Session]] = ContextVar("sessions", default={})  # noqa: B039 - never changed
+
+
+@contextmanager
+def opened_as(sessions: Mapping[str, Session]) -> Iterator[None]:
+    """Let the models that this thread opens inside the block be opened so, by their names."""
+    token = _sessions.set(sessions)
+    try:
+        yield
+    finally:
+        _sessions.reset(token)
+
+
+def options(threads: int = _THREADS, asked: Session | None = None) -> ort.SessionOptions:
+    """Return the session options of a model: ``asked``, or threads that sleep while they wait."""
+    asked = asked or Session()
     chosen = ort.SessionOptions()
-    chosen.intra_op_num_threads = threads
+    chosen.intra_op_num_threads = asked.threads or threads
     chosen.inter_op_num_threads = _THREADS
-    chosen.enable_cpu_mem_arena = _inspection.get().arena
+    chosen.enable_cpu_mem_arena = bool(asked.arena) or _inspection.get().arena
     chosen.log_severity_level = _FATAL
-    chosen.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    spinning = "1" if asked.spinning else "0"
+    chosen.add_session_config_entry("session.intra_op.allow_spinning", spinning)
     return chosen
 
 
@@ -101,10 +134,18 @@ def open_model(
         ToolError: memory ran out.
     """
     path = located(files, name)
-    chosen = _as_installed(path, options(threads), name)
+    asked = _sessions.get().get(name, Session())
+    chosen = _as_installed(path, options(threads, asked), name, asked)
+
+    def work() -> ort.InferenceSession:
+        session = ort.InferenceSession(str(path), chosen, providers=["CPUExecutionProvider"])
+        if (weights := path.with_name(f"{path.name}.data")).is_file():
+            give_back_mapped(weights)
+        return session
+
     try:
         with _inspection.get().opening(name):
-            return ort.InferenceSession(str(path), chosen, providers=["CPUExecutionProvider"])
+            return observing.opened(name, work)
     except (*RUNTIME_ERRORS, MemoryError, RuntimeError) as error:
         if out_of_memory(error):
             raise ToolError(
@@ -116,30 +157,42 @@ def open_model(
         ) from error
 
 
-def _as_installed(path: Path, chosen: ort.SessionOptions, name: str) -> ort.SessionOptions:
+def _as_installed(
+    path: Path, chosen: ort.SessionOptions, name: str, asked: Session
+) -> ort.SessionOptions:
     """Return ``chosen`` with what lies beside a model that was installed for this target.
 
-    The arena stays off: it gives a run's memory back to nobody, and four models share a process.
+    The arena stays off unless ``asked`` for: it gives a run's memory back to nobody, and four
+    models share a process.
 
     Errors:
         InputError: it is not what vtool writes there.
     """
-    said = path.with_name(f"{path.name}.session.json")
-    if not said.is_file():
-        return chosen
     try:
-        asked = json.loads(said.read_text("utf-8"))
-        if level := asked.get("graph_optimization_level"):
+        beside = installed_session(path)
+        if level := beside.get("graph_optimization_level"):
             chosen.graph_optimization_level = _LEVELS[level]
-        chosen.enable_mem_pattern = bool(asked.get("enable_mem_pattern", True))
-        if not asked.get("prepacking", True):
-            chosen.add_session_config_entry("session.disable_prepacking", "1")
+        chosen.enable_mem_pattern = bool(beside.get("enable_mem_pattern", True))
+        packed = beside.get("prepacking", True) if asked.prepacking is None else asked.prepacking
     except (OSError, ValueError, AttributeError, KeyError, TypeError, RecursionError) as error:
         raise InputError(
             f"the session options beside {name} cannot be read: {what_happened(error)}",
-            hint=f"delete {said.name}: it is written anew when the model is installed",
+            hint=f"delete {path.name}{SESSION}: it is written anew when the model is installed",
         ) from error
+    if not packed:
+        chosen.add_session_config_entry("session.disable_prepacking", "1")
     return chosen
+
+
+def installed_session(path: Path) -> dict[str, Any]:
+    """Return how a model that was installed is opened: what lies beside it; else nothing."""
+    said = path.with_name(f"{path.name}{SESSION}")
+    found: dict[str, Any] = json.loads(said.read_text("utf-8")) if said.is_file() else {}
+    return found
+
+
+SESSION = ".session.json"
+"""Beside a model that was installed: how it is opened."""
 
 
 _LEVELS = {

@@ -11,7 +11,7 @@ from typing import Any
 
 from toolchain.errors import ConfigError
 from toolchain.tables import check, table
-from toolchain.voice.engine import give_back
+from toolchain.voice.engine import Session, give_back, opened_as
 from toolchain.voice.stage import Llm, Stt, Tts, Vad
 
 STAGES = ("vad", "stt", "llm", "tts")
@@ -28,6 +28,9 @@ ADAPTERS: Mapping[str, tuple[str, ...]] = {
     "tts": ("hibari", "piper"),
 }
 """The adapters of each stage: modules here, with ``Options`` and ``load(options, files)``."""
+
+SESSIONS = "sessions"
+"""In the table of a stage: how its models are opened, by file: see ``engine.Session``."""
 
 
 @table
@@ -67,6 +70,7 @@ def check_table(voice: Mapping[str, Any], where: str = "vtool.toml") -> AudioTab
     for stage in STAGES:
         module, options = _adapter(voice, stage, where)
         check(options, module.Options, where=f"{where}: voice.{stage}")
+        _check_sessions(voice, stage, where)
     return audio_table(voice, where)
 
 
@@ -104,7 +108,10 @@ def load_stage(voice: Mapping[str, Any], stage: str, files: Mapping[str, Path]) 
         ConfigError, InputError: see the adapters.
     """
     module, options = _adapter(voice, stage, "vtool.toml")
-    opened = module.load(module.Options(**options), files)
+    # the table was checked: pydantic takes 9 MB, which the application has no other use for
+    sessions = {n: Session(**one) for n, one in voice[stage].get(SESSIONS, {}).items()}
+    with opened_as(sessions):
+        opened = module.load(module.Options(**options), files)
     give_back()
     return opened
 
@@ -139,4 +146,16 @@ def _adapter(voice: Mapping[str, Any], stage: str, where: str) -> tuple[ModuleTy
             hint=f"adapters: {', '.join(ADAPTERS[stage])}",
         )
     module = import_module(f"toolchain.voice.{adapter}")
-    return module, {k: v for k, v in options.items() if k != "adapter"}
+    return module, {k: v for k, v in options.items() if k not in {"adapter", SESSIONS}}
+
+
+def _check_sessions(voice: Mapping[str, Any], stage: str, where: str) -> None:
+    """Refuse options of sessions that are none, or of files that the stage does not use."""
+    given = voice[stage].get(SESSIONS, {})
+    found = check(given, dict[str, Session], where=f"{where}: voice.{stage}.{SESSIONS}")
+    named = {option for option in voice[stage].values() if isinstance(option, str)}
+    if unknown := sorted(found.keys() - named):
+        raise ConfigError(
+            f"{where}: voice.{stage}.{SESSIONS} names {unknown[0]}, which the stage does not use",
+            hint=f"files of the stage: {', '.join(sorted(named - {voice[stage]['adapter']}))}",
+        )

@@ -10,6 +10,8 @@ from typing import Any
 
 import onnxruntime as ort
 
+from toolchain.voice import observing
+
 
 class Cancelled(Exception):  # noqa: N818 - no error: somebody wanted it
     """The work was stopped on purpose."""
@@ -115,7 +117,7 @@ def run(
         what onnxruntime raises
     """
     with _options() as options:
-        return list(session.run(outputs, feeds, options))
+        return observing.ran(session, lambda: list(session.run(outputs, feeds, options)))
 
 
 def run_with_values(
@@ -128,4 +130,6 @@ def run_with_values(
         what onnxruntime raises
     """
     with _options() as options:
-        return list(session.run_with_ort_values(outputs, feeds, options))
+        return observing.ran(
+            session, lambda: list(session.run_with_ort_values(outputs, feeds, options))
+        )
