@@ -19,7 +19,7 @@ Back-pressure
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -140,11 +140,15 @@ class Assistant:
         *,
         where: str = "",
         remembers: bool = False,
+        seen: Callable[[Event], None] = lambda _event: None,
     ) -> None:
-        """Listen; an assistant that ``remembers`` answers with what was said before in mind."""
+        """Listen; an assistant that ``remembers`` answers with what was said before in mind.
+
+        ``seen`` is told of every piece of work: see ``Watch``.
+        """
         self.exchanges: list[Exchange] = []
         self.where = where  # named in errors
-        self._stages, self._manner, self._clock = stages, manner, clock
+        self._stages, self._manner, self._clock, self._seen = stages, manner, clock, seen
         self._dialogue = stages.llm.talk() if remembers else None
         self._frame: Samples | None = None
         self._heard = stages.vad.stream(self._frames())
@@ -217,7 +221,7 @@ class Assistant:
 
     def _probability(self, frame: Samples) -> float:
         self._frame = frame
-        pieces = Watch(self._clock, self.where).pieces("vad", self._heard)
+        pieces = Watch(self._clock, self.where, self._seen).pieces("vad", self._heard)
         event = next(pieces)
         self._listening.frames.append(event)
         return float(event.made)  # type: ignore[arg-type]  # the VAD gives numbers
@@ -244,7 +248,7 @@ class Assistant:
         utterance = np.concatenate(self._utterance)
         asked = Asked(self._stages, utterance, self._reply, whole=manner.whole)
         kind = SideBySide if manner.threads else InTurn
-        self._work = kind(asked, Watch(self._clock, self.where), manner.patience_ms)
+        self._work = kind(asked, Watch(self._clock, self.where, self._seen), manner.patience_ms)
         self._work_for = one
         one.utterance_ms = 1000 * len(utterance) / LISTENING_HZ
         one.prepared += 1

@@ -7,7 +7,9 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
+from typing import NamedTuple
 
 import onnxruntime as ort
 from onnxruntime.capi import onnxruntime_pybind11_state as native
@@ -57,15 +59,44 @@ def open_model(
         InputError: it is not a model that onnxruntime can run.
     """
     path = located(files, name)
+    chosen, watched = _as_installed(path, options(threads)), _watched.get()
+    if watched is not None:
+        chosen.enable_profiling = True
+        chosen.profile_file_prefix = str(watched.folder / str(len(watched.opened)))
     try:
-        return ort.InferenceSession(
-            str(path), _as_installed(path, options(threads)), providers=["CPUExecutionProvider"]
-        )
+        session = ort.InferenceSession(str(path), chosen, providers=["CPUExecutionProvider"])
     except RUNTIME_ERRORS as error:
         raise InputError(
             f"{name} cannot be opened as a model: {_plain(error, path, name)}",
             hint="give an ONNX or ORT file of a version that onnxruntime knows",
         ) from error
+    if watched is not None:
+        watched.opened.append((name, session))
+    return session
+
+
+class Watched(NamedTuple):
+    """Models that write down what each of their operators takes."""
+
+    folder: Path
+    opened: list[tuple[str, ort.InferenceSession]]
+
+
+_watched: ContextVar[Watched | None] = ContextVar("watched", default=None)
+
+
+@contextmanager
+def watched(folder: Path) -> Iterator[Watched]:
+    """Let the models that this thread opens inside the block write their times into ``folder``.
+
+    ``end_profiling`` of a session ends its file and returns its path. It slows the models down.
+    """
+    models = Watched(folder, [])
+    token = _watched.set(models)
+    try:
+        yield models
+    finally:
+        _watched.reset(token)
 
 
 def _as_installed(path: Path, chosen: ort.SessionOptions) -> ort.SessionOptions:
