@@ -271,8 +271,18 @@ def operators(request: Mapping[str, Any], say: Say) -> list[dict[str, Any]]:
 
     scenario = Scenario(**request["scenario"])
     with watched(Path(request["folder"])) as models, _open(request, IN_TURN, say) as opened:
-        since_ns = tracing.played(opened.application, _said(request), scenario, say)
+        alone = replace(scenario, placement=IN_TURN)  # one model computes at a time
+        since_ns = tracing.played(opened.application, _said(request), alone, say)
         return [asdict(one) for one in tracing.written(models, since_ns)]
+
+
+def attempt(request: Mapping[str, Any], say: Say) -> list[dict[str, Any]]:
+    """Play the clips with all ``ways`` side by side; return an ``Attempt`` a turn."""
+    from toolchain.harness import trying  # noqa: PLC0415 - no other job compares
+
+    ways = [trying.Way(**way) for way in request["ways"]]
+    found = trying.tried(ways, _said(request), request["seconds"], say)
+    return [asdict(one) for one in found]
 
 
 def _said(request: Mapping[str, Any]) -> list[tuple[Clip, Samples]]:
@@ -306,6 +316,7 @@ JOBS: Mapping[str, Callable[[Mapping[str, Any], Say], Any]] = {
     "carry": carry,
     "trace": trace,
     "operators": operators,
+    "attempt": attempt,
 }
 
 

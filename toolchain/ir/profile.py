@@ -53,6 +53,7 @@ class BundleAnalysis:
     unused_code: tuple[UnusedCode, ...]
     imported: Bytes | None = None  # code in the bundle without tree shaking
     kept: Bytes | None = None  # with it
+    installed: Bytes | None = None  # the same modules as they lie in their packages
     treeshake_efficiency: float | None = None
     notes: tuple[str, ...] = ()  # what is unknown, and why
 
@@ -106,7 +107,7 @@ class ModelTimes:
 
     stage: str
     model: str  # the project's name for the file
-    load_ms: float  # reading the file
+    load_ms: float | None  # reading the file; None: not told apart
     initialize_ms: float  # optimizing the graph, packing weights
     runs: int
     runs_ms: float  # in the runtime, operators and what is between them

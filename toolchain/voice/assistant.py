@@ -132,7 +132,7 @@ def whole_sentence(text: str) -> bool:
 class Assistant:
     """One conversation; call ``work`` until a frame arrives, then ``hear`` with the frame."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - keyword arguments, each a thing of its own
         self,
         stages: Hearing,
         manner: Manner,
