@@ -21,7 +21,7 @@ class PackageCode:
 
     ``imported`` are the minified bytes of its modules in a bundle without tree shaking, ``kept`` in
     one with it. The efficiency is the share that tree shaking leaves out; None is unknown: no
-    module of it is in a bundle.
+    module of it is in a bundle, or all are CommonJS, which a bundler takes as a whole.
     """
 
     name: str
@@ -41,6 +41,7 @@ class UnusedCode:
     size: Bytes  # as installed, or minified in a bundle without tree shaking
     unused_bytes: Bytes  # of these, measured by leaving them out
     suggestions: tuple[str, ...]
+    imported: bool = True  # False: no entry reaches it
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,10 @@ class Effect:
     low: float | None  # None: too few pairs to say
     high: float | None
 
+    def __post_init__(self) -> None:
+        if not self.before or len(self.before) != len(self.after):
+            raise ValueError(f"{self.measure}: samples come in pairs, at least one")
+
     @classmethod
     def measured(
         cls,

@@ -22,6 +22,7 @@ from toolchain.units import Bytes, show_bytes
 from toolchain.workspace import Workspace
 
 _SCRIPTS = frozenset({Kind.JS, Kind.TS})
+_WHOLE = "cjs"  # what esbuild calls CommonJS: it runs as a whole or not at all
 _LEGAL = ".LEGAL.txt"  # esbuild's file for the comments that must stay
 _NAMES_BYTES = 32
 """Ours: below that two bundles may differ because short names were given out in another order."""
@@ -126,7 +127,8 @@ def _packages(rows: Sequence[FileRow], bundled: _Bundled | None) -> tuple[Packag
         if bundled and modules[package]:
             imported = sum(bundled.imported[m] for m in modules[package])
             kept = sum(bundled.kept.get(m, 0) for m in modules[package])
-            share = _efficiency(imported, kept)
+            shakable = any(bundled.modules[m].form != _WHOLE for m in modules[package])
+            share = _efficiency(imported, kept) if shakable else None
             one = replace(
                 one, imported=Bytes(imported), kept=Bytes(kept), treeshake_efficiency=share
             )
@@ -139,7 +141,7 @@ def _unreached(rows: Sequence[FileRow]) -> Iterator[UnusedCode]:
         if row.kind in _SCRIPTS and not row.reachable and row.sizes.raw:
             size = row.sizes.raw
             why = "no entry reaches it: the pass drop-unreachable leaves it out"
-            yield UnusedCode(row.id, size, size, (why,))
+            yield UnusedCode(row.id, size, size, (why,), imported=False)
 
 
 def _left_out(bundled: _Bundled) -> Iterator[UnusedCode]:
@@ -166,7 +168,7 @@ def _whole_notes(bundled: _Bundled) -> Iterator[str]:
     """Say of which packages a bundler can leave nothing out, so that unused is unknown there."""
     whole = Counter[str]()
     for name, module in bundled.modules.items():
-        if module.form == "cjs":
+        if module.form == _WHOLE:
             whole[package_of(ArtifactId(name))] += bundled.kept.get(name, 0)
     for package, size in whole.most_common():
         yield (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from toolchain.profiling.changes import Change, of_result
 from toolchain.profiling.runtime import Application
 from toolchain.progress import SILENT
 from toolchain.sources.address import is_address
-from toolchain.sources.project import Assembly
+from toolchain.sources.project import Assembly, Project
 from toolchain.workspace import Workspace
 
 _SCENARIO = "single-turn"
@@ -83,18 +84,29 @@ def fewer_bytes(
 ) -> tuple[Tried, ...]:
     """Return what bundling does to the code that entries import, which was measured by doing it."""
     project = assembly.project
-    if project is None or request.result is not None or not found.installed or found.kept is None:
+    if project is None or request.result is not None:
         return ()
-    effect = Effect.exact("code.raw", "byte", float(found.installed), float(found.kept))
     steps = {step.run for step in rulebook.pipeline(project.pipeline, project.folder)}
-    name = Path(request.target).name
-    how = f"vtool optimize {name} -o OUT"
-    if "bundle-js" not in steps:
-        how = (
-            f'in rules/pipelines/{project.pipeline}.toml: a [[step]] with run = "bundle-js"\n{how}'
-        )
-    what = "imported code travels as one tree-shaken, minified bundle"
-    return (trials.judged(Tried(what, how, (effect,))),)
+    unreached = sum(one.unused_bytes for one in found.unused_code if not one.imported)
+    tried = []
+    if unreached:
+        size = float(sum(p.size for p in found.packages))
+        effect = Effect.exact("all files", "byte", size, size - unreached)
+        what = "code that no entry reaches is left out"
+        tried.append(Tried(what, _by("drop-unreachable", project, steps), (effect,)))
+    if found.installed and found.kept is not None:
+        effect = Effect.exact("imported code", "byte", float(found.installed), float(found.kept))
+        what = "imported code travels as tree-shaken, minified bundles"
+        tried.append(Tried(what, _by("bundle-js", project, steps), (effect,)))
+    return tuple(trials.judged(one) for one in tried)
+
+
+def _by(run: str, project: Project, steps: Collection[str]) -> str:
+    """Return what applies a pass: a command, and an edit where the pipeline has no such step."""
+    command = f"vtool optimize {project.folder.name} -o OUT"
+    if run in steps:
+        return command
+    return f'in rules/pipelines/{project.pipeline}.toml:\n[[step]]\nrun = "{run}"\n{command}'
 
 
 def _name(target: str, assembly: Assembly) -> str:

@@ -66,7 +66,7 @@ def judged(one: Tried) -> Tried:
         return replace(one, why_not=f"worse: {', '.join(worse)}")
     if one.gains:
         return one
-    if all(e.low is None or e.high is None for e in one.effects):
+    if all(e.low is None for e in one.effects):
         return replace(one, why_not="too few pairs in the time: raise --trials-seconds")
     return replace(one, why_not="nothing became better for certain")
 
@@ -114,7 +114,9 @@ def turn_effects(attempts: Iterable[Attempt], sure: float) -> dict[str, list[Eff
     base = by_way.pop(AS_IT_IS, {})
     found: dict[str, list[Effect]] = {}
     for way, own in by_way.items():
-        pairs = [(base[key], own[key]) for key in base.keys() & own.keys()]
+        pairs = [(base[key], own[key]) for key in base if key in own]
+        if not pairs:
+            continue
         audio = [(a.first_audio_ms, b.first_audio_ms) for a, b in pairs]
         cpu = [(a.cpu_ms, b.cpu_ms) for a, b in pairs if a.cpu_ms and b.cpu_ms]
         found[way] = [Effect.measured("turn.first_audio", "ms", audio, sure)]
@@ -134,6 +136,8 @@ def _started(base: Change, change: Change, asked: _Asked, on: Workspace) -> list
     while len(pairs) < _MOST_STARTS and time.monotonic() - began_s < seconds:
         on.progress.update(f"starting: {change.what}", len(pairs), _MOST_STARTS)
         pairs.append((_start(one, clips[0]), _start(other, clips[0])))
+    if not pairs:
+        return []
     found = [_of([(a.init_s, b.init_s) for a, b in pairs], "init.warm", "s", sure)]
     peaks = [(a.memory.peak, b.memory.peak) for a, b in pairs]
     known = [(float(a), float(b)) for a, b in peaks if a is not None and b is not None]
@@ -147,12 +151,8 @@ def _of(pairs: Sequence[tuple[float, float]], name: str, unit: Unit, sure: float
 def _start(one: Subject, clip: Clip) -> Result:
     assert isinstance(one.scenario, Scenario)  # noqa: S101 - for the type checker
     once = replace(one, scenario=replace(one.scenario, warm_up=0, repeats=1))
-    request: dict[str, object] = {
-        "job": "run",
-        "clips": [asdict(clip)],
-        "audio_out": None,
-        "answers": {},
-    }
+    nothing: dict[str, str] = {}
+    request = {"job": "run", "clips": [asdict(clip)], "audio_out": None, "answers": nothing}
     return check(once.ask(request), Result, where="the voice application")
 
 

@@ -77,14 +77,15 @@ def _timeline(turn: Timeline, console: Console) -> None:
     step_ms = (last_ms - first_ms) / _CELLS
     title(console, f"Turn {plain(turn.clip)}: {turn.first_audio_ms:.0f} ms to first audio")
     plainly = console.options.ascii_only
-    full, thrown = ("#", "-") if plainly else ("█", "░")
+    full, some, thrown = ("#", "_", "-") if plainly else ("█", "▁", "░")
     for lane in Lane:
         cells = [" "] * _CELLS
-        for span in sorted((s for s in turn.spans if s.lane is lane), key=lambda s: s.kept):
-            start = int((span.start_ms - first_ms) / step_ms)
-            end = int((span.end_ms - first_ms) / step_ms)
-            for cell in range(max(0, start), min(_CELLS, max(end, start + 1))):
-                cells[cell] = full if span.kept else thrown
+        for cell in range(_CELLS):
+            low_ms = first_ms + cell * step_ms
+            kept, wasted = (_busy_ms(turn, lane, (low_ms, low_ms + step_ms), k) for k in _KEPT)
+            if kept or wasted:
+                most = full if kept >= wasted else thrown
+                cells[cell] = most if max(kept, wasted) >= step_ms / 2 else some
         wrapped(console, Text(f"{lane.value:>6} |{''.join(cells).rstrip()}"))
     marks = [" "] * _CELLS
     for what, mark in ((END_OF_SPEECH, "e"), (DECIDED, "d"), (FIRST_AUDIO, "a")):
@@ -95,7 +96,19 @@ def _timeline(turn: Timeline, console: Console) -> None:
     paragraph(
         console,
         f"e: end of speech, d: end decided, a: first audio; a cell is {step_ms:.1f} ms; "
-        f"{thrown}: prepared and thrown away",
+        f"{some}: worked for less than half of it, {thrown}: prepared and thrown away",
+    )
+
+
+_KEPT = (True, False)
+
+
+def _busy_ms(turn: Timeline, lane: Lane, between: tuple[float, float], kept: bool) -> float:  # noqa: FBT001 - one of the two
+    low_ms, high_ms = between
+    return sum(
+        max(0.0, min(s.end_ms, high_ms) - max(s.start_ms, low_ms))
+        for s in turn.spans
+        if s.lane is lane and s.kept is kept
     )
 
 
