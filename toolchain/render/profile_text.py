@@ -128,7 +128,7 @@ def _operators(models: Sequence[ModelTimes], console: Console) -> None:
             ),
         )
         top = [
-            f"{plain(one.operator)} {100 * one.share:.1f} % ({one.nodes} nodes)"
+            f"{plain(one.operator)} {100 * one.share:.1f} % ({one.nodes} node{'' if one.nodes == 1 else 's'})"
             for one in model.operators[:_OPERATORS]
         ]
         paragraph(console, ", ".join(top) or "no operator ran")
@@ -219,13 +219,13 @@ def _effect(effect: Effect) -> str:
     share = f" ({100 * change / before:+.1f} %)" if before else ""
     shown = _signed(change, effect)
     said = f"{plain(effect.measure)} {show_quantity(before, effect.unit)}: {shown}{share}"
-    pairs = len(effect.before)
-    if pairs == 1:
-        return said
+    pairs = f"{len(effect.before)} pair{'' if len(effect.before) == 1 else 's'}"
     if effect.low is None or effect.high is None:
-        return f"{said}, {pairs} pairs: too few to be sure"
+        return f"{said}, {pairs}: too few to be sure"
+    if len(effect.before) == 1:  # counted, not sampled
+        return said
     low, high = _signed(effect.low, effect), _signed(effect.high, effect)
-    return f"{said}, surely {low} .. {high}, {pairs} pairs"
+    return f"{said}, surely {low} .. {high}, {pairs}"
 
 
 def _signed(value: float, effect: Effect) -> str:
