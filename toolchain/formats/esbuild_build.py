@@ -97,6 +97,7 @@ class Input:
 
     size_bytes: int
     imports: tuple[Import, ...]
+    form: str = ""  # "esm" or "cjs"; empty where a file is neither
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +155,10 @@ def result(answer: Mapping[str, Any], folder: Path) -> Result:
         )
     return Result(
         tuple(sorted(outputs, key=lambda o: o.path)),
-        {path: Input(i["bytes"], _imports(i["imports"])) for path, i in meta["inputs"].items()},
+        {
+            path: Input(i["bytes"], _imports(i["imports"]), i.get("format", ""))
+            for path, i in meta["inputs"].items()
+        },
         messages(answer["errors"]),
         messages(answer["warnings"]),
     )

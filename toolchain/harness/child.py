@@ -24,18 +24,18 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from toolchain.errors import ConfigError, UnavailableError, VtoolError
-from toolchain.formats.audio import Audio, read_wav, write_wav
+from toolchain.formats.audio import Audio, Samples, read_wav, write_wav
 from toolchain.harness import conversation, memory, sessions
 from toolchain.harness.alone import alone
 from toolchain.harness.conversation import Line, Remark
 from toolchain.harness.heard import Heard
 from toolchain.harness.memory import Memory
-from toolchain.harness.scenario import APART, Conversation, Scenario, Sessions
+from toolchain.harness.scenario import APART, IN_TURN, Conversation, Scenario, Sessions
 from toolchain.harness.session import play
 from toolchain.harness.sessions import Step
 from toolchain.harness.turn import Clip, Turn, turn
 from toolchain.voice import pipeline
-from toolchain.voice.engine import give_back, naming, one_heap
+from toolchain.voice.engine import give_back, naming, one_heap, watched
 from toolchain.voice.stage import LISTENING_HZ
 
 Say = Callable[[Mapping[str, Any]], None]
@@ -255,6 +255,44 @@ def _hear(application: pipeline.Pipeline, played: list[Spoken]) -> tuple[Turn, .
     return tuple(turns)
 
 
+def trace(request: Mapping[str, Any], say: Say) -> list[dict[str, Any]]:
+    """Open the application, play each clip ``turns`` times; return the ``Timeline`` of one each."""
+    from toolchain.harness import tracing  # noqa: PLC0415 - no other job records
+
+    scenario = Scenario(**request["scenario"])
+    with _open(request, scenario.placement, say) as opened:
+        said = _said(request)
+        return [
+            asdict(tracing.typical(opened.application, one, scenario, request["turns"], say))
+            for one in said
+        ]
+
+
+def operators(request: Mapping[str, Any], say: Say) -> list[dict[str, Any]]:
+    """Play each clip with models that write down what their operators take; return where."""
+    from toolchain.harness import tracing  # noqa: PLC0415 - no other job records
+
+    scenario = Scenario(**request["scenario"])
+    with watched(Path(request["folder"])) as models, _open(request, IN_TURN, say) as opened:
+        alone = replace(scenario, placement=IN_TURN)  # one model computes at a time
+        since_ns = tracing.played(opened.application, _said(request), alone, say)
+        return [asdict(one) for one in tracing.written(models, since_ns)]
+
+
+def attempt(request: Mapping[str, Any], say: Say) -> list[dict[str, Any]]:
+    """Play the clips with all ``ways`` side by side; return an ``Attempt`` a turn."""
+    from toolchain.harness import ways as playing  # noqa: PLC0415 - no other job compares
+
+    ways = [playing.Way(**way) for way in request["ways"]]
+    found = playing.tried(ways, _said(request), request["seconds"], say)
+    return [asdict(one) for one in found]
+
+
+def _said(request: Mapping[str, Any]) -> list[tuple[Clip, Samples]]:
+    clips = [Clip(**clip) for clip in request["clips"]]
+    return [(c, line.samples) for c, line in zip(clips, _lines(request), strict=True)]
+
+
 def speak(request: Mapping[str, Any], say: Say) -> list[str]:
     """Speak ``texts`` into wav files in ``folder``; return their paths in the same order."""
     say({"doing": "speaking the questions"})
@@ -321,6 +359,9 @@ JOBS: Mapping[str, Callable[[Mapping[str, Any], Say], Any]] = {
     "examine": examine,
     "weigh": weigh,
     "alone": alone,
+    "trace": trace,
+    "operators": operators,
+    "attempt": attempt,
 }
 
 

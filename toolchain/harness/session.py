@@ -18,12 +18,15 @@ The numbers
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
 from toolchain.errors import ToolError
 from toolchain.formats.audio import Samples
 from toolchain.harness.scenario import Listening
+from toolchain.voice.answering import Event
 from toolchain.voice.assistant import Assistant, Exchange, Hearing
 from toolchain.voice.clock import Clock
 from toolchain.voice.stage import FRAME_MS, FRAME_SAMPLES, LISTENING_HZ
@@ -38,14 +41,23 @@ _MOST_SILENCE_FRAMES = (
 SILENCE = np.zeros(FRAME_SAMPLES, np.float32)
 
 
-def play(stages: Hearing, clip: Samples, scenario: Listening, where: str) -> Exchange:
+def play(
+    stages: Hearing,
+    clip: Samples,
+    scenario: Listening,
+    where: str,
+    *,
+    seen: Callable[[Event], None] = lambda _event: None,
+) -> Exchange:
     """Play ``clip``, (n,) at 16 kHz, and let the application answer the first thing it hears.
+
+    ``seen`` is told of every piece of work: see ``answering.Watch``.
 
     Errors:
         ToolError: a stage failed, or heard nothing; names the stage and ``where``.
     """
     clock = Clock(real_time=bool(scenario.real_time))
-    assistant = Assistant(stages, scenario.manner, clock, where=where)
+    assistant = Assistant(stages, scenario.manner, clock, where=where, seen=seen)
     try:
         return _played(assistant, clock, framed(clip), where)
     finally:

@@ -45,6 +45,17 @@ _KINDS = {".js": Kind.JS, ".css": Kind.CSS}
 _LEGAL = ".LEGAL.txt"  # what esbuild appends to the name of a file with legal comments
 _NOTICES = "LICENSES.txt"
 
+_WHOLE = ("--tree-shaking=false", "--ignore-annotations")  # the last of two equal flags counts
+
+
+@dataclass(frozen=True)
+class Built:
+    """What the bundler made: of which modules, what, and who needs its own address."""
+
+    entries: tuple[ArtifactId, ...]
+    result: esbuild.Result
+    own_address: frozenset[str]
+
 
 @dataclass(frozen=True)
 class BundleJs(GraphPass):
@@ -71,6 +82,21 @@ class BundleJs(GraphPass):
             InputError: a syntax error, an import that does not resolve.
             ToolError: esbuild failed.
         """
+        built = self.built(graph, store)
+        if built is None:
+            return graph
+        rewiring = _Rewiring(graph, store, built.result, self.outdir, built.own_address)
+        return rewiring.graph(set(built.entries))
+
+    def built(self, graph: Graph, store: Store, *, shaken: bool = True) -> Built | None:
+        """Return what the bundler makes of ``graph``; None if it has nothing to bundle.
+
+        Not ``shaken``: with all code of the modules that it reads, also where a package says that
+        its modules can be left out, to measure what tree shaking is worth.
+
+        Errors:
+            as ``apply``
+        """
         if self.outdir.startswith("/") or ".." in PurePosixPath(self.outdir).parts:
             raise ConfigError(
                 f"bundle-js: outdir: {self.outdir!r} leads out of the output folder",
@@ -78,7 +104,7 @@ class BundleJs(GraphPass):
             )
         entries = self._entries(graph)
         if not entries:
-            return graph
+            return None
         with (
             code_folder(graph.files.values(), store) as folder,
             esbuild.service(tool("esbuild")) as service,
@@ -87,12 +113,11 @@ class BundleJs(GraphPass):
             plugin = AddressesStayRight(
                 folder, graph.files, frozenset(self.conditions), moved, self.outdir
             )
-            build = esbuild.Build(folder, dict(entries), self._flags(), plugin)
-            result = service.build(build)
+            flags = self._flags() if shaken else (*self._flags(), *_WHOLE)
+            result = service.build(esbuild.Build(folder, dict(entries), flags, plugin))
             if result.errors:
                 raise _wrong(result.errors, folder)
-        rewiring = _Rewiring(graph, store, result, self.outdir, frozenset(plugin.own_address))
-        return rewiring.graph(set(entries.values()))
+        return Built(tuple(entries.values()), result, frozenset(plugin.own_address))
 
     def _entries(self, graph: Graph) -> dict[str, ArtifactId]:
         """Return the modules to bundle by the names of their bundles, without extension."""

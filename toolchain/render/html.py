@@ -23,16 +23,24 @@ def page(report: Report, template: Path | None = None) -> str:
         VtoolError: the template has no ``<script type="application/json" id="vtool-data">``, or
             the report holds a number that is not finite.
     """
-    template = template or resources.folder("reports") / "report.html"
-    text = template.read_text("utf-8")
-    before, start, rest = text.partition(_START)
+    return filled(template or resources.folder("reports") / "report.html", data(report))
+
+
+def filled(template: Path, text: str) -> str:
+    """Return the page ``template`` with the JSON ``text``, which must be inert, as its data.
+
+    Errors:
+        VtoolError: it has no ``<script type="application/json" id="vtool-data">``.
+    """
+    page_text = template.read_text("utf-8")
+    before, start, rest = page_text.partition(_START)
     _, end, after = rest.partition(_END)
     if not start or not end:
         raise VtoolError(
             f"{template.name} has no place for data",
             hint=f"a page needs {_START}>{{}}{_END}, see docs/report.md",
         )
-    return f"{before}{start}>{data(report)}{end}{after}"
+    return f"{before}{start}>{text}{end}{after}"
 
 
 def data(report: Report) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from toolchain.ir import ModelSearch, Report, State, Verdict
 from toolchain.render import figures
 from toolchain.render.figures import StepTotal
-from toolchain.render.text import plain
+from toolchain.render.terminal import plain
 from toolchain.units import show_bytes, show_quantity, show_range, show_share
 
 _MARKS = {State.MET: "✓", State.BROKEN: "✗", State.INCONCLUSIVE: "~", State.NOT_MEASURED: "?"}

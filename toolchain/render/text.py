@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import io
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 
-from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
@@ -21,6 +20,14 @@ from toolchain.ir import (
 )
 from toolchain.render import figures
 from toolchain.render.figures import StepTotal
+from toolchain.render.terminal import grid as _grid
+from toolchain.render.terminal import line as _line
+from toolchain.render.terminal import mark as _mark
+from toolchain.render.terminal import paragraph as _paragraph
+from toolchain.render.terminal import plain
+from toolchain.render.terminal import title as _title
+from toolchain.render.terminal import widths as _widths
+from toolchain.render.terminal import wrapped as _wrapped
 from toolchain.units import show_bytes, show_quantity, show_range, show_share
 
 # shape and word say the state too: colour alone is lost on many people and in every log
@@ -35,7 +42,6 @@ _SEVERITIES = {
     Severity.WARNING: ("!", "!", "yellow"),
     Severity.NOTE: ("·", "-", "dim"),
 }
-_GAP = "  "
 _LARGEST = 8  # rows of packages and files: what fits on one screen with the rest
 _REASONS = 2  # why a pass left artifacts alone: there are few reasons, except for numbers in them
 _FINDINGS = 20  # more belong in the page, where they can be filtered
@@ -249,77 +255,12 @@ def notes(report: Report, console: Console) -> None:
         _wrapped(console, Text(f"note: {plain(note)}"))
 
 
-def plain(text: str) -> str:
-    r"""Return ``text`` with what a terminal would obey (escape codes, line breaks) spelled out.
-
-    >>> plain("a\x1b[31mb\nc")
-    'a\\x1b[31mb\\nc'
-    """
-    if text.isprintable():
-        return text
-    return "".join(
-        c if c.isprintable() else c.encode("unicode_escape", "replace").decode() for c in text
-    )
-
-
 def _print(
     report: Report, console: Console | None, *sections: Callable[[Report, Console], None]
 ) -> None:
     console = console or Console(highlight=False)
     for section in sections:
         section(report, console)
-
-
-def _title(console: Console, title: str) -> None:
-    console.print()
-    _wrapped(console, Text(title, style="bold"))
-
-
-def _paragraph(console: Console, text: str) -> None:
-    _wrapped(console, Text(text, style="dim"), indent=4)
-
-
-def _wrapped(console: Console, text: Text, *, indent: int = 0) -> None:
-    for line in text.wrap(console, max(console.width - indent, 1), overflow="fold"):
-        line.rstrip()
-        line.pad_left(indent)
-        console.print(line, soft_wrap=True)
-
-
-def _grid(
-    console: Console,
-    head: Sequence[str],
-    rows: Sequence[Sequence[str]],
-    *,
-    numbers: range,
-    total: bool = False,
-) -> None:
-    """Print aligned columns, those in ``numbers`` on the right.
-
-    A line longer than the terminal is wide runs on: a cut number is a wrong number.
-    """
-    widths = _widths([head, *rows])
-    console.print(Text(_line(head, widths, numbers), style="dim"), soft_wrap=True)
-    for number, row in enumerate(rows, 1):
-        style = "bold" if total and number == len(rows) else ""
-        console.print(Text(_line(row, widths, numbers), style=style), soft_wrap=True)
-
-
-def _widths(rows: Iterable[Sequence[str]]) -> list[int]:
-    return [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
-
-
-def _line(cells: Sequence[str], widths: Sequence[int], numbers: range) -> str:
-    padded = []
-    for number, (cell, width) in enumerate(zip(cells, widths, strict=True)):
-        space = " " * (width - cell_len(cell))
-        padded.append(space + cell if number in numbers else cell + space)
-    return _GAP.join(padded).rstrip()
-
-
-def _mark(console: Console, look: tuple[str, str, str]) -> tuple[str, str]:
-    mark, ascii_mark, style = look
-    return ascii_mark if console.options.ascii_only else mark, style
 
 
 def _sizes(sizes: Sizes) -> tuple[str, str, str, str]:

@@ -61,6 +61,8 @@ class Watch:
 
     clock: Clock
     where: str
+    seen: Callable[[Event], None] = lambda _event: None
+    """Told of every piece when it ends, also of one that was stopped, in the thread that did it."""
     working: dict[str, float] = field(default_factory=dict)
     """Since when each stage works on a piece."""
 
@@ -73,7 +75,7 @@ class Watch:
         more = True
         while more:
             start_ms = self.clock.now_ms()
-            self.working[stage] = start_ms
+            self.working[stage], value = start_ms, None
             try:
                 with naming(stage, self.where):
                     value = next(made, None)
@@ -81,7 +83,9 @@ class Watch:
                 raise about(stage, self.where, error) from error
             finally:
                 self.working.pop(stage, None)
-            yield Event(stage, start_ms, self.clock.now_ms(), value)
+                event = Event(stage, start_ms, self.clock.now_ms(), value)
+                self.seen(event)
+            yield event
             more = value is not None
 
     def unfinished_ms(self) -> float:

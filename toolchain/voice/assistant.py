@@ -20,7 +20,7 @@ Back-pressure
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -142,7 +142,7 @@ class Assistant:
     Close it when nobody listens any more: an answer that nobody draws keeps its threads waiting.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - keyword arguments, each a thing of its own
         self,
         stages: Hearing,
         manner: Manner,
@@ -150,13 +150,17 @@ class Assistant:
         *,
         where: str = "",
         remembers: bool = False,
+        seen: Callable[[Event], None] = lambda _event: None,
     ) -> None:
-        """Listen; an assistant that ``remembers`` answers with what was said before in mind."""
+        """Listen; an assistant that ``remembers`` answers with what was said before in mind.
+
+        ``seen`` is told of every piece of work: see ``Watch``.
+        """
         self.exchanges: list[Exchange] = []
         self.where = where  # named in errors
-        self._stages, self._manner, self._clock = stages, manner, clock
+        self._stages, self._manner, self._clock, self._seen = stages, manner, clock, seen
         self._dialogue = stages.llm.talk() if remembers else None
-        self._ears = Ears(stages.vad, clock, manner.patience_ms)
+        self._ears = Ears(stages.vad, clock, manner.patience_ms, seen)
         self._endpoint, self._loudness = Endpoint(), Loudness()
         self._recent: deque[Samples] = deque(maxlen=_PRE_ROLL_FRAMES)
         self._utterance: list[Samples] = []
@@ -262,7 +266,7 @@ class Assistant:
         utterance = np.concatenate(self._utterance)
         asked = Asked(self._stages, utterance, self._reply, manner.whole, manner.first_chars)
         kind = SideBySide if manner.threads else InTurn
-        self._watch = Watch(self._clock, self.where)
+        self._watch = Watch(self._clock, self.where, self._seen)
         self._work = kind(asked, self._watch, manner.patience_ms)
         self._work_for = one
         one.utterance_ms = 1000 * len(utterance) / LISTENING_HZ

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from toolchain.errors import ToolError
 from toolchain.formats.audio import Samples
@@ -15,9 +15,16 @@ from toolchain.voice.stage import Vad
 class Ears:
     """One stream of the VAD; after an error it begins anew with the next frame."""
 
-    def __init__(self, vad: Vad, clock: Clock, patience_ms: float) -> None:
+    def __init__(
+        self,
+        vad: Vad,
+        clock: Clock,
+        patience_ms: float,
+        seen: Callable[[Event], None] = lambda _event: None,
+    ) -> None:
+        """Hear with ``vad``; ``seen`` is told of every frame: see ``Watch``."""
         self._vad, self._patience_ms = vad, patience_ms
-        self._watch = Watch(clock, "")
+        self._watch = Watch(clock, "", seen)
         self._frame: Samples | None = None
         self._heard: Iterator[float] | None = None
         self._watched()

@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import onnxruntime as ort
 from onnxruntime.capi import onnxruntime_pybind11_state as native
@@ -134,8 +134,11 @@ def open_model(
         ToolError: memory ran out.
     """
     path = located(files, name)
-    asked = _sessions.get().get(name, Session())
+    asked, watched = _sessions.get().get(name, Session()), _watched.get()
     chosen = _as_installed(path, options(threads, asked), name, asked)
+    if watched is not None:
+        chosen.enable_profiling = True
+        chosen.profile_file_prefix = str(watched.folder / str(len(watched.opened)))
 
     def work() -> ort.InferenceSession:
         session = ort.InferenceSession(str(path), chosen, providers=["CPUExecutionProvider"])
@@ -145,7 +148,7 @@ def open_model(
 
     try:
         with _inspection.get().opening(name):
-            return observing.opened(name, work)
+            session = observing.opened(name, work)
     except (*RUNTIME_ERRORS, MemoryError, RuntimeError) as error:
         if out_of_memory(error):
             raise ToolError(
@@ -155,6 +158,33 @@ def open_model(
             f"{name} cannot be opened as a model: {_plain(error, path, name)}",
             hint="give an ONNX or ORT file of a version that onnxruntime knows",
         ) from error
+    if watched is not None:
+        watched.opened.append((name, session))
+    return session
+
+
+class Watched(NamedTuple):
+    """Models that write down what each of their operators takes."""
+
+    folder: Path
+    opened: list[tuple[str, ort.InferenceSession]]
+
+
+_watched: ContextVar[Watched | None] = ContextVar("watched", default=None)
+
+
+@contextmanager
+def watched(folder: Path) -> Iterator[Watched]:
+    """Let the models that this thread opens inside the block write their times into ``folder``.
+
+    ``end_profiling`` of a session ends its file and returns its path. It slows the models down.
+    """
+    models = Watched(folder, [])
+    token = _watched.set(models)
+    try:
+        yield models
+    finally:
+        _watched.reset(token)
 
 
 def _as_installed(

@@ -1,0 +1,1 @@
+"""``vtool profile``: where an application's bytes, time and memory go, and what to do."""

@@ -1,0 +1,84 @@
+"""Where the time of each model goes, operator by operator, in turns that nothing else measures."""
+
+from __future__ import annotations
+
+import tempfile
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from toolchain.formats.onnxruntime_profile import NodeRun, SessionProfile, read
+from toolchain.harness.subject import Subject
+from toolchain.harness.tracing import Written
+from toolchain.harness.turn import Clip
+from toolchain.ir.profile import ModelTimes, NodeTime, OperatorTime
+from toolchain.tables import check
+from toolchain.voice.pipeline import STAGES
+
+_NODES = 20  # of a model: the few that matter; all operators are told
+_US = 1000  # in a ms
+
+
+def watched(subject: Subject, clips: Sequence[Clip]) -> tuple[ModelTimes, ...]:
+    """Play each clip once, in a process whose models write down what their operators take.
+
+    All stages work in one thread, so that one model computes at a time. Writing slows small
+    operators down: shares are for comparing operators, not for adding up to latencies.
+
+    Errors:
+        ToolError: a stage failed.
+    """
+    with tempfile.TemporaryDirectory(prefix="vtool-profile-") as folder:
+        said = [asdict(clip) for clip in clips]
+        found = subject.ask({"job": "operators", "clips": said, "folder": folder})
+        files = check(found, tuple[Written, ...], where="the voice application")
+        return tuple(_models(files, subject.voice))
+
+
+def _models(files: Sequence[Written], voice: Mapping[str, Any]) -> Iterator[ModelTimes]:
+    """Yield the models in the order in which a turn goes through them."""
+    for stage in STAGES:
+        for one in files:
+            if one.model in voice[stage].values():
+                yield of_model(read(Path(one.path), one.since_us), stage, one.model, one.threads)
+
+
+def of_model(profile: SessionProfile, stage: str, model: str, threads: int) -> ModelTimes:
+    """Return where the time went that ``profile`` tells of."""
+    operators_us = sum(node.self_us for node in profile.nodes)
+    return ModelTimes(
+        stage=stage,
+        model=model,
+        load_ms=None if profile.load_us is None else profile.load_us / _US,
+        initialize_ms=profile.initialize_us / _US,
+        runs=len(profile.runs_us),
+        runs_ms=sum(profile.runs_us) / _US,
+        operators_ms=operators_us / _US,
+        operators=_by_operator(profile.nodes, operators_us),
+        nodes=_by_node(profile.nodes, operators_us)[:_NODES],
+        threads=threads,
+    )
+
+
+def _by_operator(nodes: Sequence[NodeRun], all_us: float) -> tuple[OperatorTime, ...]:
+    spent, calls = Counter[str](), Counter(node.operator for node in nodes)
+    names: dict[str, set[str]] = {}
+    for node in nodes:
+        spent[node.operator] += node.self_us  # type: ignore[assignment]  # a Counter adds floats too
+        names.setdefault(node.operator, set()).add(node.node)
+    return tuple(
+        OperatorTime(name, calls[name], us / _US, us / all_us if all_us else 0.0, len(names[name]))
+        for name, us in spent.most_common()
+    )
+
+
+def _by_node(nodes: Sequence[NodeRun], all_us: float) -> tuple[NodeTime, ...]:
+    spent, calls = Counter[tuple[str, str]](), Counter((n.node, n.operator) for n in nodes)
+    for node in nodes:
+        spent[node.node, node.operator] += node.self_us  # type: ignore[assignment]  # as above
+    return tuple(
+        NodeTime(name, operator, calls[name, operator], us / _US, us / all_us if all_us else 0.0)
+        for (name, operator), us in spent.most_common()
+    )

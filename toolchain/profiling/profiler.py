@@ -1,0 +1,116 @@
+"""The main job of ``vtool profile``: what is there, how it runs, what would make it better."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from toolchain import __version__, build, rulebook, trial
+from toolchain.harness.machine import machine
+from toolchain.harness.subject import spoken_clips, subject
+from toolchain.ir.profile import BundleAnalysis, Profile
+from toolchain.ir.recommendation import Effect, Tried
+from toolchain.profiling import bundle, changes, runtime, trials
+from toolchain.profiling.changes import Change, of_result
+from toolchain.profiling.runtime import Application
+from toolchain.progress import SILENT
+from toolchain.sources.address import is_address
+from toolchain.sources.project import Assembly, Project
+from toolchain.workspace import Workspace
+
+_SCENARIO = "single-turn"
+
+
+@dataclass(frozen=True)
+class ProfileRequest:
+    """What the user asked ``vtool profile`` for."""
+
+    target: str
+    result: Path | None = None  # profile this result of `vtool optimize`
+    other: Path | None = None  # try this result as a change
+    repeats: int = 3
+    trials_s: float = 120.0  # for all trials together; 0: none
+
+
+def profile(request: ProfileRequest, workspace: Workspace) -> Profile:
+    """Analyze the bundle, run the application, and try what might make it better.
+
+    A target without a ``[voice]`` table has only the first half; one without code or packages
+    has only the second.
+
+    Errors:
+        ConfigError, InputError, ToolError: see ``build.load``, ``trial.application``, the harness.
+    """
+    on = machine()
+    assembly, loaded = build.load(request.target, workspace)
+    analysis = bundle.analyzed(assembly, loaded, workspace)
+    found = Profile(_name(request.target, assembly), __version__, on, analysis, None)
+    project = assembly.project
+    fewer = fewer_bytes(request, assembly, analysis)
+    if project is None or not project.voice:
+        return replace(
+            found,
+            tried=fewer,
+            recommendations=trials.recommended(fewer),
+            notes=("no run-time profile: there is no [voice] table that says what is played",),
+        )
+    _, files, voice = trial.application(request.target, request.result, workspace)
+    scenario = trial.scenario_of(_SCENARIO, request.repeats, request.target)
+    base = Change("", "", Application(files, voice), scenario)
+    run_time, notes = runtime.profiled(base.application, scenario, workspace)
+    found = replace(found, runtime_profile=run_time, notes=(*found.notes, *notes))
+    tried = (*fewer, *_tried(request, base, workspace))
+    return replace(found, tried=tried, recommendations=trials.recommended(tried))
+
+
+def _tried(request: ProfileRequest, base: Change, workspace: Workspace) -> tuple[Tried, ...]:
+    """Try what might help the application, in the time there is."""
+    if not request.trials_s:
+        return ()
+    others = list(changes.changes(base.application, base.scenario))
+    if request.other is not None:
+        _, files, voice = trial.application(request.target, request.other, workspace)
+        made = Application(files, voice)
+        others.insert(0, of_result(made, base.scenario, request.target, request.other))
+    one = base.application
+    alone, _ = subject(one.files, one.voice, base.scenario, workspace.root, (SILENT, ""))
+    clips = spoken_clips(alone, workspace.root)
+    return trials.tried(base, others, clips, request.trials_s, workspace)
+
+
+def fewer_bytes(
+    request: ProfileRequest, assembly: Assembly, found: BundleAnalysis
+) -> tuple[Tried, ...]:
+    """Return what bundling does to the code that entries import, which was measured by doing it."""
+    project = assembly.project
+    if project is None or request.result is not None:
+        return ()
+    steps = {step.run for step in rulebook.pipeline(project.pipeline, project.folder)}
+    unreached = sum(one.unused_bytes for one in found.unused_code if not one.imported)
+    tried = []
+    if unreached:
+        size = float(sum(p.size for p in found.packages))
+        effect = Effect.exact("all files", "byte", size, size - unreached)
+        what = "code that no entry reaches is left out"
+        tried.append(Tried(what, _by("drop-unreachable", project, steps), (effect,)))
+    if found.installed and found.kept is not None:
+        effect = Effect.exact("imported code", "byte", float(found.installed), float(found.kept))
+        what = "imported code travels as tree-shaken, minified bundles"
+        tried.append(Tried(what, _by("bundle-js", project, steps), (effect,)))
+    return tuple(trials.judged(one) for one in tried)
+
+
+def _by(run: str, project: Project, steps: Collection[str]) -> str:
+    """Return what applies a pass: a command, and an edit where the pipeline has no such step."""
+    command = f"vtool optimize {project.folder.name} -o OUT"
+    if run in steps:
+        return command
+    return f'in rules/pipelines/{project.pipeline}.toml:\n[[step]]\nrun = "{run}"\n{command}'
+
+
+def _name(target: str, assembly: Assembly) -> str:
+    """Return what to call ``target``: never by a path of this machine."""
+    if assembly.project is not None:
+        return assembly.project.name
+    return target if is_address(target) else Path(target).resolve().name
