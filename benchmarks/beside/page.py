@@ -27,8 +27,12 @@ def text(found: Found) -> str:
         for line in table:
             first, *rest = (cell.rjust(w) for cell, w in zip(line, widths, strict=True))
             lines.append("  ".join([first.strip().ljust(widths[0]), *rest]))
-        lines += [f"{row.contestant.key}: unavailable: {row.words}"[:80] for row in some if row.words]
-    return "\n".join([*lines, "", "x: of vtool's figure, median of pairs; ready: from process start"])
+        lines += [
+            f"{row.contestant.key}: unavailable: {row.words}"[:80] for row in some if row.words
+        ]
+    return "\n".join(
+        [*lines, "", "x: of vtool's figure, median of pairs; ready: from process start"]
+    )
 
 
 def markdown(found: Found) -> str:
@@ -38,7 +42,7 @@ def markdown(found: Found) -> str:
     lines = [_HEAD, f"{machine.cpu}, {machine.cores} cores, {machine.system}, Python "]
     lines[-1] += f"{machine.python}; {versions}. {_busy(found).capitalize()}."
     for stage, some in _grouped(found).items():
-        lines += ["", f"## {_TITLES[stage]}", "", _WORDS[stage], ""]
+        lines += ["", f"## {_TITLES[stage]}", "", _WORDS[stage].format(tokens=found.tokens), ""]
         columns = _PAGE[stage]
         lines += [_line([head for head, _ in columns]), _line(["---"] * len(columns))]
         for row in some:
@@ -52,22 +56,28 @@ def markdown(found: Found) -> str:
 
 _HEAD = """# vtool's stages beside peers
 
-Written by `nox -s voice_peers -- --docs`, after `make demo`; every figure is measured by that command.
+Written by `nox -s voice_peers -- --docs`, after `make demo`; every figure is measured by it.
 
-Each contestant works in a process of its own, opened anew in every round. All answer the same, clip by clip, in random order, after one uncounted
-answer to everything. Times are medians; a ratio is the contestant over vtool's stage with the same threads, the median of the pairs (same round, same
-clip), with 95 % bounds where the pairs are enough: above 1, the contestant takes more. CPU time is of all threads until the answer is there; threads that
-spin on behind it are not counted. *Peak* is the most memory of the process that ever was resident, mapped files and the interpreter (Python, Node) with it. *Ready*
-is from the creation of the process until the model is open.
+Each contestant works in a process of its own, opened anew in every round. All answer the same,
+clip by clip, in random order, after an uncounted answer. Times are medians; a ratio is the
+contestant over vtool's stage with the same threads, the median of the pairs (same round, same
+clip), with 95 % bounds where the pairs are enough: above 1, the contestant takes more. CPU time is
+of all threads until the answer is there; threads that spin on behind it are not counted. *Peak* is
+the most memory of the process that ever was resident, with the interpreter (Python, Node) and
+mapped files. *Ready* is from the creation of the process until the model is open.
 """
 
 _WORDS = {
-    "stt": """The project's reference clips and its spoken questions, each as one utterance. Moonshine's work grows with the sound; Whisper hears 30 s however
-short the clip is. Greedy, no timestamps. Two word error rates: jiwer's normalization as in the harness, for which "7" and "seven" are different words, and Whisper's own
-normalization, for which they are the same; means of the clips. *vtool whisper* is vtool's adapter on the same weights as float32 ONNX, not optimized, one thread.""",
-    "llm": """The same prompts as tokens, greedy, 40 tokens each; tokens that end an answer are chosen like all others. *First* is the time to the first token when the system
-message is known (as in the application), *whole* when it is computed too; *a token* is each further one. *Same answers* are those whose tokens up to their end are exactly
-vtool's with the same threads.""",
+    "stt": """The project's reference clips and its spoken questions, each as one utterance.
+Moonshine's work grows with the sound; Whisper hears 30 s however short the clip is. Greedy, no
+timestamps. Two word error rates, means of the clips: with jiwer's normalization as in the harness,
+for which "7" and "seven" are different words, and with Whisper's own, for which they are the same.
+*vtool whisper* is vtool's adapter on the same weights as float32 ONNX, not optimized. vtool's
+speech stages compute in one thread, whichever they are compared with.""",
+    "llm": """The same prompts as tokens, greedy, {tokens} tokens each; tokens that end an answer
+are chosen like all others. *First* is the time to the first token when the system message is known
+(as in the application), *whole* when it is computed too; *a token* is each further one. *Same
+answers* are those whose tokens up to their end are exactly vtool's with the same threads.""",
 }
 
 

@@ -17,8 +17,6 @@ from beside.talking import FailedError, Talk, talk
 PAUSE_S = 0.25
 """Before each answer: OpenMP's threads spin for 0.2 s after their work (KMP_BLOCKTIME), and nobody
 else shall pay for it."""
-COUNT = 40
-"""Tokens of an answer: ``max_tokens`` of the reference application."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +37,7 @@ class Field:
     failed: dict[str, str] = field(default_factory=dict)
 
     def round(self, number: int, tasks: Sequence[Task], rng: random.Random) -> None:
-        """Start everybody anew, warm each up with every task, and measure."""
+        """Start everybody anew, warm each up with the first task, and measure."""
         with ExitStack() as stack:
             talks: dict[str, Talk] = {}
             for contestant, way in rng.sample(self.entries, len(self.entries)):
@@ -50,8 +48,7 @@ class Field:
                     talks[contestant.key] = stack.enter_context(talk(way, self.folder))
                 except FailedError as error:
                     self.fail(contestant.key, error)
-            for task in tasks:
-                self._everybody(task, talks, rng, None)
+            self._everybody(tasks[0], talks, rng, None)
             for task in rng.sample(tasks, len(tasks)):
                 tell(f"round {number + 1}: {task.asked.item}")
                 self._everybody(task, talks, rng, number)
@@ -81,15 +78,13 @@ class Field:
                 self.samples.append(sample(key, number, task.asked.item, answers))
 
     def fail(self, key: str, error: FailedError) -> None:
-        """Leave somebody out from here on, and forget what was measured: its rounds are not whole."""
+        """Leave somebody out from here on, and forget its samples: rounds that are not whole."""
         tell(f"{key} is out: {error}")
         self.failed[key] = str(error).replace(str(self.folder), "").replace(str(Path.home()), "")
         self.samples = [one for one in self.samples if one.key != key]
 
 
-def sample(
-    key: str, number: int, item: str, answers: Mapping[str, Mapping[str, Any]]
-) -> Sample:
+def sample(key: str, number: int, item: str, answers: Mapping[str, Mapping[str, Any]]) -> Sample:
     """Return one sample of the answers to one task, by the prefix of their figures.
 
     >>> answer = {"first_ms": 10.0, "total_ms": 30.0, "cpu_ms": 40.0, "tokens": [1, 2, 3]}
@@ -104,9 +99,7 @@ def sample(
             times["token_ms"] = (times["total_ms"] - times["first_ms"]) / rest
         figures |= {f"{prefix}{name}": ms for name, ms in times.items()}
     said = answers[""]
-    return Sample(
-        key, number, item, figures, said.get("text", ""), tuple(said.get("tokens", ()))
-    )
+    return Sample(key, number, item, figures, said.get("text", ""), tuple(said.get("tokens", ())))
 
 
 def tell(words: str) -> None:

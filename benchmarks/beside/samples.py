@@ -71,5 +71,6 @@ class Found:
     contestants: tuple[Contestant, ...]
     asked: tuple[Asked, ...]
     samples: tuple[Sample, ...]
+    tokens: int = 0  # of each answer of a language model
     stops: tuple[int, ...] = ()  # tokens that end an answer
     failed: Mapping[str, str] = field(default_factory=dict)  # by key: in its own words

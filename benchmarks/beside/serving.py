@@ -2,8 +2,8 @@
 
 The first line opens: ``{"run": "stage", "stage", "voice", "files"}`` one of vtool's stages, as the
 harness does; ``{"run": "faster-whisper", "folder", "compute", "threads"}`` the peer. Then each line
-is a clip (``{"clip": path}``), a prompt (as ``answering.mjs``) or, for vtool's language model, texts
-to spell (``{"spell": [...]}``). It imports nothing that the model would not need.
+is a clip (``{"clip": path}``), a prompt (as ``answering.mjs``) or, for vtool's language model,
+texts to spell (``{"spell": [...]}``). It imports nothing that the model would not need.
 """
 
 # ruff: noqa: PLC0415 - a contestant's memory is its own: nothing of the other is imported
@@ -46,8 +46,10 @@ def _stage(opening: Mapping[str, Any]) -> Answer:
     one_heap()  # as the harness's process does
     files = {name: Path(path) for name, path in opening["files"].items()}
     stage = pipeline.load_stage(opening["voice"], opening["stage"], files)
-    return _hears(lambda clip: next(stage.stream([clip]))) if opening["stage"] == "stt" else (
-        _answers(stage)
+    return (
+        _hears(lambda clip: next(stage.stream([clip])))
+        if opening["stage"] == "stt"
+        else (_answers(stage))
     )
 
 

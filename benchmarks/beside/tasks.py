@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from beside.rounds import COUNT, Task
+from beside.rounds import Task
 from beside.samples import Asked, Way
 from beside.taking_part import Application, Entry
 from beside.talking import FailedError, talk
@@ -30,9 +30,9 @@ def heard(clips: Sequence[Clip]) -> list[Task]:
 
 
 def prompted(
-    app: Application, entries: Sequence[Entry], folder: Path
+    app: Application, entries: Sequence[Entry], folder: Path, count: int
 ) -> tuple[list[Entry], list[Task], tuple[int, ...]]:
-    """Return contestants that know the system message, a task for each text, and the stops.
+    """Return contestants that know the system message, tasks of ``count`` tokens, and the stops.
 
     All are given the tokens of vtool's own tokenizer, so that all compute the same.
 
@@ -46,15 +46,13 @@ def prompted(
     except FailedError as error:
         raise ToolError(f"vtool's language model: {error}", hint="vtool run it alone") from error
     system = spelled["system"]
-    told = [
-        (one, Way(way.command, {**way.opening, "system": system})) for one, way in entries
-    ]
+    told = [(one, Way(way.command, {**way.opening, "system": system})) for one, way in entries]
     tasks = [
         Task(
             Asked(clip.name, "llm", clip.text),
             {
-                "": {"prompt": prompt, "known": True, "count": COUNT},
-                WHOLE: {"prompt": [*system, *prompt], "known": False, "count": COUNT},
+                "": {"prompt": prompt, "known": True, "count": count},
+                WHOLE: {"prompt": [*system, *prompt], "known": False, "count": count},
             },
         )
         for clip, prompt in zip(app.clips, spelled["prompts"], strict=True)
