@@ -87,7 +87,7 @@ def test_answers_are_the_same_until_they_end() -> None:
 
 def test_every_line_on_the_terminal_has_at_most_80_columns() -> None:
     slow = [
-        replace(s, figures={name: 98_765.4 for name in s.figures} | {"peak_bytes": 9.8765e9})
+        replace(s, figures=dict.fromkeys(s.figures, 98_765.4) | {"peak_bytes": 9.8765e9})
         for s in run().samples
     ]
     missing = replace(GONE, missing="x" * 200)

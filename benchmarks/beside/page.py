@@ -129,6 +129,8 @@ def _times(name: str) -> Cell:
 
 def _bounded(name: str) -> Cell:
     def cell(row: Row) -> str:
+        if row.contestant.key == row.contestant.base:
+            return "1" if name in row.ratios else ""
         return bounded(row.ratios[name]) if name in row.ratios else ""
 
     return cell

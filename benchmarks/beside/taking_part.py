@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import shutil
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
@@ -16,13 +16,14 @@ from beside.samples import Contestant, Way
 
 from toolchain import trial
 from toolchain.emit import MANIFEST
-from toolchain.errors import VtoolError
+from toolchain.errors import InputError, VtoolError
 from toolchain.harness.scenario import Scenario
 from toolchain.harness.subject import Subject, spoken_clips, subject
 from toolchain.harness.turn import Clip
 from toolchain.progress import SILENT
 from toolchain.sources.project import open_target
 from toolchain.sources.tools import node
+from toolchain.voice.runnable import data_files
 from toolchain.workspace import Workspace
 
 HERE = Path(__file__).parent
@@ -54,6 +55,16 @@ class Application:
         files = {name: str(self.subject.files[name]) for name in self.subject.names()}
         return python({"run": "stage", "stage": stage, "voice": voice, "files": files})
 
+    def megabytes(self, stage: str) -> str:
+        """Return how large the models of a stage are as they run, weights beside them too."""
+        named = [n for n in self.voice[stage].values() if isinstance(n, str)]
+        models = [self.subject.files[n] for n in named if n in self.subject.files]
+        return _megabytes([part for one in models for part in data_files(one)])
+
+
+def _megabytes(paths: Iterable[Path]) -> str:
+    return f"{sum(path.stat().st_size for path in paths) / 1e6:.0f} MB"
+
 
 def python(opening: Mapping[str, Any]) -> Way:
     """Return the way of a contestant in Python."""
@@ -65,7 +76,7 @@ def application(result: Path) -> Application:
     """Open the reference application and a result of it, and speak its questions.
 
     Errors:
-        VtoolError: there is no result, or a file of it is wrong.
+        InputError: there is no result, or a file of it is wrong.
     """
     workspace = Workspace.open()
     given = str(_PROJECT)
@@ -80,19 +91,24 @@ def _result(
     result: Path, scenario: Scenario, workspace: Workspace
 ) -> tuple[Subject, Mapping[str, Any]]:
     if not (result / MANIFEST).is_file():
-        raise VtoolError(f"there is no result in {result.name}", hint="make demo, or --result OUT")
+        raise InputError(
+            f"{result.name} is not a result of `vtool optimize`", hint="make demo, or --result OUT"
+        )
     _, files, voice = trial.application(str(_PROJECT), result, workspace)
     return subject(files, voice, scenario, workspace.root, (SILENT, ""))[0], voice
 
 
 def stt(app: Application, folder: Path) -> Iterator[Entry]:
     """Yield the speech models; what has to be written first goes to ``folder``."""
-    base = Contestant(MOONSHINE, "stt", 1, f"{MOONSHINE}, 1", "Moonshine tiny.en, optimized")
+    what = f"Moonshine tiny.en, optimized, {app.megabytes('stt')}"
+    base = Contestant(MOONSHINE, "stt", 1, f"{MOONSHINE}, 1", what)
     yield base, app.way("stt", 1)
     weights = open_target(str(HERE)).reference.files
     shared = {name.removeprefix(f"{_WHISPER}/"): file.path for name, file in weights.items()}
-    ours = Contestant("vtool whisper", "stt", 1, base.key, "Whisper tiny.en, float32 ONNX")
-    yield ours, _whisper_onnx(shared, folder / "onnx")
+    way = _whisper_onnx(shared, folder / "onnx")
+    size = _megabytes((folder / "onnx").glob("*.onnx"))
+    what = f"Whisper tiny.en, float32 ONNX, {size}, the decoder twice"
+    yield Contestant("vtool whisper", "stt", 1, base.key, what), way
     laid = folder / "ctranslate2"
     laid.mkdir()
     for name, path in shared.items():
@@ -100,7 +116,9 @@ def stt(app: Application, folder: Path) -> Iterator[Entry]:
     missing = "" if find_spec("faster_whisper") else "not installed; nox -s voice_peers brings it"
     for compute in ("int8", "float32"):
         for threads in THREADS:
-            what = f"Whisper tiny.en, {compute}, greedy, CTranslate2"
+            what = (
+                f"Whisper tiny.en, {_megabytes(shared.values())} float16, as {compute}, CTranslate2"
+            )
             name = f"faster-whisper {compute}"
             opening = {"run": "faster-whisper", "folder": str(laid), "compute": compute}
             yield (
@@ -134,7 +152,7 @@ def _whisper_onnx(weights: Mapping[str, Path], folder: Path) -> Way:
 def llm(app: Application, folder: Path) -> Iterator[Entry]:
     """Yield the language models; node-llama-cpp is laid out in ``folder``."""
     for threads in THREADS:
-        what = "SmolLM2-135M from the GGUF, optimized, onnxruntime"
+        what = f"SmolLM2-135M from the GGUF, optimized, {app.megabytes('llm')}, onnxruntime"
         yield (
             Contestant(SMOLLM, "llm", threads, f"{SMOLLM}, {threads}", what),
             app.way("llm", threads),
@@ -148,7 +166,7 @@ def llm(app: Application, folder: Path) -> Iterator[Entry]:
         shutil.copy(HERE / "answering.mjs", folder)
     gguf = open_target(str(_PROJECT)).tree.files[_GGUF].path
     for threads in THREADS:
-        what = "the GGUF itself, Q4_1, llama.cpp, context 2048"
+        what = f"the GGUF itself, Q4_1, {_megabytes([gguf])}, llama.cpp, context 2048"
         command = ("node",) if missing else (str(node()), str(folder / "answering.mjs"))
         yield (
             Contestant(NODE_LLAMA, "llm", threads, f"{SMOLLM}, {threads}", what, missing),
