@@ -70,6 +70,7 @@ def test_ratios_are_of_the_same_clip_in_the_same_round() -> None:
 def test_who_answers_wrongly_has_word_errors_and_who_is_missing_no_figures() -> None:
     ours, peer, gone = figures.rows(run())[:3]
     assert (ours.wer, peer.wer) == (0.0, 0.5)
+    assert '- a: "one three" (faster-whisper float32, 2)' in page.markdown(run())
     assert peer.medians["rtf"] == pytest.approx(0.225)  # 450 ms of 2 s
     assert (gone.words, gone.medians, gone.wer) == ("not installed", {}, None)
 
@@ -100,7 +101,7 @@ def test_the_page_has_a_cell_for_every_column_and_says_that_others_worked() -> N
     lines = page.markdown(replace(run(), machine=replace(MACHINE, load=3.0))).splitlines()
     tables = [[line for line in lines if line.startswith("|")]]
     counts = [line.count("|") for line in tables[0]]
-    assert counts == [13 + 1] * 5 + [16 + 1] * 4
+    assert counts == [12 + 1] * 5 + [16 + 1] * 4
     assert "load before 3.00, other work ran on it: figures are rough" in "\n".join(lines).lower()
     assert "quiet" in page.markdown(run())
 

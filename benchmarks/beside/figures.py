@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from importlib.util import find_spec
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from beside.samples import Asked, Contestant, Found, Sample
 
@@ -37,7 +36,7 @@ class Row:
     ratios: Mapping[str, Ratio]
     answers: int = 0  # samples
     wer: float | None = None  # of the clips' mean
-    wer_whisper: float | None = None  # after Whisper's own normalization
+    otherwise: tuple[tuple[str, str], ...] = ()  # clips heard with word errors: what was heard
     same: int | None = None  # answers with exactly the tokens of the one compared with
     agreement: float | None = None  # of the tokens, mean of the answers
     asked: int = 0
@@ -96,38 +95,13 @@ def _heard(
         for s in mine
         if s.item and asked[s.item].seconds
     ]
-    said = [(asked[item].text, one.text) for item, one in answers.items()]
-    return Row(
-        row.contestant,
-        row.words,
-        {**row.medians, "rtf": statistics.median(spent)} if spent else row.medians,
-        row.ratios,
-        row.answers,
-        wer=errors(said, str),
-        wer_whisper=errors(said, found) if (found := _whispers()) else None,
-        asked=row.asked,
+    rates = {item: word_error_rate(asked[item].text, one.text) for item, one in answers.items()}
+    return replace(
+        row,
+        medians={**row.medians, "rtf": statistics.median(spent)} if spent else row.medians,
+        wer=statistics.mean(rates.values()),
+        otherwise=tuple((item, answers[item].text) for item, rate in rates.items() if rate),
     )
-
-
-def errors(said: Sequence[tuple[str, str]], normal: Callable[[str], str]) -> float:
-    """Return the mean word error rate of pairs of what was said and what was heard.
-
-    >>> errors([("One two.", "one two"), ("three", "four")], str)
-    0.5
-    """
-    return statistics.mean(word_error_rate(normal(a), normal(b)) for a, b in said)
-
-
-def _whispers() -> Callable[[str], str] | None:
-    """Return Whisper's own way to compare English: numbers as digits, spellings alike."""
-    if find_spec("whisper_normalizer") is None:
-        return None
-    from whisper_normalizer.english import (  # type: ignore[import-not-found] # noqa: PLC0415
-        EnglishTextNormalizer,
-    )
-
-    normalizer: Callable[[str], str] = EnglishTextNormalizer()
-    return normalizer
 
 
 def _answered(
@@ -138,15 +112,10 @@ def _answered(
         for item, one in answers.items()
         if item in base
     ]
-    return Row(
-        row.contestant,
-        row.words,
-        row.medians,
-        row.ratios,
-        row.answers,
+    return replace(
+        row,
         same=sum(a == b for a, b in pairs) if pairs else None,
         agreement=statistics.mean(token_agreement(a, b) for a, b in pairs) if pairs else None,
-        asked=row.asked,
     )
 
 

@@ -51,6 +51,9 @@ def markdown(found: Found) -> str:
                 cells = [*cells[:2], f"unavailable: {row.words}", *[""] * (len(columns) - 3)]
             lines.append(_line(cells))
         lines += ["", f"{_counted(found, some).capitalize()}."]
+        if otherwise := _otherwise(some):
+            lines += ["", "Heard with word errors:", ""]
+            lines += [f"- {item}: {words}" for item, words in otherwise]
     return "\n".join(lines) + "\n"
 
 
@@ -70,8 +73,8 @@ mapped files. *Ready* is from the creation of the process until the model is ope
 _WORDS = {
     "stt": """The project's reference clips and its spoken questions, each as one utterance.
 Moonshine's work grows with the sound; Whisper hears 30 s however short the clip is. Greedy, no
-timestamps. Two word error rates, means of the clips: with jiwer's normalization as in the harness,
-for which "7" and "seven" are different words, and with Whisper's own, for which they are the same.
+timestamps. The word error rate is the mean of the clips, with jiwer's normalization as in the
+harness: "7" and "seven" are different words, so below the table is what was heard with errors.
 *vtool whisper* is vtool's adapter on the same weights as float32 ONNX, not optimized. vtool's
 speech stages compute in one thread, whichever they are compared with.""",
     "llm": """The same prompts as tokens, greedy, {tokens} tokens each; tokens that end an answer
@@ -85,6 +88,15 @@ def _grouped(found: Found) -> dict[str, list[Row]]:
     every = rows(found)
     stages = dict.fromkeys(row.contestant.stage for row in every)
     return {stage: [r for r in every if r.contestant.stage == stage] for stage in stages}
+
+
+def _otherwise(some: Sequence[Row]) -> list[tuple[str, str]]:
+    """Return what was heard with word errors, by clip, with who heard it."""
+    who: dict[tuple[str, str], list[str]] = {}
+    for row in some:
+        for heard in row.otherwise:
+            who.setdefault(heard, []).append(row.contestant.key)
+    return [(item, f'"{words}" ({"; ".join(names)})') for (item, words), names in who.items()]
 
 
 def _counted(found: Found, some: Sequence[Row]) -> str:
@@ -163,7 +175,7 @@ _SIZE: tuple[Column, ...] = (
 _TEXT: Mapping[str, tuple[Column, ...]] = {
     "stt": (
         *_WHO,
-        ("WER%", lambda row: _percent(row.wer_whisper if row.wer is None else row.wer)),
+        ("WER%", lambda row: _percent(row.wer)),
         ("ms", _figure("total_ms", ".0f")),
         ("x", _times("total_ms")),
         ("RTF", _figure("rtf", ".3f")),
@@ -194,7 +206,6 @@ _PAGE: Mapping[str, tuple[Column, ...]] = {
         ("threads", _threads),
         ("weights", lambda row: row.contestant.what),
         ("WER %", lambda row: _percent(row.wer)),
-        ("WER %, Whisper's", lambda row: _percent(row.wer_whisper)),
         ("ms a clip", _figure("total_ms", ".0f")),
         ("ratio", _bounded("total_ms")),
         ("real-time factor", _figure("rtf", ".3f")),

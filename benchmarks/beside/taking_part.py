@@ -188,7 +188,7 @@ def _no_node_llama() -> str:
 def versions() -> dict[str, str]:
     """Return the versions of the peers and of what they run on."""
     found = {"node-llama-cpp": _locked("node-llama-cpp")}
-    for package in ("onnxruntime", "faster-whisper", "ctranslate2", "whisper-normalizer", "jiwer"):
+    for package in ("onnxruntime", "faster-whisper", "ctranslate2", "jiwer"):
         try:
             found[package] = version(package)
         except PackageNotFoundError:
