@@ -89,6 +89,15 @@ def ablation(session: nox.Session) -> None:
 
 
 @nox.session
+def voice_peers(session: nox.Session) -> None:
+    """Measure the voice stages beside faster-whisper and node-llama-cpp; after `make demo`."""
+    _install(session)
+    project = nox.project.load_toml("pyproject.toml")
+    session.install(*nox.project.dependency_groups(project, "voice-peers"))
+    session.run("python", "benchmarks/voice_peers.py", *session.posargs)
+
+
+@nox.session
 def pauses(session: nox.Session) -> None:
     """Find out how soon the end of speech may be decided, on real recordings."""
     _install(session)

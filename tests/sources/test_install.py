@@ -120,6 +120,16 @@ def test_what_runs_on_some_platforms_only_is_left_out_if_it_may_be() -> None:
     assert "node_modules/mac" in lay(world, mac="1.0.0")
 
 
+def test_an_optional_dependency_that_was_never_published_is_left_out() -> None:
+    world = {
+        "a": {"1.0.0": {"needs": {"b": "2"}, "spare": ["b"]}, "2.0.0": {"needs": {"b": "2"}}},
+        "b": {"1.0.0": {}},
+    }
+    assert lay(world, a="1.0.0") == {"node_modules/a": "1.0.0"}
+    with pytest.raises(ConfigError, match="b '2', needed by node_modules/a, fits no version"):
+        lay(world, a="2.0.0")
+
+
 def test_packages_that_need_each_other_come_to_an_end() -> None:
     world = {
         "a": {"1.0.0": {"needs": {"b": "1"}}},

@@ -43,7 +43,8 @@ def layout(
     """Return every folder of ``node_modules`` and its package, for ``packages`` and their needs.
 
     A version is npm's choice: the one tagged ``latest`` if it fits, else the newest that does.
-    Optional dependencies bound to a platform are left out, so that a lock is the same everywhere.
+    Optional dependencies bound to a platform are left out, so that a lock is the same everywhere;
+    so are, as npm does it, optional ones that the registry does not have.
 
     Errors:
         ConfigError: no version fits, a range that is not from the registry, peers that disagree.
@@ -58,8 +59,8 @@ def layout(
         folder, found = _visible(need, placed)
         if found is not None and _fits(need, found):
             continue
-        one = _choose(need, document)
-        if need.is_spare and one.manifest.is_bound:
+        one = _chosen(need, document)
+        if one is None:
             continue
         place = _place(need, one, folder, placed)
         if _repeats(place, one, placed) > _REPEATS_MAX or len(placed) >= _PACKAGES_MAX:
@@ -165,6 +166,20 @@ def _fits(need: Need, found: Installed) -> bool:
         return False
     spec = _spec(wanted)
     return spec is None or spec.match(found.manifest.version)
+
+
+def _chosen(need: Need, document: Callable[[str], Document]) -> Installed | None:
+    """Return the package for a need, None for an optional one that is left out.
+
+    node-llama-cpp 3.22.1 asks for builds that were not published with it: npm goes on without.
+    """
+    try:
+        one = _choose(need, document)
+    except ConfigError:
+        if need.is_spare:
+            return None
+        raise
+    return None if need.is_spare and one.manifest.is_bound else one
 
 
 def _choose(need: Need, document: Callable[[str], Document]) -> Installed:
