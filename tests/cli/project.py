@@ -7,6 +7,7 @@ import io
 import json
 import os
 import resource
+import signal
 import subprocess
 import sys
 import tarfile
@@ -83,11 +84,15 @@ def at_once(*runs: Callable[[], Ran]) -> list[Ran]:
 
 
 def start(*arguments: str | Path, **environment: str) -> subprocess.Popen[str]:
-    """Start the command line in a process group of its own."""
+    """Start the command line in a process group of its own, where Ctrl-C works.
+
+    A shell that starts the tests in the background has them ignore it, and children inherit that.
+    """
     return subprocess.Popen(
         [*COMMAND, *map(str, arguments)],
         encoding="utf-8",
         env=os.environ | environment,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         start_new_session=True,
         stderr=subprocess.PIPE,
         stdout=subprocess.PIPE,
