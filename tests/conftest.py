@@ -6,5 +6,5 @@ LONGEST = "test_reference_application.py"  # four minutes of the suite's, in one
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if hasattr(config, "workerinput"):  # in a process of pytest-xdist; alone, quick tests come first
+    if hasattr(config, "workerinput"):  # in a process of pytest-xdist; elsewhere it comes last
         items.sort(key=lambda item: item.path.name != LONGEST)

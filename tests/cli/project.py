@@ -7,7 +7,6 @@ import io
 import json
 import os
 import resource
-import signal
 import subprocess
 import sys
 import tarfile
@@ -18,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 COMMAND = (sys.executable, "-c", "from toolchain.cli import main; main()")
+_CTRL_C = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
 TIMEOUT_S = 60
 _STAGING = ".vtool-staging-*"
 
@@ -89,10 +89,9 @@ def start(*arguments: str | Path, **environment: str) -> subprocess.Popen[str]:
     A shell that starts the tests in the background has them ignore it, and children inherit that.
     """
     return subprocess.Popen(
-        [*COMMAND, *map(str, arguments)],
+        [sys.executable, "-c", _CTRL_C + COMMAND[-1], *map(str, arguments)],
         encoding="utf-8",
         env=os.environ | environment,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         start_new_session=True,
         stderr=subprocess.PIPE,
         stdout=subprocess.PIPE,
