@@ -4,14 +4,17 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 LIMIT := timeout --kill-after=30
+WORKERS ?= 2
 
 .PHONY: demo test setup setup-dev lock lint clean
 
 demo: setup
 	$(LIMIT) 3000 $(BIN)/vtool optimize fixtures/voice-app -o build/vtool/voice-app
 
+# A file's tests stay in one process: they share what is slow to make. tests/conftest.py says who is first.
+test: export PYTHONDONTWRITEBYTECODE := # the tests start vtool hundreds of times: compile it once
 test: setup-dev
-	$(LIMIT) 4800 $(BIN)/python -m pytest
+	$(LIMIT) 4800 $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 setup: .venv/runtime.done
 setup-dev: .venv/dev.done

