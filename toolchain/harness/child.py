@@ -1,6 +1,6 @@
 """The process that is measured: opens one application, plays turns, says what it saw.
 
-Reads one request as JSON from standard input, writes one JSON object a line to standard output:
+Reads one request as a line of JSON from standard input, writes one JSON object a line to standard output:
 ``{"doing": ...}`` on the way, ``{"result": ...}`` or ``{"error": ...}`` at the end. It imports
 nothing that the application would not need.
 """
@@ -94,7 +94,7 @@ def main() -> int:
         line.flush()
 
     one_heap()
-    request = json.loads(sys.stdin.read())
+    request = json.loads(sys.stdin.readline())
     try:
         say({"result": JOBS[request["job"]](request, say)})
     except VtoolError as error:
