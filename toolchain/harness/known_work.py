@@ -1,7 +1,7 @@
 """A process whose work is a known number of equal units: what the clock is tested with.
 
 A unit loads a processor as a voice application does, in small: C code on numbers that fit its
-caches, a pass over two megabytes that do not, and Python between them. Eleven units are ten percent
+caches, a pass over a megabyte that does not, and Python between them. Eleven units are ten percent
 more work than ten, by doing it. It speaks as ``child`` does and needs no models; it imports so
 little that it starts in a moment, since each round starts it anew.
 """
@@ -17,8 +17,8 @@ from typing import Any
 
 from toolchain.harness.serving import serve
 
-_TEXT = b"".join(b"%d words were said; " % (number * number) for number in range(2_000))
-_WEIGHTS = bytes(range(256)) * 8_192  # 2 MB: above the second cache of most processors
+_TEXT = b"".join(b"%d words were said; " % (number * number) for number in range(1_000))
+_WEIGHTS = bytes(range(256)) * 4_096  # 1 MB: as large as the second cache of most processors
 _TURNED = bytes(reversed(range(256)))
 
 
@@ -28,7 +28,7 @@ def work(request: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _unit() -> int:
-    """Do one unit: about 4 ms of a processor of 2023."""
+    """Do one unit: about 2 ms of a processor of 2023."""
     packed = len(zlib.compress(_TEXT, 6))
     turned = zlib.crc32(_WEIGHTS.translate(_TURNED))
     counts: dict[bytes, int] = {}
