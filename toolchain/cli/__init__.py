@@ -15,7 +15,18 @@ from typer.exceptions import TyperException
 from toolchain import __version__
 from toolchain.errors import EXIT_INTERRUPTED, ConfigError, UnavailableError, VtoolError
 
-COMMANDS = ("analyze", "optimize", "run", "gate", "why", "explain", "report", "materialize", "lock")
+COMMANDS = (
+    "analyze",
+    "optimize",
+    "run",
+    "bench",
+    "gate",
+    "why",
+    "explain",
+    "report",
+    "materialize",
+    "lock",
+)
 
 _EPILOG = (
     "Exit codes: 0 met, 1 budget broken, 2 request wrong, 3 input wrong, 4 vtool failed, "

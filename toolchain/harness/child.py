@@ -1,8 +1,8 @@
 """The process that is measured: opens one application, plays turns, says what it saw.
 
-Reads one request as a line of JSON from standard input, writes one JSON object a line to standard output:
-``{"doing": ...}`` on the way, ``{"result": ...}`` or ``{"error": ...}`` at the end. It imports
-nothing that the application would not need.
+Reads one request as a line of JSON from standard input, writes one JSON object a line to standard
+output: ``{"doing": ...}`` on the way, ``{"result": ...}`` or ``{"error": ...}`` at the end. It
+imports nothing that the application would not need.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from toolchain.harness import conversation, memory, sessions
 from toolchain.harness.conversation import Line, Remark
 from toolchain.harness.heard import Heard
 from toolchain.harness.scenario import APART, Conversation, Scenario, Sessions
-from toolchain.harness.session import play
 from toolchain.harness.serving import serve
+from toolchain.harness.session import play
 from toolchain.harness.sessions import Step
 from toolchain.harness.turn import Clip, Turn, turn
 from toolchain.voice import pipeline

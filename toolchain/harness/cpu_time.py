@@ -7,7 +7,7 @@ all its threads together; elsewhere the system's accounting is read, which may b
 
 from __future__ import annotations
 
-import sys
+import platform
 import time
 from collections.abc import Sequence
 
@@ -21,7 +21,7 @@ def cpu_ms(started: Sequence[int] = ()) -> float:
 
 
 def _cpu_s(process: int) -> float:
-    if sys.platform == "linux":
+    if platform.system() == "Linux":
         try:
             return time.clock_gettime(~process << 3 | _OF_A_PROCESS)
         except OSError:  # it has ended

@@ -1,4 +1,4 @@
-"""Other programs that keep the machine busy while something is measured, started and ended by us."""
+"""Other programs that keep the machine busy while something is measured; ended by us."""
 
 from __future__ import annotations
 

@@ -41,9 +41,10 @@ Logs = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Ratio:
-    """What the candidate took for 1 of the baseline; each bound by itself holds with ``confidence``.
+    """What the candidate took for 1 of the baseline.
 
-    A bound is None where the rounds give none: they are too few or too much alike.
+    Each bound by itself holds with ``confidence``; None where the rounds give none: they are too
+    few, or too much alike.
     """
 
     estimate: float

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import queue
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import IO, Any
 
 from toolchain.errors import ConfigError, InputError, ToolError, VtoolError
@@ -81,12 +83,23 @@ class Child:
 
 
 @contextlib.contextmanager
-def started(command: Sequence[str], request: Mapping[str, Any]) -> Iterator[Child]:
-    """Start a process and send it ``request``; it is gone when the block ends."""
+def started(
+    command: Sequence[str],
+    request: Mapping[str, Any],
+    environment: Mapping[str, str] = MappingProxyType({}),
+) -> Iterator[Child]:
+    """Start a process and send it ``request``; it is gone when the block ends.
+
+    ``environment`` is added to ours.
+    """
     created = time.monotonic()  # one clock for all processes of a machine
     with tempfile.TemporaryFile() as log:
         process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            env=os.environ | environment,
         )
         try:
             child = Child(process, _lines(process), log)

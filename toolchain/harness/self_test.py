@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from toolchain.errors import EXIT_BROKEN, EXIT_INCONCLUSIVE, EXIT_MET, ConfigError
+from toolchain.errors import ConfigError
 from toolchain.harness.bench import Comparison, Plan, Side, compare
 from toolchain.harness.machine import machine
 from toolchain.harness.neighbours import busy
@@ -86,12 +86,6 @@ class SelfTest:
             return State.BROKEN
         return State.MET if same.windows >= NEEDED_WINDOWS else State.INCONCLUSIVE
 
-    @property
-    def exit_code(self) -> int:
-        """The answer for a script."""
-        codes = {State.MET: EXIT_MET, State.BROKEN: EXIT_BROKEN}
-        return codes.get(self.state, EXIT_INCONCLUSIVE)
-
 
 MORE = _UNITS[1] / _UNITS[0] - 1
 
@@ -102,16 +96,26 @@ def known_side(units: int) -> Side:
     return Side(f"{units} units", command, {}, {"units": {"units": units}}, _TIMEOUT_S)
 
 
+@dataclass(frozen=True)
+class Workload:
+    """What is done in the windows: ``side`` returns who does so many units of it."""
+
+    name: str
+    side: Callable[[int], Side]
+
+
+KNOWN_WORK = Workload("known work, no models", known_side)
+
+
 def self_test(
     windows: int,
     neighbours: int,
     plan: Plan,
     *,
-    side: Callable[[int], Side] = known_side,
-    workload: str = "known work, no models",
+    workload: Workload = KNOWN_WORK,
     progress: Progress = SILENT,
 ) -> SelfTest:
-    """Judge ``windows`` windows of each kind, in turn; ``side`` returns who does so many units.
+    """Judge ``windows`` windows of each kind, in turn.
 
     Errors:
         ConfigError: no windows, or fewer than no neighbours.
@@ -129,9 +133,9 @@ def self_test(
             progress.update("windows of each kind", number, windows)
             for units in _UNITS:
                 own = replace(plan, seed=plan.seed + len(done))
-                done.append(_window(side(_UNITS[0]), side(units), own))
+                done.append(_window(workload.side(_UNITS[0]), workload.side(units), own))
     progress.update("windows of each kind", windows, windows)
-    return SelfTest(tuple(done), neighbours, workload, on, time.monotonic() - begun)
+    return SelfTest(tuple(done), neighbours, workload.name, on, time.monotonic() - begun)
 
 
 def _window(baseline: Side, candidate: Side, plan: Plan) -> Window:
@@ -139,4 +143,3 @@ def _window(baseline: Side, candidate: Side, plan: Plan) -> Window:
     found = compare(baseline, candidate, plan)
     more = candidate.requests != baseline.requests
     return Window(MORE if more else 0.0, found, time.monotonic() - begun)
-

@@ -17,9 +17,7 @@ Say = Callable[[Mapping[str, Any]], None]
 Work = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 
 
-def serve(
-    work: Work, requests: Iterable[str], say: Say, started: Sequence[int] = ()
-) -> None:
+def serve(work: Work, requests: Iterable[str], say: Say, started: Sequence[int] = ()) -> None:
     """Say that we are ready, and answer ``requests`` with what ``work`` returns and took.
 
     ``started`` are processes that work for this one: their time counts too. What an earlier piece
