@@ -22,7 +22,12 @@ def judge(measures: Iterable[Measure], budgets: Sequence[Budget]) -> tuple[Verdi
 
 def exit_code(verdicts: Iterable[Verdict]) -> int:
     """Return 0 if all are met, 1 if any is broken or was not measured, else 5 (inconclusive)."""
-    states = {v.state for v in verdicts}
+    return exit_code_of(v.state for v in verdicts)
+
+
+def exit_code_of(found: Iterable[State]) -> int:
+    """Return the exit code of states that stand for themselves; as ``exit_code``."""
+    states = set(found)
     if states & {State.BROKEN, State.NOT_MEASURED}:
         return EXIT_BROKEN
     return EXIT_INCONCLUSIVE if State.INCONCLUSIVE in states else EXIT_MET

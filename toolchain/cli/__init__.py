@@ -20,6 +20,7 @@ COMMANDS = (
     "optimize",
     "run",
     "profile",
+    "bench",
     "gate",
     "why",
     "explain",

@@ -31,6 +31,7 @@ from toolchain.harness.conversation import Line, Remark
 from toolchain.harness.heard import Heard
 from toolchain.harness.memory import Memory
 from toolchain.harness.scenario import APART, IN_TURN, Conversation, Scenario, Sessions
+from toolchain.harness.serving import serve
 from toolchain.harness.session import play
 from toolchain.harness.sessions import Step
 from toolchain.harness.turn import Clip, Turn, turn
@@ -89,7 +90,8 @@ def main() -> int:
 
     one_heap()
     request = json.loads(sys.stdin.readline())
-    threading.Thread(target=_end_with_who_asked, daemon=True).start()
+    if request["job"] != ON_REQUEST:  # which reads on, and ends with its input itself
+        threading.Thread(target=_end_with_who_asked, daemon=True).start()
     try:
         say({"result": JOBS[request["job"]](request, say)})
     except VtoolError as error:
@@ -347,9 +349,36 @@ def weigh(request: Mapping[str, Any], say: Say) -> dict[str, Any]:
     return asdict(scales.weigh(request, _lines(request), scenario, say))
 
 
+def on_request(request: Mapping[str, Any], say: Say) -> None:
+    """Open the application, then play a clip each time it is asked, until nobody asks any more.
+
+    A request has ``clip``, a number, and plays one turn; with ``passes`` so many passes through
+    ``stages`` instead (see ``stage_pass``).
+    """
+    from toolchain.harness.stage_pass import passed  # noqa: PLC0415 - only a comparison has it
+
+    scenario, heard = Scenario(**request["scenario"]), _lines(request)
+    clips = [Clip(**clip) for clip in request["clips"]]
+
+    def work(asked: Mapping[str, Any]) -> Mapping[str, Any]:
+        number = asked["clip"]
+        if "passes" in asked:
+            for _ in range(asked["passes"]):
+                seen = passed(opened.application, heard[number].samples, tuple(asked["stages"]))
+            return seen
+        played = play(opened.application, heard[number].samples, scenario, clips[number].name)
+        one, _ = turn(played, clips[number], heard[number].samples, 0)
+        return {"answer": one.answer, "tokens": len(one.tokens), "times": asdict(one.times)}
+
+    with _open(request, scenario.placement, say) as opened:
+        serve(work, sys.stdin, say, memory.started())
+
+
 def _paths(request: Mapping[str, Any]) -> dict[str, Path]:
     return {name: Path(path) for name, path in request["files"].items()}
 
+
+ON_REQUEST = "on request"
 
 JOBS: Mapping[str, Callable[[Mapping[str, Any], Say], Any]] = {
     "run": run,
@@ -362,6 +391,7 @@ JOBS: Mapping[str, Callable[[Mapping[str, Any], Say], Any]] = {
     "trace": trace,
     "operators": operators,
     "attempt": attempt,
+    ON_REQUEST: on_request,
 }
 
 

@@ -94,6 +94,11 @@ def peak() -> int | None:
     return None if None in peaks else sum(p for p in peaks if p is not None)
 
 
+def started() -> tuple[int, ...]:
+    """Return the ids of the processes that this one has started and that still run."""
+    return tuple(one.pid for one in _family()[1:])
+
+
 def _family() -> list[psutil.Process]:
     this = psutil.Process()
     return [this, *this.children(recursive=True)]

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import queue
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
 from typing import IO, Any
 
 from toolchain.errors import ConfigError, InputError, ToolError, VtoolError
 from toolchain.progress import Progress
 
-_COMMAND = (sys.executable, "-P", "-m", "toolchain.harness.child")
+COMMAND = (sys.executable, "-P", "-m", "toolchain.harness.child")
 """-P: a folder called toolchain where the user happens to be is not ours."""
 _GRACE_S = 10  # to a killed process, until the system has buried it
 _KINDS: Mapping[int, type[VtoolError]] = {2: ConfigError, 3: InputError}
@@ -30,21 +33,44 @@ def ask(request: Mapping[str, Any], *, timeout_s: float, progress: Progress) -> 
         ConfigError, InputError, ToolError: what the process reported.
         ToolError: it died, or took longer than ``timeout_s``; names what it was doing.
     """
-    doing = "starting"
-    deadline = time.monotonic() + timeout_s
-    with tempfile.TemporaryFile() as log, _running(request, log) as process:
-        lines = _lines(process)
+    with started(COMMAND, request) as child:
+        return child.answer("starting", timeout_s=timeout_s, progress=progress)
+
+
+@dataclass(frozen=True)
+class Child:
+    """A process that has its request, and may be told more."""
+
+    process: subprocess.Popen[bytes]
+    lines: queue.Queue[bytes | None]
+    log: IO[bytes]
+
+    def tell(self, request: Mapping[str, Any]) -> None:
+        """Send one more request; that nobody reads it any more is seen in its answer."""
+        with contextlib.suppress(BrokenPipeError):
+            assert self.process.stdin  # noqa: S101 - a pipe was asked for
+            self.process.stdin.write(json.dumps(request).encode() + b"\n")
+            self.process.stdin.flush()
+
+    def answer(self, doing: str, *, timeout_s: float, progress: Progress) -> Any:  # noqa: ANN401 - JSON
+        """Return the next result; ``doing`` is what the process does until it says so itself.
+
+        Errors:
+            as of ``ask``
+        """
+        deadline = time.monotonic() + timeout_s
         while True:
             try:
-                line = lines.get(timeout=max(0.0, deadline - time.monotonic()))
+                line = self.lines.get(timeout=max(0.0, deadline - time.monotonic()))
             except queue.Empty:
                 raise ToolError(
                     f"the voice application took longer than {timeout_s:.0f} s, it was {doing}",
                     hint="raise timeout_s in the scenario, or find what hangs with `vtool run`",
                 ) from None
             if line is None:
+                death, words = _death(self.process), _last_words(self.log)
                 raise ToolError(
-                    f"the voice application {_death(process)} while {doing}: {_last_words(log)}",
+                    f"the voice application {death} while {doing}: {words}",
                     hint="is there memory left? run its models one at a time",
                 )
             message = json.loads(line)
@@ -57,24 +83,36 @@ def ask(request: Mapping[str, Any], *, timeout_s: float, progress: Progress) -> 
 
 
 @contextlib.contextmanager
-def _running(request: Mapping[str, Any], log: IO[bytes]) -> Iterator[subprocess.Popen[bytes]]:
-    """Start the process, send it ``request``; it is gone when the block ends."""
+def started(
+    command: Sequence[str],
+    request: Mapping[str, Any],
+    environment: Mapping[str, str] = MappingProxyType({}),
+) -> Iterator[Child]:
+    """Start a process and send it ``request``; it is gone when the block ends.
+
+    ``environment`` is added to ours.
+    """
     created = time.monotonic()  # one clock for all processes of a machine
-    process = subprocess.Popen(_COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log)
-    try:
-        with contextlib.suppress(BrokenPipeError):  # it died at once: seen when its lines end
-            assert process.stdin  # noqa: S101 - a pipe was asked for
-            process.stdin.write(json.dumps({**request, "created": created}).encode() + b"\n")
-            process.stdin.flush()  # and left open: that it closes tells the process of our end
-        yield process
-    finally:
-        process.kill()
-        process.wait(timeout=_GRACE_S)
-        with contextlib.suppress(BrokenPipeError):  # of a request that it never read
-            assert process.stdin  # noqa: S101 - a pipe was asked for
-            process.stdin.close()
-        if process.stdout:
-            process.stdout.close()
+    with tempfile.TemporaryFile() as log:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            env=os.environ | environment,
+        )
+        try:
+            child = Child(process, _lines(process), log)
+            # its input is left open: that it closes tells the process of our end
+            child.tell({**request, "created": created})
+            yield child
+        finally:
+            process.kill()
+            process.wait(timeout=_GRACE_S)
+            for pipe in (process.stdin, process.stdout):
+                with contextlib.suppress(BrokenPipeError):  # what it did not read is lost
+                    if pipe:
+                        pipe.close()
 
 
 def _lines(process: subprocess.Popen[bytes]) -> queue.Queue[bytes | None]:

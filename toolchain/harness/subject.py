@@ -46,17 +46,17 @@ class Subject:
 
     def ask(self, request: Mapping[str, Any]) -> Any:  # noqa: ANN401 - JSON
         """Return what the process of its own answers; see ``process.ask``."""
-        files = {name: str(self.files[name]) for name in self.names()}
-        return ask(
-            {
-                **request,
-                "scenario": asdict(self.scenario),
-                "files": files,
-                "voice": self.voice,
-            },
-            timeout_s=self.scenario.timeout_s,
-            progress=self.progress,
-        )
+        whole = self.request(request)
+        return ask(whole, timeout_s=self.scenario.timeout_s, progress=self.progress)
+
+    def request(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """Return ``request`` with what the process needs to open the application."""
+        return {
+            **request,
+            "scenario": asdict(self.scenario),
+            "files": {name: str(self.files[name]) for name in self.names()},
+            "voice": self.voice,
+        }
 
     def names(self) -> list[str]:
         """Return the project's files that the stages open, sorted."""
