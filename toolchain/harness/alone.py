@@ -20,7 +20,7 @@ from toolchain.harness import memory
 from toolchain.harness.session import framed
 from toolchain.voice import pipeline
 from toolchain.voice.engine import give_back, naming
-from toolchain.voice.observing import observed
+from toolchain.voice.observing import Observer, observed
 from toolchain.voice.stage import LISTENING_HZ
 
 _MOST_KEPT_BYTES = 16_000_000
@@ -69,7 +69,7 @@ class Seen:
 
 
 @dataclass
-class _Watch:
+class _Watch(Observer):
     """Times models, and keeps what they answer where ``kept`` is a file."""
 
     load_ms: dict[str, float] = field(default_factory=dict)

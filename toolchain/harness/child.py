@@ -36,7 +36,8 @@ from toolchain.harness.session import play
 from toolchain.harness.sessions import Step
 from toolchain.harness.turn import Clip, Turn, turn
 from toolchain.voice import pipeline
-from toolchain.voice.engine import give_back, naming, one_heap, watched
+from toolchain.voice.engine import give_back, naming, one_heap
+from toolchain.voice.observing import observed
 from toolchain.voice.stage import LISTENING_HZ
 
 Say = Callable[[Mapping[str, Any]], None]
@@ -275,7 +276,8 @@ def operators(request: Mapping[str, Any], say: Say) -> list[dict[str, Any]]:
     from toolchain.harness import tracing  # noqa: PLC0415 - no other job records
 
     scenario = Scenario(**request["scenario"])
-    with watched(Path(request["folder"])) as models, _open(request, IN_TURN, say) as opened:
+    models = tracing.OperatorTimes(Path(request["folder"]))
+    with observed(models), _open(request, IN_TURN, say) as opened:
         alone = replace(scenario, placement=IN_TURN)  # one model computes at a time
         since_ns = tracing.played(opened.application, _said(request), alone, say)
         return [asdict(one) for one in tracing.written(models, since_ns)]

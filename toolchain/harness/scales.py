@@ -13,13 +13,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import onnxruntime as ort
+
 from toolchain.harness import memory
 from toolchain.harness.conversation import Line
 from toolchain.harness.memory import Footprint
 from toolchain.harness.scenario import Listening
 from toolchain.harness.session import play
 from toolchain.voice import pipeline
-from toolchain.voice.engine import Inspection, arenas_told, give_back, inspected, naming
+from toolchain.voice.engine import arenas_told, give_back, naming
+from toolchain.voice.observing import Observer, observed
 from toolchain.voice.pipeline import Pipeline
 
 Say = Callable[[Mapping[str, Any]], None]
@@ -74,9 +77,8 @@ def _opened(request: Mapping[str, Any], say: Say) -> tuple[dict[str, Part], Pipe
     stages = {}
     for stage in pipeline.OPENING:
         say({"doing": f"weighing {stage}"})
-        scale = _Scale()
-        how = Inspection(scale.opening, arena=request["arena"])
-        with naming(stage, "opening"), inspected(how), scale.opening(stage):
+        scale = _Scale(arena=request["arena"])
+        with naming(stage, "opening"), observed(scale), scale.weighing(stage):
             stages[stage] = pipeline.load_stage(request["voice"], stage, files)
         whole = scale.found.pop(stage)
         names = {file: option for option, file in request["voice"][stage].items() if file in files}
@@ -86,13 +88,21 @@ def _opened(request: Mapping[str, Any], say: Say) -> tuple[dict[str, Part], Pipe
 
 
 @dataclass
-class _Scale:
+class _Scale(Observer):
     """Notes what has been added while something was opened, by its name."""
 
+    arena: bool  # whether onnxruntime keeps memory for later runs: in no application unless asked
     found: dict[str, Part] = field(default_factory=dict)
 
+    def configured(self, chosen: ort.SessionOptions) -> None:
+        chosen.enable_cpu_mem_arena = chosen.enable_cpu_mem_arena or self.arena
+
+    def opening(self, name: str, work: Callable[[], ort.InferenceSession]) -> ort.InferenceSession:
+        with self.weighing(name):
+            return work()
+
     @contextmanager
-    def opening(self, name: str) -> Iterator[None]:
+    def weighing(self, name: str) -> Iterator[None]:
         """Note what the block adds."""
         before = _settled()
         yield

@@ -5,8 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+import onnxruntime as ort
 import psutil
 
 from toolchain.formats.audio import Audio, Samples
@@ -26,7 +28,7 @@ from toolchain.ir.timeline import (
 )
 from toolchain.voice.answering import Clause, Event, Transcript
 from toolchain.voice.assistant import Exchange, Hearing
-from toolchain.voice.engine import Watched
+from toolchain.voice.observing import Observer
 from toolchain.voice.stage import Token
 
 
@@ -99,7 +101,26 @@ def played(
     return since_ns
 
 
-def written(models: Watched, since_ns: int) -> Iterator[Written]:
+@dataclass
+class OperatorTimes(Observer):
+    """Lets models write into ``folder`` what each of their operators takes; it slows them down."""
+
+    folder: Path
+    opened: list[tuple[str, ort.InferenceSession]] = field(default_factory=list)
+
+    def configured(self, chosen: ort.SessionOptions) -> None:
+        """Let the next model write into a file of its own."""
+        chosen.enable_profiling = True
+        chosen.profile_file_prefix = str(self.folder / str(len(self.opened)))
+
+    def opening(self, name: str, work: Callable[[], ort.InferenceSession]) -> ort.InferenceSession:
+        """Note which model writes where."""
+        session = work()
+        self.opened.append((name, session))
+        return session
+
+
+def written(models: OperatorTimes, since_ns: int) -> Iterator[Written]:
     """End the profiles of ``models``, and yield where they lie.
 
     onnxruntime counts from its own high resolution clock: with libstdc++ that is the time of day,

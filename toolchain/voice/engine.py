@@ -7,11 +7,11 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import onnxruntime as ort
 from onnxruntime.capi import onnxruntime_pybind11_state as native
@@ -58,31 +58,6 @@ requested buffer"), Python's threads, the loader of a library; and our own words
 process."""
 
 
-@dataclass(frozen=True)
-class Inspection:
-    """How models are opened for somebody who wants to know what each takes."""
-
-    opening: Callable[[str], AbstractContextManager[object]] = nullcontext
-    """Entered with the name of the model before it is opened, and left after."""
-
-    arena: bool = False
-    """Whether onnxruntime keeps memory for later runs: never in an application, see below."""
-
-
-_USUAL = Inspection()
-_inspection: ContextVar[Inspection] = ContextVar("inspection", default=_USUAL)
-
-
-@contextmanager
-def inspected(how: Inspection) -> Iterator[None]:
-    """Open the models of this thread as ``how`` says while the block runs."""
-    token = _inspection.set(how)
-    try:
-        yield
-    finally:
-        _inspection.reset(token)
-
-
 @table
 class Session:
     """How one model is opened: an entry of ``[voice.STAGE.sessions]``. None is as usual.
@@ -116,7 +91,7 @@ def options(threads: int = _THREADS, asked: Session | None = None) -> ort.Sessio
     chosen = ort.SessionOptions()
     chosen.intra_op_num_threads = asked.threads or threads
     chosen.inter_op_num_threads = _THREADS
-    chosen.enable_cpu_mem_arena = bool(asked.arena) or _inspection.get().arena
+    chosen.enable_cpu_mem_arena = bool(asked.arena)
     chosen.log_severity_level = _FATAL
     spinning = "1" if asked.spinning else "0"
     chosen.add_session_config_entry("session.intra_op.allow_spinning", spinning)
@@ -134,11 +109,9 @@ def open_model(
         ToolError: memory ran out.
     """
     path = located(files, name)
-    asked, watched = _sessions.get().get(name, Session()), _watched.get()
+    asked = _sessions.get().get(name, Session())
     chosen = _as_installed(path, options(threads, asked), name, asked)
-    if watched is not None:
-        chosen.enable_profiling = True
-        chosen.profile_file_prefix = str(watched.folder / str(len(watched.opened)))
+    observing.configured(chosen)
 
     def work() -> ort.InferenceSession:
         session = ort.InferenceSession(str(path), chosen, providers=["CPUExecutionProvider"])
@@ -147,8 +120,7 @@ def open_model(
         return session
 
     try:
-        with _inspection.get().opening(name):
-            session = observing.opened(name, work)
+        return observing.opened(name, work)
     except (*RUNTIME_ERRORS, MemoryError, RuntimeError) as error:
         if out_of_memory(error):
             raise ToolError(
@@ -158,33 +130,6 @@ def open_model(
             f"{name} cannot be opened as a model: {_plain(error, path, name)}",
             hint="give an ONNX or ORT file of a version that onnxruntime knows",
         ) from error
-    if watched is not None:
-        watched.opened.append((name, session))
-    return session
-
-
-class Watched(NamedTuple):
-    """Models that write down what each of their operators takes."""
-
-    folder: Path
-    opened: list[tuple[str, ort.InferenceSession]]
-
-
-_watched: ContextVar[Watched | None] = ContextVar("watched", default=None)
-
-
-@contextmanager
-def watched(folder: Path) -> Iterator[Watched]:
-    """Let the models that this thread opens inside the block write their times into ``folder``.
-
-    ``end_profiling`` of a session ends its file and returns its path. It slows the models down.
-    """
-    models = Watched(folder, [])
-    token = _watched.set(models)
-    try:
-        yield models
-    finally:
-        _watched.reset(token)
 
 
 def _as_installed(
