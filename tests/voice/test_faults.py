@@ -118,9 +118,7 @@ def test_a_killed_process_ends_its_turn_and_the_next_one_works(
     session.assistant.close()
 
 
-def test_a_vad_that_hangs_is_stopped_named_and_started_again(
-    apart: Pipeline, fox: Samples
-) -> None:
+def test_a_vad_that_hangs_is_stopped_named_and_started_again(apart: Pipeline, fox: Samples) -> None:
     session = Session(apart, patience_ms=400)
     session.deliver(fox[: 4 * FRAME_SAMPLES])
     os.kill(apart.vad.pid, signal.SIGSTOP)  # type: ignore[attr-defined]  # a process

@@ -10,8 +10,8 @@ from dataclasses import asdict, replace
 from toolchain.harness.child import Result
 from toolchain.harness.scenario import Scenario
 from toolchain.harness.subject import Subject, subject
-from toolchain.harness.ways import Attempt
 from toolchain.harness.turn import Clip
+from toolchain.harness.ways import Attempt
 from toolchain.ir.measure import Unit
 from toolchain.ir.order_statistics import RISK
 from toolchain.ir.recommendation import Effect, Recommendation, Tried

@@ -18,7 +18,7 @@ from toolchain.harness.self_test import (
     SelfTest,
 )
 from toolchain.ir import State
-from toolchain.render.text import plain
+from toolchain.render.terminal import plain
 from toolchain.tables import dump
 from toolchain.units import show_share
 

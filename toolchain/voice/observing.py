@@ -1,4 +1,4 @@
-"""Lets somebody watch the models of a stage while they are opened and run: to time or weigh each."""
+"""Lets somebody watch models while they are opened and run: to time, weigh or profile each."""
 
 from __future__ import annotations
 
