@@ -34,6 +34,7 @@ from toolchain.quantization.contest import answers_alike
 from toolchain.quantization.measuring import Answers, Array
 from toolchain.tables import check
 from toolchain.voice.pipeline import SESSIONS
+from toolchain.voice.runnable import data_files
 
 _GRACE_S = 3.0
 """Ours: to start an interpreter on a machine that has just become busy."""
@@ -127,20 +128,13 @@ class _Bench:
         now = Options(**asdict(first.opened[self.of.name]))
         self.usual = first, self._answers(first)
         second = self._run(None)
+        if not median(first.run_ms[self.of.name]):
+            return self._none(now, "the reference clip does not need it")
         if self._differs(second):
             return self._none(now, "it answers otherwise each time: ways cannot be compared")
         usual = [self._figures(one) for one in (first, second)]
-        others = max(first.others_cores, second.others_cores)
-        tried: dict[Options, Figures] = {}
         lost: dict[Options, str] = {}
-        for one in candidates(now, self._asked(), available_cores()):
-            if not one.threaded_as(now) and others > self.of.rule.numbers.most_others:
-                lost[one] = f"not tried: others use {others:.1f} cores of this machine"
-            elif time.monotonic() > until and not self._known(one):
-                self.late = True
-                lost[one] = "not tried: there was no time left"
-            else:
-                self._try(one, tried, lost)
+        tried = self._screened(now, max(first.others_cores, second.others_cores), until, lost)
         gaining = self._gaining(now, tried, reduce(Figures.with_more, usual), lost)
         for best in dict.fromkeys([together(now, gaining), *gaining[:1]] if gaining else ()):
             row, why = self._confirmed(now, best)
@@ -148,6 +142,28 @@ class _Bench:
                 return Found(best, row)
             lost[best] = f"when tried again {why}"
         return self._none(now, _said(now, lost), reduce(Figures.with_more, usual))
+
+    def _screened(
+        self, now: Options, others: float, until: float, lost: dict[Options, str]
+    ) -> dict[Options, Figures]:
+        """Return what each way takes that may be taken; note in ``lost`` why others may not.
+
+        ``others`` is how many cores other processes use. At least one new way is tried, or on a
+        slow machine the search would never end.
+        """
+        tried: dict[Options, Figures] = {}
+        ways = 0
+        for one in candidates(now, self._asked(), available_cores()):
+            known = self._known(one) is not None
+            if not one.threaded_as(now) and others > self.of.rule.numbers.most_others:
+                lost[one] = f"not tried: others use {others:.1f} cores of this machine"
+            elif ways and time.monotonic() > until and not known:
+                self.late = True
+                lost[one] = "not tried: there was no time left"
+            else:
+                ways += not known
+                self._try(one, tried, lost)
+        return tried
 
     def _try(self, one: Options, tried: dict[Options, Figures], lost: dict[Options, str]) -> None:
         """Note what ``one`` takes, or why it may not be taken."""
@@ -171,9 +187,15 @@ class _Bench:
         return action_key("session options, one way", self.of.key, one)
 
     def _asked(self) -> list[OptionRule]:
-        """Return the options that are tried: none that the table of the stage sets."""
-        table = self.of.played.voice[self.of.stage]
-        return [one for one in self.of.rule.option if one.name not in table]
+        """Return the options that are tried: none that the table of the stage sets.
+
+        A model whose weights lie beside it is mapped already.
+        """
+        of = self.of
+        set_already = set(of.played.voice[of.stage])
+        if len(data_files(of.played.files[of.name])) > 1:
+            set_already.add("mapped")
+        return [one for one in of.rule.option if one.name not in set_already]
 
     def _gaining(
         self,
