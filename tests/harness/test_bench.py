@@ -172,11 +172,13 @@ def test_an_application_plays_turns_and_passes_on_request(
         child.answer("opening", timeout_s=60, progress=SILENT)
         child.tell({"clip": 0})
         played = child.answer("playing", timeout_s=60, progress=SILENT)
-        child.tell({"clip": 0, "passes": 2, "stages": ["vad", "stt"]})
-        passed = child.answer("playing", timeout_s=60, progress=SILENT)
         child.tell({"clip": 7})  # there is none
         with pytest.raises(ToolError, match="ended with code 1 while playing"):
             child.answer("playing", timeout_s=60, progress=SILENT)
+    with started(COMMAND, {**request, "job": "passes", "stages": ["vad", "stt"]}) as child:
+        child.answer("opening", timeout_s=60, progress=SILENT)
+        child.tell({"clip": 0, "passes": 2, "stages": ["vad", "stt"]})
+        passed = child.answer("playing", timeout_s=60, progress=SILENT)
     assert 0 < played["facts"]["tokens"] <= 4
     assert played["cpu_ms"] > 0
     assert passed["facts"]["vad"] > 10
