@@ -103,3 +103,10 @@ def pauses(session: nox.Session) -> None:
     """Find out how soon the end of speech may be decided, on real recordings."""
     _install(session)
     session.run("python", "benchmarks/pauses.py", *session.posargs)
+
+
+@nox.session
+def self_test(session: nox.Session) -> None:
+    """Find out whether the clock of this machine can be believed: about a quarter of an hour."""
+    _install(session)
+    session.run("vtool", "bench", "--self-test", *session.posargs)

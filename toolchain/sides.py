@@ -11,7 +11,7 @@ from toolchain import trial
 from toolchain.emit import MANIFEST
 from toolchain.errors import ConfigError
 from toolchain.harness.bench import Comparison, Plan, Side, compare
-from toolchain.harness.instructions import Counts, counted
+from toolchain.harness.instructions import COUNTED, Counts, counted, tools
 from toolchain.harness.process import COMMAND
 from toolchain.harness.self_test import KNOWN_WORK, SelfTest, Workload, self_test
 from toolchain.harness.subject import Subject, spoken_clips, subject
@@ -23,7 +23,7 @@ from toolchain.workspace import Workspace
 
 _UNIT_STAGES = ("vad", "stt", "tts")
 """Of a unit of the self-test on a project: 0.05 s on the reference application. Eight tokens of its
-language model would make it five times as much."""
+language model would make it five times as much, and each round opens it anew."""
 
 
 @dataclass(frozen=True)
@@ -55,10 +55,12 @@ def instructions(request: BenchRequest, workspace: Workspace) -> tuple[Counts, C
     Errors:
         as of ``bench``; UnavailableError: there is no valgrind.
     """
-    baseline, candidate, _ = sides(request, workspace)
-    clip = next(iter(baseline.requests))
-    before = counted(baseline, clip, progress=workspace.progress)
-    return before, counted(candidate, clip, progress=workspace.progress)
+    tools()  # before minutes of work
+    found = []
+    for one, label, clips in _both(request, workspace)[0]:
+        side = _passes(label, one, clips, COUNTED)
+        found.append(counted(side, clips[0].name, progress=workspace.progress))
+    return found[0], found[1]
 
 
 def tested(
@@ -77,7 +79,7 @@ def tested(
         shortest = min(range(len(clips)), key=lambda n: Path(clips[n].path).stat().st_size)
 
         def side(units: int) -> Side:
-            one = _side(f"{units} passes", played, clips)
+            one = _passes(f"{units} passes", played, clips, _UNIT_STAGES)
             asked = {"clip": shortest, "passes": units, "stages": _UNIT_STAGES}
             return replace(one, requests={"passes": asked})
 
@@ -91,6 +93,18 @@ def sides(request: BenchRequest, workspace: Workspace) -> tuple[Side, Side, tupl
     Errors:
         as of ``bench``
     """
+    both, notes = _both(request, workspace)
+    baseline, candidate = (_turns(*one) for one in both)
+    return baseline, candidate, notes
+
+
+_Player = tuple[Subject, str, Sequence[Clip]]
+"""An application, what it is called, and what it is played."""
+
+
+def _both(
+    request: BenchRequest, workspace: Workspace
+) -> tuple[tuple[_Player, _Player], tuple[str, ...]]:
     targets = (request.baseline, request.candidate)
     projects = [t for t in targets if not _is_result(t)]
     owner = request.project or (projects[0] if projects else None)
@@ -108,12 +122,11 @@ def sides(request: BenchRequest, workspace: Workspace) -> tuple[Side, Side, tupl
             f"{targets[0]} and {targets[1]} are not played the same clips",
             hint="give both the same clips, transcripts and questions in [voice.audio]",
         )
-    names = [_label(target) for target in targets]
+    first, second = (_label(target) for target in targets)
     return (
-        _side(f"baseline {names[0]}", opened, clips),
-        _side(f"candidate {names[1]}", other, clips),
-        (*notes, *more),
-    )
+        (opened, f"baseline {first}", clips),
+        (other, f"candidate {second}", clips),
+    ), (*notes, *more)
 
 
 def _place(target: str, owner: str) -> tuple[str, Path | None]:
@@ -142,10 +155,19 @@ def _application(
     return played, said, spoken_clips(played, workspace.root), notes
 
 
-def _side(label: str, played: Subject, clips: Sequence[Clip]) -> Side:
+def _turns(played: Subject, label: str, clips: Sequence[Clip]) -> Side:
+    """Return a side that plays each clip as a turn."""
     opening = played.request({"job": "on request", "clips": [asdict(clip) for clip in clips]})
     requests = {clip.name: {"clip": number} for number, clip in enumerate(clips)}
     return Side(label, COMMAND, opening, requests, played.scenario.timeout_s)
+
+
+def _passes(label: str, played: Subject, clips: Sequence[Clip], stages: Sequence[str]) -> Side:
+    """Return a side that does one pass of a clip through ``stages``; it opens no other."""
+    one = _turns(played, label, clips)
+    opening = {**one.opening, "job": "passes", "stages": stages}
+    asked = {name: {**r, "passes": 1, "stages": stages} for name, r in one.requests.items()}
+    return replace(one, opening=opening, requests=asked)
 
 
 def _other_answers(found: Comparison) -> tuple[str, ...]:

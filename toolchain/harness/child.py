@@ -91,7 +91,7 @@ def main() -> int:
 
     one_heap()
     request = json.loads(sys.stdin.readline())
-    if request["job"] != ON_REQUEST:  # which reads on, and ends with its input itself
+    if request["job"] not in ON_REQUEST:
         threading.Thread(target=_end_with_who_asked, daemon=True).start()
     try:
         say({"result": JOBS[request["job"]](request, say)})
@@ -352,35 +352,36 @@ def weigh(request: Mapping[str, Any], say: Say) -> dict[str, Any]:
 
 
 def on_request(request: Mapping[str, Any], say: Say) -> None:
-    """Open the application, then play a clip each time it is asked, until nobody asks any more.
-
-    A request has ``clip``, a number, and plays one turn; with ``passes`` so many passes through
-    ``stages`` instead (see ``stage_pass``).
-    """
-    from toolchain.harness.stage_pass import passed  # noqa: PLC0415 - only a comparison has it
-
+    """Open the application, then play ``clip``, a number, each time it is asked."""
     scenario, heard = Scenario(**request["scenario"]), _lines(request)
     clips = [Clip(**clip) for clip in request["clips"]]
 
     def work(asked: Mapping[str, Any]) -> Mapping[str, Any]:
-        number = asked["clip"]
-        if "passes" in asked:
-            for _ in range(asked["passes"]):
-                seen = passed(opened.application, heard[number].samples, tuple(asked["stages"]))
-            return seen
-        played = play(opened.application, heard[number].samples, scenario, clips[number].name)
-        one, _ = turn(played, clips[number], heard[number].samples, 0)
+        clip, samples = clips[asked["clip"]], heard[asked["clip"]].samples
+        one, _ = turn(play(opened.application, samples, scenario, clip.name), clip, samples, 0)
         return {"answer": one.answer, "tokens": len(one.tokens), "times": asdict(one.times)}
 
     with _open(request, scenario.placement, say) as opened:
         serve(work, sys.stdin, say, memory.started())
 
 
+def passes(request: Mapping[str, Any], say: Say) -> None:
+    """Open ``stages`` alone, then do passes through them; see ``stage_pass``."""
+    from toolchain.harness.stage_pass import serve_passes  # noqa: PLC0415 - no application has it
+
+    clips = [line.samples for line in _lines(request)]
+    serve_passes(request, _paths(request), clips, say)
+
+
 def _paths(request: Mapping[str, Any]) -> dict[str, Path]:
     return {name: Path(path) for name, path in request["files"].items()}
 
 
-ON_REQUEST = "on request"
+ON_REQUEST: Mapping[str, Callable[[Mapping[str, Any], Say], Any]] = {
+    "on request": on_request,
+    "passes": passes,
+}
+"""These read on, and end with their input themselves."""
 
 JOBS: Mapping[str, Callable[[Mapping[str, Any], Say], Any]] = {
     "run": run,
@@ -393,7 +394,7 @@ JOBS: Mapping[str, Callable[[Mapping[str, Any], Say], Any]] = {
     "trace": trace,
     "operators": operators,
     "attempt": attempt,
-    ON_REQUEST: on_request,
+    **ON_REQUEST,
 }
 
 

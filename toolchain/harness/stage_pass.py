@@ -1,4 +1,4 @@
-"""One pass of a clip through the stages, one after the other in one thread, without a clock.
+"""One pass of a clip through stages, one after the other in one thread, without a clock.
 
 A turn's work depends on when things happen: what was begun on suspicion, which thread waited. A
 pass is always the same work, so that it can be done eleven times instead of ten, or counted in
@@ -8,55 +8,76 @@ instructions.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from toolchain.formats.audio import Samples
+from toolchain.harness.serving import Say, serve
 from toolchain.harness.session import framed
+from toolchain.voice import pipeline
 from toolchain.voice.engine import naming
-from toolchain.voice.pipeline import STAGES, Pipeline
 
 _TOKENS = 8  # of the answer: each further one is the same work on one more token (ours)
-_SPOKEN = "Yes, of course."  # the same for every language model, so that the TTS can be compared
+_ASKED = "What is the capital of France?"  # whatever was understood: the same work
+_SPOKEN = "Yes, of course."
 
 
-def passed(
-    application: Pipeline, samples: Samples, stages: tuple[str, ...] = STAGES
-) -> Mapping[str, Any]:
-    """Do the work of ``stages`` on a clip; return what was understood and answered.
+def serve_passes(
+    request: Mapping[str, Any], files: Mapping[str, Path], clips: Sequence[Samples], say: Say
+) -> None:
+    """Open the ``stages`` of the request and no other; do passes until nobody asks any more.
 
-    The language model is asked the same question whatever was understood.
-
-    Shapes:
-        samples: (n,) at 16 kHz
+    Each request has ``clip``, a number, ``stages``, and how many ``passes`` through them.
 
     Errors:
         ToolError: a stage failed.
     """
-    seen: dict[str, Any] = {}
-    for stage in stages:
-        with naming(stage, "a clip"):
-            seen[stage] = _WORK[stage](application, samples)
+    opened = {}
+    for stage in request["stages"]:
+        say({"doing": f"opening {stage}"})
+        with naming(stage, "opening"):
+            opened[stage] = pipeline.load_stage(request["voice"], stage, files)
+
+    def work(asked: Mapping[str, Any]) -> Mapping[str, Any]:
+        seen: Mapping[str, Any] = {}
+        for _ in range(asked["passes"]):
+            seen = passed({s: opened[s] for s in asked["stages"]}, clips[asked["clip"]])
+        return seen
+
+    serve(work, sys.stdin, say)
+
+
+def passed(stages: Mapping[str, Any], samples: Samples) -> dict[str, Any]:
+    """Do the work of ``stages`` on a clip, (n,) at 16 kHz; return what each made, in short.
+
+    Errors:
+        ToolError: a stage failed.
+    """
+    seen = {}
+    for name, stage in stages.items():
+        with naming(name, "a pass"):
+            seen[name] = _WORK[name](stage, samples)
     return seen
 
 
-def _listened(application: Pipeline, samples: Samples) -> int:
-    return len(list(application.vad.stream(framed(samples))))
+def _listened(vad: Any, samples: Samples) -> int:  # noqa: ANN401 - a Vad; _WORK has one type
+    return len(list(vad.stream(framed(samples))))
 
 
-def _understood(application: Pipeline, samples: Samples) -> str:
-    return next(iter(application.stt.stream([samples])))
+def _understood(stt: Any, samples: Samples) -> str:  # noqa: ANN401 - an Stt
+    return str(next(iter(stt.stream([samples]))))
 
 
-def _answered(application: Pipeline, samples: Samples) -> str:
+def _answered(llm: Any, samples: Samples) -> str:  # noqa: ANN401 - an Llm
     del samples
-    tokens = application.llm.stream(["What is the capital of France?"])
-    return "".join(token.text for token in itertools.islice(tokens, _TOKENS))
+    return "".join(token.text for token in itertools.islice(llm.stream([_ASKED]), _TOKENS))
 
 
-def _spoken(application: Pipeline, samples: Samples) -> int:
+def _spoken(tts: Any, samples: Samples) -> int:  # noqa: ANN401 - a Tts
     del samples
-    return sum(len(sound.samples) for sound in application.tts.stream([_SPOKEN]))
+    return sum(len(sound.samples) for sound in tts.stream([_SPOKEN]))
 
 
 _WORK = {"vad": _listened, "stt": _understood, "llm": _answered, "tts": _spoken}
