@@ -138,8 +138,8 @@ class Profile:
     target: str
     version: str  # of vtool
     machine: Machine
-    bundle_analysis: BundleAnalysis | None
-    runtime_profile: RuntimeProfile | None
+    bundle_analysis: BundleAnalysis | None = None
+    runtime_profile: RuntimeProfile | None = None
     recommendations: tuple[Recommendation, ...] = ()
     tried: tuple[Tried, ...] = ()  # every change that was tried, recommended or not
     notes: tuple[str, ...] = ()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from pathlib import PurePosixPath
 from typing import NamedTuple
 
 from toolchain import accounts, rulebook
@@ -18,6 +19,7 @@ from toolchain.loader import Loaded
 from toolchain.passes.base import make_pass
 from toolchain.passes.bundle_js import BundleJs
 from toolchain.sources.project import Assembly
+from toolchain.sources.tools import tool
 from toolchain.units import Bytes, show_bytes
 from toolchain.workspace import Workspace
 
@@ -26,6 +28,7 @@ _WHOLE = "cjs"  # what esbuild calls CommonJS: it runs as a whole or not at all
 _LEGAL = ".LEGAL.txt"  # esbuild's file for the comments that must stay
 _NAMES_BYTES = 32
 """Ours: below that two bundles may differ because short names were given out in another order."""
+_LOADERS = {".ts": "ts", ".mts": "ts", ".cts": "ts", ".tsx": "tsx", ".jsx": "jsx"}
 _IMPORTERS = 3  # named in a suggestion
 
 
@@ -85,7 +88,28 @@ def _bundled(assembly: Assembly, loaded: Loaded, workspace: Workspace) -> _Bundl
         return None
     whole = step.built(loaded.graph, workspace.store, shaken=False)
     assert whole is not None  # noqa: S101 - the same graph
-    return _Bundled(_in_output(whole.result), _in_output(shaken.result), whole.result.inputs)
+    imported = _in_output(whole.result)
+    imported |= _by_itself([m for m, size in imported.items() if not size], loaded, workspace)
+    return _Bundled(imported, _in_output(shaken.result), whole.result.inputs)
+
+
+def _by_itself(modules: Sequence[str], loaded: Loaded, workspace: Workspace) -> dict[str, int]:
+    """Return the minified sizes of modules that a bundler leaves out in any case.
+
+    Also without tree shaking esbuild takes nothing of a module whose re-exported names nobody
+    imports. What it is made of alone has an export clause more, some bytes a name.
+    """
+    found = {}
+    with esbuild.service(tool("esbuild")) as service:
+        for name in modules:
+            artifact = loaded.graph.artifacts.get(ArtifactId(name))
+            if artifact is None or artifact.kind not in _SCRIPTS:
+                continue
+            loader = _LOADERS.get(PurePosixPath(name).suffix, "js")
+            data = workspace.store.get(artifact.digest)
+            made = service.transform(data, f"--loader={loader}", "--minify", "--format=esm")
+            found[name] = sum(len(output.data) for output in made.outputs)
+    return found
 
 
 def _bundler(assembly: Assembly) -> BundleJs:

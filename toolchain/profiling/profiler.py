@@ -6,11 +6,13 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from toolchain import __version__, build, rulebook, trial
+from toolchain import __version__, accounts, build, rulebook, trial
 from toolchain.harness.machine import machine
 from toolchain.harness.subject import spoken_clips, subject
+from toolchain.ir import Kind
 from toolchain.ir.profile import BundleAnalysis, Profile
 from toolchain.ir.recommendation import Effect, Tried
+from toolchain.loader import Loaded
 from toolchain.profiling import bundle, changes, runtime, trials
 from toolchain.profiling.changes import Change, of_result
 from toolchain.profiling.runtime import Application
@@ -20,6 +22,7 @@ from toolchain.sources.project import Assembly, Project
 from toolchain.workspace import Workspace
 
 _SCENARIO = "single-turn"
+_CODE = accounts.CODE_KINDS | {Kind.TS}
 
 
 @dataclass(frozen=True)
@@ -44,8 +47,10 @@ def profile(request: ProfileRequest, workspace: Workspace) -> Profile:
     """
     on = machine()
     assembly, loaded = build.load(request.target, workspace)
-    analysis = bundle.analyzed(assembly, loaded, workspace)
-    found = Profile(_name(request.target, assembly), __version__, on, analysis, None)
+    analysis = bundle.analyzed(assembly, loaded, workspace) if _has_code(loaded) else None
+    found = Profile(_name(request.target, assembly), __version__, on, analysis)
+    if analysis is None:
+        found = replace(found, notes=("no bundle analysis: there is no code and no package",))
     project = assembly.project
     fewer = fewer_bytes(request, assembly, analysis)
     if project is None or not project.voice:
@@ -53,7 +58,10 @@ def profile(request: ProfileRequest, workspace: Workspace) -> Profile:
             found,
             tried=fewer,
             recommendations=trials.recommended(fewer),
-            notes=("no run-time profile: there is no [voice] table that says what is played",),
+            notes=(
+                *found.notes,
+                "no run-time profile: there is no [voice] table that says what is played",
+            ),
         )
     _, files, voice = trial.application(request.target, request.result, workspace)
     scenario = trial.scenario_of(_SCENARIO, request.repeats, request.target)
@@ -80,11 +88,11 @@ def _tried(request: ProfileRequest, base: Change, workspace: Workspace) -> tuple
 
 
 def fewer_bytes(
-    request: ProfileRequest, assembly: Assembly, found: BundleAnalysis
+    request: ProfileRequest, assembly: Assembly, found: BundleAnalysis | None
 ) -> tuple[Tried, ...]:
     """Return what bundling does to the code that entries import, which was measured by doing it."""
     project = assembly.project
-    if project is None or request.result is not None:
+    if project is None or request.result is not None or found is None:
         return ()
     steps = {step.run for step in rulebook.pipeline(project.pipeline, project.folder)}
     unreached = sum(one.unused_bytes for one in found.unused_code if not one.imported)
@@ -107,6 +115,10 @@ def _by(run: str, project: Project, steps: Collection[str]) -> str:
     if run in steps:
         return command
     return f'in rules/pipelines/{project.pipeline}.toml:\n[[step]]\nrun = "{run}"\n{command}'
+
+
+def _has_code(loaded: Loaded) -> bool:
+    return any(a.kind in _CODE for a in loaded.graph.files.values())
 
 
 def _name(target: str, assembly: Assembly) -> str:

@@ -115,7 +115,7 @@ def _busy_ms(turn: Timeline, lane: Lane, between: tuple[float, float], kept: boo
 def _operators(models: Sequence[ModelTimes], console: Console) -> None:
     if not models:
         return
-    title(console, "Operators, one turn a clip, watched (slower than unwatched)")
+    title(console, "Operators: share of time, in how many nodes; watched, so slower than unwatched")
     for model in models:
         load = "" if model.load_ms is None else f"read {model.load_ms:.0f} ms, "
         wrapped(
@@ -128,7 +128,7 @@ def _operators(models: Sequence[ModelTimes], console: Console) -> None:
             ),
         )
         top = [
-            f"{plain(one.operator)} {100 * one.share:.1f} % ({one.nodes} node{'' if one.nodes == 1 else 's'})"
+            f"{plain(one.operator)} {100 * one.share:.1f} % in {one.nodes}"
             for one in model.operators[:_OPERATORS]
         ]
         paragraph(console, ", ".join(top) or "no operator ran")
