@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from dataclasses import asdict, replace
@@ -12,7 +14,7 @@ import psutil
 import pytest
 
 from toolchain.errors import ToolError
-from toolchain.harness.process import ask
+from toolchain.harness.process import _lines, ask
 from toolchain.harness.scenario import Scenario
 from toolchain.harness.turn import Clip
 from toolchain.progress import SILENT
@@ -73,6 +75,14 @@ def test_a_process_that_takes_too_long_is_ended(files: dict[str, Path], quick: S
         ask(endless, timeout_s=0.05, progress=SILENT)
     assert time.monotonic() - start < 30
     assert gone(mine() - before)
+
+
+def test_half_a_line_of_a_process_that_was_killed_is_no_answer() -> None:
+    command = [sys.executable, "-c", "print('{}'); print('{\"result\": [1', end='')"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        lines = _lines(process)
+        assert lines.get(timeout=20).strip() == b"{}"  # type: ignore[union-attr]  # a line
+        assert lines.get(timeout=20) is None
 
 
 def test_a_request_nobody_understands_is_told_with_its_last_words(quick: Scenario) -> None:

@@ -1,5 +1,6 @@
 """Turns with real models: prepared, thrown away, decided, interrupted; and stages that fail."""
 
+import itertools
 import threading
 import time
 from collections.abc import Iterable, Iterator
@@ -9,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from toolchain.errors import ToolError
+from toolchain.errors import InputError, ToolError, VtoolError
 from toolchain.formats.audio import Audio, Samples, read_wav
 from toolchain.voice.assistant import Assistant, Exchange, Manner
 from toolchain.voice.clock import Clock
@@ -208,6 +209,10 @@ class Failing:
         for _ in chunks:
             if self.fault == "raises":
                 raise RuntimeError("damaged")
+            if self.fault == "has a defect":
+                raise KeyError("damaged")
+            if self.fault == "refuses":
+                raise InputError("damaged", hint="another one")
             if self.fault == "hangs":
                 self.release.wait(30)
             yield from ()
@@ -224,6 +229,71 @@ def test_a_stage_that_raises_ends_its_turn_and_the_session_goes_on(
     for one in (first, second):
         assert isinstance(one.error, ToolError)
         assert str(one.error) == f"stage {stage} failed on what was said: damaged"
+
+
+@pytest.mark.parametrize(
+    ("fault", "kind", "told"),
+    [("refuses", InputError, "damaged"), ("has a defect", ToolError, "KeyError: 'damaged'")],
+)
+def test_whatever_a_stage_raises_names_it_and_ends_its_turn_only(
+    stages: Pipeline, hello: Samples, fault: str, kind: type[VtoolError], told: str
+) -> None:
+    broken = replace(stages, stt=Failing(fault))
+    first, second = said(broken, MANNER, hello, silence(2_000), hello, silence(2_000)).exchanges
+    for one in (first, second):
+        assert type(one.error) is kind
+        assert str(one.error) == f"stage stt failed on what was said: {told}"
+
+
+def test_the_clock_does_not_jump_over_work_while_enough_waits_to_be_heard(
+    stages: Pipeline, fox: Samples
+) -> None:
+    class Slow:
+        def stream(self, chunks: Iterable[str]) -> Iterator[Audio]:
+            for sound in stages.tts.stream(chunks):
+                time.sleep(0.05)
+                yield sound
+
+    manner = replace(MANNER, lead_ms=100)
+    (one,) = said(replace(stages, tts=Slow()), manner, fox, ms=20_000).exchanges
+    assert len(sounds(one)) > 1
+    assert max(e.ms for e in one.events if e.stage == "tts") < 700, "all of it was work"
+
+
+def test_a_vad_that_fails_while_an_answer_is_made_leaves_the_answer(
+    stages: Pipeline, hello: Samples
+) -> None:
+    class Failing:
+        def stream(self, chunks: Iterable[Samples]) -> Iterator[float]:
+            for number, probability in enumerate(stages.vad.stream(chunks)):
+                if number == 60:
+                    raise RuntimeError("damaged")
+                yield probability
+
+    late = replace(MANNER, lead_ms=1)
+    first, second, *_ = said(replace(stages, vad=Failing()), late, hello, ms=9_000).exchanges
+    assert first.error is None
+    assert sounds(first)
+    assert str(second.error) == "stage vad failed on what was said: damaged"
+
+
+def test_a_vad_that_ends_is_an_error_and_begins_anew(stages: Pipeline, hello: Samples) -> None:
+    class Ending:
+        def stream(self, chunks: Iterable[Samples]) -> Iterator[float]:
+            yield from itertools.islice(stages.vad.stream(chunks), 100)
+
+    exchanges = said(replace(stages, vad=Ending()), MANNER, hello, ms=4_000).exchanges
+    assert "stage vad gave no probability" in str(exchanges[-1].error)
+
+
+def test_an_assistant_that_is_closed_leaves_no_thread(stages: Pipeline, fox: Samples) -> None:
+    before = threading.active_count()
+    assistant = said(stages, replace(MANNER, lead_ms=1), fox, silence(300))
+    assert assistant.exchanges
+    deadline = time.monotonic() + 5
+    while threading.active_count() > before and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert threading.active_count() <= before
 
 
 def test_a_vad_that_raises_fails_frame_by_frame_and_listens_again(

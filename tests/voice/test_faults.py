@@ -1,4 +1,4 @@
-"""Stages in processes that are killed, hang or are interrupted: the turn ends, the next one works."""
+"""Stages in processes that are killed, hang or are interrupted: the next turn works."""
 
 import gc
 import json
@@ -40,7 +40,7 @@ def soon(happens: Callable[[], bool], limit_s: float = 10) -> bool:
 
 
 def shared() -> set[str]:
-    return set(os.listdir(SHELF)) if SHELF.is_dir() else set()
+    return {block.name for block in SHELF.iterdir()} if SHELF.is_dir() else set()
 
 
 @pytest.fixture(scope="module")
@@ -163,8 +163,7 @@ def test_speech_into_an_answer_stops_the_process_that_works_on_it_within_a_frame
     session.deliver(np.concatenate([fox, np.zeros(7 * FRAME_SAMPLES, np.float32)]))
     assistant = session.assistant
     for _ in range(200):
-        work = assistant._work
-        if work is not None and soon(lambda: worker._lock.locked() or work.over, 0.5):
+        if assistant._work is not None and soon(worker._lock.locked, 0.5):
             break
         session.deliver(SILENCE)
     assert worker._lock.locked(), "it works now"
@@ -227,7 +226,7 @@ def test_nothing_is_left_after_many_faults_but_what_was_there_before(
     def left() -> tuple[int, int, int, int]:
         gc.collect()
         children = [p for p in psutil.Process().children() if p.status() != psutil.STATUS_ZOMBIE]
-        open_files = len(os.listdir("/proc/self/fd"))
+        open_files = len(list(Path("/proc/self/fd").iterdir()))
         return open_files, threading.active_count(), len(children), len(shared())
 
     frames = counting[: FRAME_SAMPLES * 8].reshape(-1, FRAME_SAMPLES)

@@ -28,7 +28,7 @@ from toolchain.formats.audio import Audio, Samples, read_wav, write_wav
 from toolchain.harness import conversation, memory, sessions
 from toolchain.harness.alone import alone
 from toolchain.harness.conversation import Line, Remark
-from toolchain.harness.heard import Heard
+from toolchain.harness.heard import MOST_SAMPLES, Heard
 from toolchain.harness.memory import Memory
 from toolchain.harness.scenario import APART, IN_TURN, Conversation, Scenario, Sessions
 from toolchain.harness.serving import serve
@@ -183,8 +183,13 @@ def _in_conditions(
         return ()
     from toolchain.harness import conditions  # noqa: PLC0415 - 11 MB that no application has
 
-    say({"doing": "hearing the clips in noise"})
-    return tuple(conditions.listened(application, _lines(request)))
+    short = [line for line in _lines(request) if len(line.samples) <= MOST_SAMPLES]
+
+    def at(done: int, name: str) -> None:
+        total = len(conditions.CONDITIONS)
+        say({"doing": f"hearing the clips {name}", "done": done, "total": total})
+
+    return tuple(conditions.listened(application, short, at))
 
 
 def converse(request: Mapping[str, Any], say: Say) -> dict[str, Any]:

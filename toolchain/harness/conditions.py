@@ -6,7 +6,7 @@ level is within 40 dB of the loudest 10 ms. So the VAD is judged by a fact, not 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -87,13 +87,18 @@ def speech_frames(clip: Samples) -> list[bool]:
     return [bool(p >= power.max() / 10 ** (SPEECH_RANGE_DB / 10)) for p in power]
 
 
-def listened(stages: Pipeline, lines: Sequence[Line]) -> Iterator[Heard]:
-    """Let VAD and STT hear every clip in every condition.
+def listened(
+    stages: Pipeline,
+    lines: Sequence[Line],
+    say: Callable[[int, str], None] = lambda _done, _name: None,
+) -> Iterator[Heard]:
+    """Let VAD and STT hear every clip in every condition; ``say`` is told each before it begins.
 
     Errors:
         ToolError: a stage failed; names it, the clip and the condition.
     """
-    for condition in CONDITIONS:
+    for done, condition in enumerate(CONDITIONS if lines else ()):
+        say(done, condition.name)
         noise = np.random.default_rng(_SEED)
         for line in lines:
             where = f"{line.name}, {condition.name}"

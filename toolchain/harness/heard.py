@@ -6,6 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from toolchain.voice.stage import LISTENING_HZ
+
+MOST_SAMPLES = 60 * LISTENING_HZ
+"""A longer clip is heard as it is, and in no other condition: eight times half an hour would take
+the time of all turns a hundred times over. Ours."""
+
 
 class Frames(NamedTuple):
     """How often a VAD and the recording agree, in frames."""

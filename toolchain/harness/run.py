@@ -10,7 +10,7 @@ from typing import Any
 from toolchain.errors import ConfigError
 from toolchain.harness import examining
 from toolchain.harness.child import Result
-from toolchain.harness.heard import pooled
+from toolchain.harness.heard import MOST_SAMPLES, pooled
 from toolchain.harness.machine import machine as this_machine
 from toolchain.harness.memory import drop_from_page_cache
 from toolchain.harness.quality import (
@@ -28,6 +28,7 @@ from toolchain.progress import SILENT, Progress
 from toolchain.tables import check
 from toolchain.voice.pipeline import STAGES
 from toolchain.voice.runnable import data_files
+from toolchain.voice.stage import LISTENING_HZ
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +124,12 @@ def measure(  # noqa: PLR0913 - keyword arguments, each a thing of its own
         turns += [_result(played, clips)] if len(of_starts) < len(more) else []
         found = _figures(cold, starts, turns, texts) if more else found
     figures = measures(found, on, scenario.looks)
+    heard = {one.clip for one in turns[0].heard}
+    notes += [
+        f"{clip.name} was heard in no noise: it is longer than {MOST_SAMPLES // LISTENING_HZ} s"
+        for clip in clips
+        if clip.name not in heard
+    ]
     every = tuple(turn for one in turns for turn in one.turns)
     return Run(figures, every, clips, turns[0].choices, tuple(dict.fromkeys(notes)))
 

@@ -145,6 +145,9 @@ def load(name: str, project: Path | None = None) -> Listening:
         if path.is_file():
             file = tables.load(path, ScenarioFile)
             numbers = {n.name: n.value for n in file.number}
+            if len(numbers) < len(file.number):
+                twice = next(n for n in numbers if [m.name for m in file.number].count(n) > 1)
+                raise ConfigError(f"{path}: {twice} is given twice", hint="keep one of the two")
             return checked(tables.check(numbers, KINDS[file.plays], where=str(path)))
     known = sorted({p.stem for f in folders for p in (f / "scenarios").glob("*.toml")})
     raise ConfigError(f"there is no scenario {name!r}", hint=f"scenarios: {', '.join(known)}")

@@ -92,9 +92,11 @@ def _played(assistant: Assistant, clock: Clock, frames: list[Samples], where: st
 
 def framed(clip: Samples) -> list[Samples]:
     """Return the frames of ``clip``, (n,); the last one is filled up with silence."""
-    count = -(-len(clip) // FRAME_SAMPLES)
-    padded = np.pad(clip, (0, count * FRAME_SAMPLES - len(clip)))
-    return list(padded.reshape(count, FRAME_SAMPLES))
+    whole = len(clip) // FRAME_SAMPLES * FRAME_SAMPLES
+    frames = list(clip[:whole].reshape(-1, FRAME_SAMPLES))  # of half an hour no copy is made
+    if whole < len(clip):
+        frames.append(np.pad(clip[whole:], (0, FRAME_SAMPLES - len(clip) + whole)))
+    return frames
 
 
 def start_of_speech_ms(clip: Samples) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
@@ -55,8 +56,8 @@ class Measure:
         2.0
         """
         ranked = sorted(self.samples)
-        rank = max(1, -(-len(ranked) * percent // 100))
-        return ranked[int(rank) - 1]
+        share = round(len(ranked) * percent / 100, 9)  # 100 - 95.1 is 4.900000000000006
+        return ranked[max(1, math.ceil(share)) - 1]
 
     def interval(self, percent: float) -> Interval | None:
         """Return between which values the percentile of all that could be measured lies.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import field
 from pathlib import Path
@@ -54,9 +55,9 @@ def read(path: Path, name: str) -> Sounds:
     try:
         document = json.loads(path.read_text("utf-8"))
         sounds = _sounds(document)
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+    except _WRONG as error:
         raise InputError(
-            f"{name} does not describe a Piper voice: {error!r}",
+            f"{name} does not describe a Piper voice: {error!r}"[:300],
             hint="give the .onnx.json that was published with the voice",
         ) from error
     if missing := [p for p in (START, END, PAD) if p not in sounds.ids]:
@@ -67,16 +68,36 @@ def read(path: Path, name: str) -> Sounds:
     return sounds
 
 
+_WRONG = (OSError, ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError)
+_RATES_HZ = range(1_000, 768_001)  # as of wav files
+_MOST_PHONEMES = 100_000  # voices number 130 to 256 of them. Ours
+
+
+def _within(number: int, allowed: range, what: str) -> int:
+    if number not in allowed:
+        raise ValueError(f"{number} is no {what}")
+    return number
+
+
+def _scale(number: float) -> float:
+    if not 0 <= number < math.inf:
+        raise ValueError(f"{number} is no scale")
+    return number
+
+
 def _sounds(document: Any) -> Sounds:  # noqa: ANN401 - JSON
     inference = document.get("inference") or {}
     names = ("noise_scale", "length_scale", "noise_w")
     noise, length, widths = (
-        float(inference.get(name, default))
+        _scale(float(inference.get(name, default)))
         for name, default in zip(names, Sounds.scales, strict=True)
     )
     return Sounds(
-        ids={str(k): tuple(map(int, v)) for k, v in document["phoneme_id_map"].items()},
-        rate_hz=int(document["audio"]["sample_rate"]),
+        ids={
+            str(k): tuple(_within(int(one), range(_MOST_PHONEMES), "phoneme") for one in v)
+            for k, v in document["phoneme_id_map"].items()
+        },
+        rate_hz=_within(int(document["audio"]["sample_rate"]), _RATES_HZ, "sample rate"),
         kind=str(document.get("phoneme_type") or "espeak"),
         voice=str((document.get("espeak") or {}).get("voice") or "en-us"),
         scales=(noise, length, widths),

@@ -96,7 +96,7 @@ def read(files: Mapping[str, Path], name: str, added: str | None = None) -> Toke
 def _document(files: Mapping[str, Path], name: str) -> dict[str, Any]:
     try:
         document = json.loads(located(files, name).read_text("utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(
             f"{name} is not JSON: {str(error)[:100]}",
             hint="give the tokenizer.json (or vocab.json) that was published with the model",
@@ -109,9 +109,19 @@ def _vocabulary(numbers: Mapping[str, int], added: Mapping[str, int]) -> Bpe:
     return Bpe(_listed({**numbers, **added}), (), frozenset(int(n) for n in added.values()))
 
 
+_MOST_TOKENS = 10_000_000  # forty times the largest vocabulary (Gemma 3: 262,144). Ours
+
+
 def _listed(numbers: Mapping[str, int]) -> list[str]:
-    """Return the tokens in order; numbers that stand for nothing are empty."""
-    tokens = [""] * (1 + max(map(int, numbers.values())))
+    """Return the tokens in order; numbers that stand for nothing are empty.
+
+    Errors:
+        ValueError: a number that no vocabulary has.
+    """
+    lowest, highest = min(numbers.values()), max(numbers.values())
+    if lowest < 0 or highest >= _MOST_TOKENS:
+        raise ValueError(f"tokens are numbered from {lowest} to {highest}")
+    tokens = [""] * (1 + int(highest))
     for token, number in numbers.items():
         tokens[number] = token
     return tokens
