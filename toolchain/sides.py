@@ -63,7 +63,7 @@ def instructions(request: BenchRequest, workspace: Workspace) -> tuple[Counts, C
     return found[0], found[1]
 
 
-def tested(
+def check_clock(
     project: str | None, windows: int, neighbours: int, plan: Plan, workspace: Workspace
 ) -> SelfTest:
     """Run the self-test, on the stages of ``project`` where one is given.
