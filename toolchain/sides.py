@@ -126,7 +126,7 @@ def _both(
     return (
         (opened, f"baseline {first}", clips),
         (other, f"candidate {second}", clips),
-    ), (*notes, *more)
+    ), tuple(dict.fromkeys((*notes, *more)))
 
 
 def _place(target: str, owner: str) -> tuple[str, Path | None]:
