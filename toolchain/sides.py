@@ -63,7 +63,7 @@ def instructions(request: BenchRequest, workspace: Workspace) -> tuple[Counts, C
     return found[0], found[1]
 
 
-def tested(
+def check_clock(
     project: str | None, windows: int, neighbours: int, plan: Plan, workspace: Workspace
 ) -> SelfTest:
     """Run the self-test, on the stages of ``project`` where one is given.
@@ -126,7 +126,7 @@ def _both(
     return (
         (opened, f"baseline {first}", clips),
         (other, f"candidate {second}", clips),
-    ), (*notes, *more)
+    ), tuple(dict.fromkeys((*notes, *more)))
 
 
 def _place(target: str, owner: str) -> tuple[str, Path | None]:

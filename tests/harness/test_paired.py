@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from toolchain.errors import ConfigError
@@ -63,12 +63,14 @@ def test_nothing_changed_never_alarms_and_ten_percent_are_found(noise: Noise) ->
 _LOGS = st.lists(st.floats(-0.5, 0.5), min_size=LEAST_ROUNDS, max_size=30)
 
 
+@settings(deadline=None, max_examples=50)
 @given(_LOGS, st.floats(-1, 1))
 def test_twice_the_work_is_twice_the_ratio(logs: list[float], more: float) -> None:
     before, after = ratio(logs, 0.95), ratio([log + more for log in logs], 0.95)
     assert after.estimate == pytest.approx(before.estimate * math.exp(more))
 
 
+@settings(deadline=None, max_examples=50)
 @given(_LOGS)
 def test_the_estimate_is_within_the_rounds_and_the_bounds_around_it(logs: list[float]) -> None:
     found = ratio(logs, 0.95)
@@ -78,6 +80,7 @@ def test_the_estimate_is_within_the_rounds_and_the_bounds_around_it(logs: list[f
     assert found == ratio(logs, 0.95)
 
 
+@settings(deadline=None, max_examples=50)
 @given(_LOGS, st.floats(-50, 50))
 def test_one_wild_round_moves_the_estimate_no_further_than_its_neighbours(
     logs: list[float], wild: float

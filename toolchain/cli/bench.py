@@ -116,7 +116,7 @@ def _tested(project: str | None, size: tuple[int, int], plan: Plan, json: str | 
     from toolchain.workspace import Workspace
 
     with progress() as bars:
-        found = sides.tested(project, *size, plan, Workspace.open(progress=bars))
+        found = sides.check_clock(project, *size, plan, Workspace.open(progress=bars))
     if not write_json(comparison.document(found) if json else "", json):
         comparison.print_self_test(found)
     return found.state

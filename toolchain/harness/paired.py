@@ -60,7 +60,7 @@ class Ratio:
         <State.MET: 'met'>
         >>> Ratio(1.1, 1.07, 1.13, 0.95, 10).judge(0.05)
         <State.BROKEN: 'broken'>
-        >>> Ratio(1.04, 1.0, 1.08, 0.95, 10).judge(0.05)
+        >>> Ratio(1.06, 1.01, 1.11, 0.95, 10).judge(0.05)
         <State.INCONCLUSIVE: 'inconclusive'>
         """
         if self.high is not None and self.high <= 1 + tolerance:
