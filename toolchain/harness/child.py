@@ -8,15 +8,12 @@ application would not need.
 
 from __future__ import annotations
 
-import gc
 import itertools
 import json
 import os
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,23 +21,23 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from toolchain.errors import ConfigError, UnavailableError, VtoolError
-from toolchain.formats.audio import Audio, Samples, read_wav, write_wav
+from toolchain.formats.audio import Audio, Samples, write_wav
 from toolchain.harness import conversation, memory, sessions
 from toolchain.harness.alone import alone
-from toolchain.harness.conversation import Line, Remark
+from toolchain.harness.conversation import Remark
 from toolchain.harness.heard import MOST_SAMPLES, Heard
 from toolchain.harness.memory import Memory
+from toolchain.harness.opening import Say, lines, paths
+from toolchain.harness.opening import opened as opened_in
 from toolchain.harness.scenario import APART, IN_TURN, Conversation, Scenario, Sessions
 from toolchain.harness.serving import serve
 from toolchain.harness.session import play
 from toolchain.harness.sessions import Step
 from toolchain.harness.turn import Clip, Turn, turn
 from toolchain.voice import pipeline
-from toolchain.voice.engine import give_back, naming, one_heap
+from toolchain.voice.engine import naming, one_heap
 from toolchain.voice.observing import observed
 from toolchain.voice.stage import LISTENING_HZ
-
-Say = Callable[[Mapping[str, Any]], None]
 
 
 class Spoken(NamedTuple):
@@ -107,56 +104,10 @@ def _end_with_who_asked() -> None:
     os._exit(1)
 
 
-@dataclass
-class _Opened:
-    """An application that is ready, and what opening it took."""
-
-    application: pipeline.Pipeline
-    init_s: float
-    start: int
-    stages: Mapping[str, int]
-
-    def memory(self) -> Memory:
-        """Return the memory until now."""
-        peak = memory.peak()
-        before = memory.resident()
-        gc.collect()
-        give_back()
-        return Memory(self.start, self.stages, peak, before, memory.footprint())
-
-
-@contextmanager
-def _open(request: Mapping[str, Any], placement: int, say: Say) -> Iterator[_Opened]:
-    """Open the application; processes of its own end with the block."""
-    files, start = _paths(request), memory.resident()
-    if placement == APART:
-        from toolchain.voice import remote  # noqa: PLC0415 - multiprocessing takes 5 MB
-
-        say({"doing": "opening all stages"})
-        stages = remote.load(request["voice"], files)
-        ready_s = time.monotonic()
-        try:
-            added = {"all": memory.resident() - start}
-            yield _Opened(stages, ready_s - request["created"], start, added)
-        finally:
-            remote.close([stages.vad, stages.stt, stages.llm, stages.tts])
-        return
-    marks, opened = {"start": start}, {}
-    for stage in pipeline.OPENING:
-        say({"doing": f"opening {stage}"})
-        with naming(stage, "opening"):
-            opened[stage] = pipeline.load_stage(request["voice"], stage, files)
-        marks[stage] = memory.resident()
-    init_s = time.monotonic() - request["created"]
-    steps = itertools.pairwise(marks.values())
-    added = {s: after - before for s, (before, after) in zip(opened, steps, strict=True)}
-    yield _Opened(pipeline.Pipeline(**opened), init_s, start, added)
-
-
 def run(request: Mapping[str, Any], say: Say) -> dict[str, Any]:
     """Open the application and play ``clips``, which may be none; return a ``Result``."""
     scenario = Scenario(**request["scenario"])
-    with _open(request, scenario.placement, say) as opened:
+    with opened_in(request, scenario.placement, say) as opened:
         application = opened.application
         played = _rounds(application, request, scenario, say)
         seen = opened.memory()
@@ -183,7 +134,7 @@ def _in_conditions(
         return ()
     from toolchain.harness import conditions  # noqa: PLC0415 - 11 MB that no application has
 
-    short = [line for line in _lines(request) if len(line.samples) <= MOST_SAMPLES]
+    short = [line for line in lines(request) if len(line.samples) <= MOST_SAMPLES]
 
     def at(done: int, name: str) -> None:
         total = len(conditions.CONDITIONS)
@@ -199,8 +150,8 @@ def converse(request: Mapping[str, Any], say: Say) -> dict[str, Any]:
     def at(turn: int, name: str) -> None:
         say({"doing": f"saying {name}", "done": turn, "total": asked.turns})
 
-    with _open(request, asked.placement, say) as opened:
-        remarks = tuple(conversation.converse(opened.application, _lines(request), asked, at))
+    with opened_in(request, asked.placement, say) as opened:
+        remarks = tuple(conversation.converse(opened.application, lines(request), asked, at))
         return asdict(Talked(opened.init_s, opened.memory(), remarks))
 
 
@@ -211,16 +162,9 @@ def carry(request: Mapping[str, Any], say: Say) -> dict[str, Any]:
     def at(users: int) -> None:
         say({"doing": f"{users} users at once"})
 
-    with _open(request, asked.placement, say) as opened:
-        steps = tuple(sessions.carried(opened.application, _lines(request), asked, at))
+    with opened_in(request, asked.placement, say) as opened:
+        steps = tuple(sessions.carried(opened.application, lines(request), asked, at))
         return asdict(Carried(opened.init_s, opened.memory(), steps))
-
-
-def _lines(request: Mapping[str, Any]) -> list[Line]:
-    return [
-        Line(clip["name"], read_wav(Path(clip["path"]).read_bytes()).at(LISTENING_HZ).samples)
-        for clip in request["clips"]
-    ]
 
 
 def _rounds(
@@ -228,7 +172,7 @@ def _rounds(
 ) -> list[Spoken]:
     """Play all clips once a round, warm-up rounds first; return the turns that count."""
     clips = [Clip(**clip) for clip in request["clips"]]
-    heard = [line.samples for line in _lines(request)]
+    heard = [line.samples for line in lines(request)]
     rounds = range(-scenario.warm_up, scenario.repeats)
     total = len(rounds) * len(clips)
     kept = []
@@ -268,7 +212,7 @@ def trace(request: Mapping[str, Any], say: Say) -> list[dict[str, Any]]:
     from toolchain.harness import tracing  # noqa: PLC0415 - no other job records
 
     scenario = Scenario(**request["scenario"])
-    with _open(request, scenario.placement, say) as opened:
+    with opened_in(request, scenario.placement, say) as opened:
         said = _said(request)
         return [
             asdict(tracing.typical(opened.application, one, scenario, request["turns"], say))
@@ -282,7 +226,7 @@ def operators(request: Mapping[str, Any], say: Say) -> list[dict[str, Any]]:
 
     scenario = Scenario(**request["scenario"])
     models = tracing.OperatorTimes(Path(request["folder"]))
-    with observed(models), _open(request, IN_TURN, say) as opened:
+    with observed(models), opened_in(request, IN_TURN, say) as opened:
         alone = replace(scenario, placement=IN_TURN)  # one model computes at a time
         since_ns = tracing.played(opened.application, _said(request), alone, say)
         return [asdict(one) for one in tracing.written(models, since_ns)]
@@ -299,14 +243,14 @@ def attempt(request: Mapping[str, Any], say: Say) -> list[dict[str, Any]]:
 
 def _said(request: Mapping[str, Any]) -> list[tuple[Clip, Samples]]:
     clips = [Clip(**clip) for clip in request["clips"]]
-    return [(c, line.samples) for c, line in zip(clips, _lines(request), strict=True)]
+    return [(c, line.samples) for c, line in zip(clips, lines(request), strict=True)]
 
 
 def speak(request: Mapping[str, Any], say: Say) -> list[str]:
     """Speak ``texts`` into wav files in ``folder``; return their paths in the same order."""
     say({"doing": "speaking the questions"})
-    tts = pipeline.load_stage(request["voice"], "tts", _paths(request))
-    paths = []
+    tts = pipeline.load_stage(request["voice"], "tts", paths(request))
+    written = []
     for number, text in enumerate(request["texts"]):
         with naming("tts", repr(text)):
             sounds = list(tts.stream([text]))
@@ -318,8 +262,8 @@ def speak(request: Mapping[str, Any], say: Say) -> list[str]:
         samples = np.concatenate([sound.samples for sound in sounds])
         path = Path(request["folder"]) / f"question-{number + 1}.wav"
         _write(path, write_wav(Audio(samples, sounds[0].rate_hz)))
-        paths.append(str(path))
-    return paths
+        written.append(str(path))
+    return written
 
 
 def _write(path: Path, data: bytes) -> None:
@@ -353,12 +297,12 @@ def weigh(request: Mapping[str, Any], say: Say) -> dict[str, Any]:
     from toolchain.harness import scales  # noqa: PLC0415 - only where used
 
     scenario = Scenario(**request["scenario"])
-    return asdict(scales.weigh(request, _lines(request), scenario, say))
+    return asdict(scales.weigh(request, lines(request), scenario, say))
 
 
 def on_request(request: Mapping[str, Any], say: Say) -> None:
     """Open the application, then play ``clip``, a number, each time it is asked."""
-    scenario, heard = Scenario(**request["scenario"]), _lines(request)
+    scenario, heard = Scenario(**request["scenario"]), lines(request)
     clips = [Clip(**clip) for clip in request["clips"]]
 
     def work(asked: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -366,7 +310,7 @@ def on_request(request: Mapping[str, Any], say: Say) -> None:
         one, _ = turn(play(opened.application, samples, scenario, clip.name), clip, samples, 0)
         return {"answer": one.answer, "tokens": len(one.tokens), "times": asdict(one.times)}
 
-    with _open(request, scenario.placement, say) as opened:
+    with opened_in(request, scenario.placement, say) as opened:
         serve(work, sys.stdin, say, memory.started())
 
 
@@ -374,12 +318,8 @@ def passes(request: Mapping[str, Any], say: Say) -> None:
     """Open ``stages`` alone, then do passes through them; see ``stage_pass``."""
     from toolchain.harness.stage_pass import serve_passes  # noqa: PLC0415 - no application has it
 
-    clips = [line.samples for line in _lines(request)]
-    serve_passes(request, _paths(request), clips, say)
-
-
-def _paths(request: Mapping[str, Any]) -> dict[str, Path]:
-    return {name: Path(path) for name, path in request["files"].items()}
+    clips = [line.samples for line in lines(request)]
+    serve_passes(request, paths(request), clips, say)
 
 
 ON_REQUEST: Mapping[str, Callable[[Mapping[str, Any], Say], Any]] = {
