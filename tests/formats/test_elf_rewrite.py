@@ -80,7 +80,7 @@ def _dropped(data: bytes) -> tuple[elf.Elf, frozenset[int]]:
     return file, elf_rewrite.removable(data, file, wanted)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(text=_files(), keep_symtab=st.booleans())
 def test_memory_symbols_and_kept_sections_are_the_same_afterwards(
     text: str, *, keep_symtab: bool
@@ -103,7 +103,7 @@ def test_memory_symbols_and_kept_sections_are_the_same_afterwards(
     assert len(after) <= len(data)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(_files())
 def test_nothing_overlaps_and_running_twice_is_running_once(text: str) -> None:
     data, file, dropped = _given(text)

@@ -74,7 +74,7 @@ def test_answers_stay_near_and_a_second_time_changes_nothing(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", QUANTIZED)
-@settings(deadline=None, max_examples=12)
+@settings(max_examples=12)
 @given(seed=st.integers(0, 99), rows=st.sampled_from([32, 40, 96]), turned=st.booleans())
 def test_weights_on_a_grid_are_read_back_bit_by_bit(
     name: str, seed: int, rows: int, *, turned: bool

@@ -66,7 +66,6 @@ def made_in_node(packages: list[bytes], folder: Path) -> list[bytes | str]:
 
 @given(st.lists(coded_models.coded_models(), min_size=20, max_size=30))
 @settings(
-    deadline=None,
     max_examples=8,
     suppress_health_check=[
         HealthCheck.function_scoped_fixture,

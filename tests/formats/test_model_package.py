@@ -35,7 +35,6 @@ def packed(case: Coded, effort: Effort = Effort.FAST) -> bytes:
 
 
 @given(coded_models.coded_models(), EITHER)
-@settings(deadline=None)
 def test_every_tensor_comes_back_coded_ones_as_their_codes_say(case: Coded, effort: Effort) -> None:
     found = coded_models.values(materialize(packed(case, effort)))
     for position, (before, after) in enumerate(
@@ -49,7 +48,6 @@ def test_every_tensor_comes_back_coded_ones_as_their_codes_say(case: Coded, effo
 
 
 @given(coded_models.coded_models())
-@settings(deadline=None)
 def test_a_package_gives_back_its_codes(case: Coded) -> None:
     found = unpack(packed(case)).coded
     assert set(found) == {i for i, tensor in case.tensors.items() if tensor.codes.size}
@@ -62,13 +60,12 @@ def test_a_package_gives_back_its_codes(case: Coded) -> None:
 
 
 @given(coded_models.coded_models())
-@settings(deadline=None)
 def test_with_nothing_coded_the_file_comes_back_byte_for_byte(case: Coded) -> None:
     assert materialize(pack(case.model, {}, effort=Effort.FAST)) == case.model
 
 
 @given(coded_models.coded_models())
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_the_same_model_gives_the_same_package(case: Coded) -> None:
     assert packed(case) == packed(case)
 

@@ -158,7 +158,7 @@ matrix = st.sampled_from(sorted(ARRAYS))
 operation = st.sampled_from(["compute", "look up", "both"])
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.lists(st.tuples(matrix, operation, st.booleans()), min_size=2, max_size=5))
 def test_whatever_is_equal_or_transposed_is_kept_once(uses: list[tuple[str, str, bool]]) -> None:
     """Each use has a weight of its own, in the main graph or in a branch; some are the same."""

@@ -76,7 +76,7 @@ def text_of(block: list[object], source: str, names: list[int], *, end: str) -> 
     return "\n".join(lines)
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(block, st.sampled_from([8000, 16000]))
 def test_outputs_are_the_same_bits_for_every_program(block: list[object], rate: int) -> None:
     body = f"""

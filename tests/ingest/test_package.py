@@ -80,7 +80,7 @@ def test_a_packaged_model_has_the_facts_of_the_model() -> None:
 
 
 @given(coded_models.coded_models())
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_all_packages_are_accounted_for_to_the_byte(case: Coded) -> None:
     exact = pack(case.model, {}, effort=Effort.FAST)
     _accounted(package.read(memoryview(exact)), exact)

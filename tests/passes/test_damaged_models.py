@@ -22,7 +22,7 @@ from toolchain.passes.package_model import PackageModel
 from toolchain.passes.simplify_model import SimplifyModel
 from toolchain.verify import same_answers
 
-_MOST_SECONDS = 5
+_MOST_SECONDS = 60  # what hangs has no end; a busy machine takes ten times as long as a quiet one
 
 ONNX = """<ir_version: 10, opset_import: ["" : 18, "me" : 1]>
 main (float[batch, 4] x, int64 sr) => (float[batch, q] y, float[2] z)

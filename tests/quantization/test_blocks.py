@@ -167,7 +167,7 @@ def test_what_runs_is_what_was_judged(matrices: str) -> None:
     assert len(package) < len(pack(model, {}, effort=Effort.FAST))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     one=st.builds(
         matrix,
@@ -192,7 +192,7 @@ def test_factors_keep_type_and_shape_and_are_within_a_step(one: BlockMatrix, ste
             assert (got.astype(np.float64) > 0).all()
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(
     rows=st.integers(1, 70),
     count=st.integers(1, 4),

@@ -38,7 +38,7 @@ def error(one: Weight, tensor: CodedTensor, known: NDArray[np.float64]) -> float
     return float(np.einsum("rj,jk,rk->", wrong, known[0], wrong))
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.floats(0, 2), st.floats(0, 3), st.sampled_from([0.003, 0.02, 0.1]), st.integers(0, 99))
 @example(1.09375, 0.0, 0.003, 3)  # the worst that was found: 0.164 bits; uncorrelated inputs
 def test_knowing_the_inputs_saves_bits_at_equal_error(
@@ -177,7 +177,6 @@ def test_entropy_is_that_of_the_shares(values: list[int]) -> None:
     assert entropy_bits(np.array(values, np.int64)) == pytest.approx(wanted, abs=1e-6)
 
 
-@settings(deadline=None)
 @given(
     st.integers(0, 2**16),
     st.floats(1e-4, 10),

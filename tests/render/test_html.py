@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from render.page_parts import Page, in_node
@@ -113,7 +113,7 @@ def test_only_the_data_of_the_page_changes() -> None:
 
 
 @given(reports)
-@settings(suppress_health_check=[HealthCheck.too_slow], max_examples=60)
+@settings(max_examples=60)
 def test_the_page_holds_the_whole_report_whatever_the_names(report: Report) -> None:
     text = html.data(report)
     assert "<" not in text

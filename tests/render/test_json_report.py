@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from render.reports_strategy import ROOT, SAMPLE, here, reports, sample
@@ -28,7 +28,6 @@ def _loads(report: Report) -> list[float | None]:
 
 
 @given(reports)
-@settings(suppress_health_check=[HealthCheck.too_slow])
 def test_a_report_survives_being_written_and_read(report: Report) -> None:
     text = json_report.write(report)
     again = json_report.parse(text, where="test")
@@ -39,7 +38,7 @@ def test_a_report_survives_being_written_and_read(report: Report) -> None:
 
 
 @given(reports)
-@settings(suppress_health_check=[HealthCheck.too_slow], max_examples=50)
+@settings(max_examples=50)
 def test_every_document_is_what_the_published_schema_says(report: Report) -> None:
     VALIDATOR.validate(json.loads(json_report.write(report)))
 

@@ -75,7 +75,6 @@ def _is_clean(text: str) -> bool:
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.large_base_example],
     max_examples=8,
     phases=[Phase.explicit, Phase.generate],  # an example is a second of node: too dear to shrink
-    deadline=None,
 )
 def test_every_report_is_drawn_and_every_control_works(many: list[Report]) -> None:
     pages = [html.data(report) for report in many]

@@ -6,7 +6,7 @@ import io
 from dataclasses import replace
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from render.reports_strategy import ROOT, reports, sample
 from rich.console import Console
 
@@ -228,7 +228,7 @@ def test_an_ascii_stream_gets_ascii_marks() -> None:
 
 
 @given(reports)
-@settings(suppress_health_check=[HealthCheck.too_slow], max_examples=60)
+@settings(max_examples=60)
 def test_no_name_of_an_artifact_reaches_the_terminal_as_a_command(report: Report) -> None:
     whole = printed(report, "print_analysis", "print_run", "print_optimization", width=60)
     assert all(c == "\n" or c.isprintable() for c in whole)
@@ -243,7 +243,7 @@ def test_markup_in_a_name_is_shown_not_obeyed() -> None:
 
 
 @given(reports)
-@settings(suppress_health_check=[HealthCheck.too_slow], max_examples=60)
+@settings(max_examples=60)
 def test_a_markdown_table_row_stays_a_row_whatever_the_names(report: Report) -> None:
     lines = markdown.summary(report).splitlines()
     rows = [line for line in lines if line.startswith("| ")]

@@ -72,7 +72,7 @@ def test_no_text_breaks_the_spelling(tts: Tts) -> None:
     spelling: Spelling = tts.spelling  # type: ignore[attr-defined]  # of the adapter
 
     @seed(16_000)
-    @settings(max_examples=400, deadline=None)
+    @settings(max_examples=400)
     @given(st.text(st.one_of(st.characters(), st.sampled_from("0123456789.,-/:%$ abIVX"))))
     def check(text: str) -> None:
         for ids in spelling.sentences(text):

@@ -34,7 +34,7 @@ def doubled(source: Iterator[int]) -> Iterator[int]:
         yield item
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(st.integers(), max_size=30), st.integers(1, 5), st.integers(1, 3))
 def test_what_goes_in_comes_out_in_order(items: list[int], depth: int, lanes: int) -> None:
     activity, cancellation = Activity(), Cancellation()

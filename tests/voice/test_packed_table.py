@@ -20,7 +20,7 @@ TEXTS = st.text(st.characters(exclude_categories=()), max_size=6)
 VALUES = st.none() | st.text(max_size=5) | st.dictionaries(st.text(max_size=3), st.floats(-9, 9))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(table=st.dictionaries(TEXTS, VALUES, max_size=40), others=st.lists(TEXTS, max_size=20))
 def test_a_table_answers_as_the_dictionary_it_was_written_from(
     table: dict[str, Any], others: list[str], tmp_path_factory: pytest.TempPathFactory
