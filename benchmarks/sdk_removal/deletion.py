@@ -97,7 +97,9 @@ def with_users(sdk: Sdk, items: Iterable[Item]) -> list[Item]:
         words = {i.id: _words(source, i) for i in module.items if i.kind != "export"}
         grown = True
         while grown:
-            names = {i.name.encode() for i in closed.values() if i.path == path and i.kind != "export"}
+            here = (i for i in closed.values() if i.path == path)
+            # a type is erased wherever it is mentioned
+            names = {i.name.encode() for i in here if i.kind not in {"export", "type"}}
             new = [
                 i
                 for i in module.items
