@@ -179,7 +179,7 @@ def _emptied(item: Item, text: bytes) -> bytes:
         return _no_import(text)
     found = re.search(rb"(?m)^export (default )?", text)
     prefix = found[0].decode() if found else ""
-    if item.kind == "const" and b"=" not in text:
+    if item.kind == "const" and b" = " not in text:
         return b""  # `let x: T;` holds nothing that could be taken out
     body = {"function": "function {}() {{}}", "class": "class {} {{}}"}.get(
         item.kind, "let {} = undefined;"
