@@ -5,15 +5,14 @@
     nox -s removal -- --json out.json          the figures as JSON; --docs writes docs/removal.md
     nox -s removal -- --scale 10               ten times the modules
 
-Removed: bytes of dead items that are gone, by the bytes of all that are labelled dead. Lost: live
-items that are gone. "runs as before": in node, the program prints what it prints unbundled. All
+removed: bytes of dead items that are gone, by the bytes of all that are labelled dead; inside: the
+same in modules of which something is needed. lost: live items that are gone. runs as before: in node, the program prints what it prints unbundled. All
 bundlers get the same compiled tree, as packages are published. Times are of one run each.
 """
 
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import json
 import sys
 import tempfile
@@ -22,10 +21,20 @@ from pathlib import Path
 
 from sdk_removal import bundling, page
 from sdk_removal.labels import CONSUMERS
-from sdk_removal.rows import open_bench, rows
+from sdk_removal.rows import Row, open_bench, rows
 
 from toolchain.errors import ConfigError, VtoolError
 from toolchain.harness.machine import machine
+from toolchain.ir import Machine
+from toolchain.tables import dump, table
+
+@table
+class Result:
+    """What ``--json`` writes."""
+
+    machine: Machine
+    rows: tuple[Row, ...]
+
 
 _DOCS = Path(__file__).parent.parent / "docs" / "removal.md"
 
@@ -36,7 +45,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         work = Path(name).resolve()
         bench = open_bench(work, scale=asked.scale, seed=asked.seed)
-        known = bundling.commands(bundling.lay_out(work / "bundlers"))
+        known = bundling.bundlers(bundling.lay_out(work / "bundlers"))
         unknown = set(asked.bundler or ()) - set(known)
         if unknown:
             raise ConfigError(
@@ -46,13 +55,12 @@ def main() -> None:
         found = rows(bench, chosen, asked.consumer or CONSUMERS, _say)
     print(page.text(found))
     if asked.json:
-        described = [dataclasses.asdict(row) for row in found]
-        asked.json.write_text(json.dumps({"machine": dataclasses.asdict(machine()), "rows": described}, indent=1, default=str))
+        asked.json.write_text(json.dumps(dump(Result(machine(), tuple(found))), indent=1), "utf-8")
     if asked.docs:
         _write_docs(found)
 
 
-def _write_docs(found: list[page.Row]) -> None:
+def _write_docs(found: list[Row]) -> None:
     here = machine()
     about = f"{here.cpu}, {here.cores} cores"
     before, _, rest = _DOCS.read_text("utf-8").partition(page.BEGIN)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -47,24 +48,34 @@ class Job:
 Command = Callable[[Job], list[str]]
 
 
-def commands(installed: Path) -> dict[str, Command]:
-    """Return how each bundler is started; ``installed`` is where ``lay_out`` put them."""
+@dataclass(frozen=True, slots=True)
+class Bundler:
+    """How a bundler is started, and what it calls the program that it wrote."""
 
-    def script(name: str) -> Command:
+    command: Command
+    program: str = "main.js"
+    is_whole: bool = False  # it writes everything that a program loads, by itself
+
+
+def bundlers(installed: Path) -> dict[str, Bundler]:
+    """Return all bundlers; ``installed`` is where ``lay_out`` puts those that are fetched."""
+
+    def script(name: str) -> Bundler:
         def command(job: Job) -> list[str]:
             about = {"tool": name, "tree": str(job.tree), "out": str(job.out)}
             asked = json.dumps({**about, "entries": dict(job.entries)})
             return [str(node()), str(installed / "bundle.mjs"), asked]
 
-        return command
+        return Bundler(command)
 
     bun = installed / "node_modules" / "@oven" / "bun-linux-x64" / "bin" / "bun"
     return {
-        "esbuild": _esbuild,
+        "esbuild": Bundler(_esbuild),
         "rollup": script("rollup"),
         "rolldown": script("rolldown"),
         "webpack": script("webpack"),
-        "bun": lambda job: _bun(bun, job),
+        "bun": Bundler(lambda job: _bun(bun, job)),
+        "vtool": Bundler(_vtool, "app/main.js", is_whole=True),
     }
 
 
@@ -86,6 +97,12 @@ def _bun(bun: Path, job: Job) -> list[str]:
     ]
 
 
+def _vtool(job: Job) -> list[str]:
+    asked = {"tree": str(job.tree), "entries": dict(job.entries), "out": str(job.out)}
+    child = Path(__file__).with_name("vtool_child.py")
+    return [sys.executable, str(child), json.dumps(asked)]
+
+
 def lay_out(folder: Path) -> Path:
     """Put the pinned bundlers into ``folder`` and return it."""
     project = Path(__file__).parent.parent / "bundlers"
@@ -98,31 +115,34 @@ def lay_out(folder: Path) -> Path:
     return folder
 
 
-def bundle(command: Command, sdk: Sdk, tree: Path, consumer: str, out: Path) -> Bundle:
+def bundle(bundler: Bundler, sdk: Sdk, tree: Path, consumer: str, out: Path) -> Bundle:
     """Bundle one consumer with everything that the result names; failure is a value."""
     entries = {"main": f"consumers/{consumer}/main.js"}
     copies: dict[str, str] = {}
+    wanted: dict[str, str] = {}
     for _ in range(_ROUNDS):
         shutil.rmtree(out, ignore_errors=True)
         out.mkdir(parents=True)
         start = time.perf_counter()
         try:
-            _run(command(Job(tree.resolve(), entries, out.resolve())), tree)
+            _run(bundler.command(Job(tree.resolve(), entries, out.resolve())), tree)
         except VtoolError as error:
             return Bundle({}, time.perf_counter() - start, str(error))
         seconds = time.perf_counter() - start
         for name, path in copies.items():
             if not (out / name).exists():
                 shutil.copyfile(tree / path, out / name)
-        files = {p.name: p.read_bytes() for p in sorted(out.rglob("*")) if p.is_file()}
-        wanted = _named(sdk, files)
-        modules = {n.removesuffix(".js"): p for n, p in wanted.items() if is_module(n)}
-        others = {n: p for n, p in wanted.items() if not is_module(n)}
+        found = (p for p in sorted(out.rglob("*")) if p.is_file())
+        files = {p.relative_to(out).as_posix(): p.read_bytes() for p in found}
+        wanted = {} if bundler.is_whole else _named(sdk, files)
         if not wanted:
             return Bundle(files, seconds)
-        entries |= modules
-        copies |= others
-    return Bundle(files, seconds, f"still names {', '.join(wanted)}")
+        for name, path in wanted.items():
+            if is_module(name):
+                entries[name.removesuffix(".js")] = path
+            else:
+                copies[name] = path
+    return Bundle({}, seconds, f"still names {', '.join(wanted)}")
 
 
 def is_module(name: str) -> bool:

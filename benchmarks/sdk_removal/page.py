@@ -7,18 +7,19 @@ from collections.abc import Sequence
 from sdk_removal.rows import Row
 
 BEGIN, END = "<!-- written by nox -s removal: begin -->", "<!-- written by nox -s removal: end -->"
-_HEAD = ("consumer", "bundler", "removed", "lost", "runs as", "files", "bytes", "brotli", "s")
+_HEAD = ("consumer", "bundler", "removed", "inside", "lost", "runs as", "files", "bytes", "brotli", "s")
 _CONSTRUCT = "construct"
 
 
 def cells(row: Row) -> list[str]:
     """Return the texts of one row."""
     if row.problem:
-        return [row.consumer, row.bundler, "failed", "", "", "", "", "", f"{row.seconds:.1f}"]
+        return [row.consumer, row.bundler, "failed", "", "", "", "", "", "", f"{row.seconds:.1f}"]
     return [
         row.consumer,
         row.bundler,
         f"{row.removed.rate:.2%}",
+        f"{row.inside.rate:.1%}",
         str(len(row.lost)),
         "other" if row.differs else "before",
         str(row.files),
@@ -46,7 +47,8 @@ def text(rows: Sequence[Row]) -> str:
     """Return everything as plain text."""
     parts = [_aligned([list(_HEAD), *map(cells, rows)])]
     for consumer in dict.fromkeys(row.consumer for row in rows):
-        parts += [f"{consumer}: removal rate by construct", _aligned(by_construct(rows, consumer))]
+        parts += [f"{consumer}: removed, of the dead bytes of each construct"]
+        parts += [_aligned(by_construct(rows, consumer))]
     parts += _words(rows)
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -55,7 +57,7 @@ def markdown(rows: Sequence[Row], machine: str, day: str) -> str:
     """Return everything as Markdown."""
     parts = [f"{machine}; {day}.", _piped([list(_HEAD), *map(cells, rows)])]
     for consumer in dict.fromkeys(row.consumer for row in rows):
-        parts += [f"## {consumer}: removal rate by construct"]
+        parts += [f"## {consumer}: removed, of the dead bytes of each construct"]
         parts += [_piped(by_construct(rows, consumer))]
     words = _words(rows)
     return "\n\n".join([*parts, *(["## What was lost", *words] if words else [])]) + "\n"

@@ -38,6 +38,7 @@ class Removal:
 
     by_construct: Mapping[str, Removed]
     overall: Removed
+    inside: Removed  # the part in modules of which something is needed: the hard part
     lost: tuple[str, ...]  # live items that are gone
     kept: tuple[str, ...]  # dead items that are still there
 
@@ -69,21 +70,20 @@ def removal(
 ) -> Removal:
     """Judge the ``files`` a bundler wrote for ``consumer``; pure."""
     text = b"\n".join(files.values())
-    dead: dict[str, int] = {}
-    gone: dict[str, int] = {}
-    lost, kept = [], []
-    for item in items:
-        if item.id not in sizes:
-            continue
-        label, present = item.labels[consumer], item.marker.encode() in text
-        if label == "dead":
-            dead[item.construct] = dead.get(item.construct, 0) + sizes[item.id]
-            if present:
-                kept.append(item.id)
-            else:
-                gone[item.construct] = gone.get(item.construct, 0) + sizes[item.id]
-        elif label in LIVE and not present:
-            lost.append(item.id)
-    classes = {name: Removed(size, gone.get(name, 0)) for name, size in sorted(dead.items())}
-    overall = Removed(sum(dead.values()), sum(gone.values()))
-    return Removal(classes, overall, tuple(sorted(lost)), tuple(sorted(kept)))
+    judged = [item for item in items if item.id in sizes]
+    needed = {i.path for i in judged if i.labels[consumer] not in {"dead", "type-only"}}
+    dead = [item for item in judged if item.labels[consumer] == "dead"]
+    gone = {item.id for item in judged if item.marker.encode() not in text}
+
+    def removed(some: Iterable[Item]) -> Removed:
+        these = [item.id for item in some]
+        return Removed(sum(sizes[i] for i in these), sum(sizes[i] for i in these if i in gone))
+
+    constructs = sorted({item.construct for item in dead})
+    return Removal(
+        {name: removed(i for i in dead if i.construct == name) for name in constructs},
+        removed(dead),
+        removed(item for item in dead if item.path in needed),
+        tuple(sorted(i.id for i in judged if i.labels[consumer] in LIVE and i.id in gone)),
+        tuple(sorted(i.id for i in dead if i.id not in gone)),
+    )

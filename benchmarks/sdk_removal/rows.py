@@ -11,7 +11,7 @@ from sdk_removal.labels import Sdk, generate
 from sdk_removal.program import publish, run
 from sdk_removal.rate import Removed, removal, weigh
 
-from toolchain.formats.compression import sizes
+from toolchain.formats.compression import SHIPPING, encode
 from toolchain.formats.esbuild import service
 from toolchain.sources.tools import tool
 
@@ -24,6 +24,7 @@ class Row:
     bundler: str
     problem: str = ""  # it did not bundle: nothing else counts
     removed: Removed = Removed(0, 0)
+    inside: Removed = Removed(0, 0)  # in modules of which something is needed
     by_construct: Mapping[str, Removed] | None = None
     lost: tuple[str, ...] = ()
     kept: tuple[str, ...] = ()
@@ -54,7 +55,7 @@ def open_bench(work: Path, *, scale: int, seed: int) -> Bench:
 
 def rows(
     bench: Bench,
-    commands: Mapping[str, bundling.Command],
+    bundlers: Mapping[str, bundling.Bundler],
     consumers: Sequence[str],
     say: Callable[[str], None],
 ) -> list[Row]:
@@ -62,32 +63,35 @@ def rows(
     made = []
     for consumer in consumers:
         expected = run(bench.tree, bench.tree / "consumers" / consumer / "main.js")
-        for name, command in commands.items():
+        for name, bundler in bundlers.items():
             say(f"{consumer}: {name}")
-            made.append(_row(bench, consumer, name, command, expected))
+            made.append(_row(bench, consumer, name, bundler, expected))
     return made
 
 
 def _row(
-    bench: Bench, consumer: str, name: str, command: bundling.Command, expected: str
+    bench: Bench, consumer: str, name: str, bundler: bundling.Bundler, expected: str
 ) -> Row:
     out = bench.work / "out" / consumer / name
-    bundle = bundling.bundle(command, bench.sdk, bench.tree, consumer, out)
+    bundle = bundling.bundle(bundler, bench.sdk, bench.tree, consumer, out)
     if bundle.problem:
         return Row(consumer, name, bundle.problem, seconds=bundle.seconds)
     judged = removal(bench.sdk.items(), bench.sizes, bundle.files, consumer)
-    heard = run(bench.tree, out / "main.js")
+    heard = run(bench.tree, out / bundler.program)
     return Row(
         consumer,
         name,
         removed=judged.overall,
+        inside=judged.inside,
         by_construct=judged.by_construct,
         lost=judged.lost,
         kept=judged.kept,
         differs=differences(expected, heard),
         files=len(bundle.files),
         size_bytes=sum(map(len, bundle.files.values())),
-        brotli_bytes=sum(sizes(data).brotli for data in bundle.files.values()),
+        brotli_bytes=sum(
+            len(encode(data, "brotli", SHIPPING.brotli)) for data in bundle.files.values()
+        ),
         seconds=round(bundle.seconds, 2),
     )
 
