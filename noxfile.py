@@ -93,3 +93,17 @@ def pauses(session: nox.Session) -> None:
     """Find out how soon the end of speech may be decided, on real recordings."""
     _install(session)
     session.run("python", "benchmarks/pauses.py", *session.posargs)
+
+
+@nox.session
+def removal(session: nox.Session) -> None:
+    """Measure what each bundler removes of the fixture SDK, and what it loses."""
+    _install(session)
+    session.run("python", "benchmarks/removal.py", *session.posargs)
+
+
+@nox.session
+def deletion(session: nox.Session) -> None:
+    """Check every label of the fixture SDK by deleting what it is about."""
+    _install(session)
+    session.run("python", "benchmarks/deletion.py", *session.posargs)

@@ -6,8 +6,9 @@
     nox -s removal -- --scale 10               ten times the modules
 
 removed: bytes of dead items that are gone, by the bytes of all that are labelled dead; inside: the
-same in modules of which something is needed. lost: live items that are gone. runs as before: in node, the program prints what it prints unbundled. All
-bundlers get the same compiled tree, as packages are published. Times are of one run each.
+same in modules of which something is needed. lost: live items that are gone. runs as: in node, the
+program prints what it prints unbundled, or not. All bundlers get the same compiled tree, as
+packages are published. Times are of one run each.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from toolchain.errors import ConfigError, VtoolError
 from toolchain.harness.machine import machine
 from toolchain.ir import Machine
 from toolchain.tables import dump, table
+
 
 @table
 class Result:

@@ -241,5 +241,3 @@ def _shorter(found: re.Match[bytes], module: Module, gone: set[tuple[str, str]])
 def _first(seen: str, expected: str) -> str:
     pairs = zip(seen.splitlines(), expected.splitlines(), strict=False)
     return next((f"{a[:80]} for {b[:80]}" for a, b in pairs if a != b), seen[:80] or "nothing")
-
-

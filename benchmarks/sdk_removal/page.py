@@ -7,7 +7,18 @@ from collections.abc import Sequence
 from sdk_removal.rows import Row
 
 BEGIN, END = "<!-- written by nox -s removal: begin -->", "<!-- written by nox -s removal: end -->"
-_HEAD = ("consumer", "bundler", "removed", "inside", "lost", "runs as", "files", "bytes", "brotli", "s")
+_HEAD = (
+    "consumer",
+    "bundler",
+    "removed",
+    "inside",
+    "lost",
+    "runs as",
+    "files",
+    "bytes",
+    "brotli",
+    "s",
+)
 _CONSTRUCT = "construct"
 
 
@@ -69,7 +80,11 @@ def _words(rows: Sequence[Row]) -> list[str]:
     for row in rows:
         lost = ", ".join(item.rpartition("@voice-sdk/")[2] for item in row.lost)
         told = "; ".join(row.differs)
-        why = row.problem or (f"lost {lost}" if lost else "") or (f"says otherwise: {told}" * bool(told))
+        why = (
+            row.problem
+            or (f"lost {lost}" if lost else "")
+            or (f"says otherwise: {told}" * bool(told))
+        )
         if why:
             found.setdefault(f"{row.consumer}: {why}", []).append(row.bundler)
     return [f"{', '.join(names)}: {what}" for what, names in found.items()]
@@ -80,7 +95,9 @@ def _aligned(table: list[list[str]]) -> str:
     lines = []
     for line in table:
         first = [c.ljust(w) for c, w in zip(line[:1], widths[:1], strict=True)]
-        lines.append("  ".join([*first, *(c.rjust(w) for c, w in zip(line[1:], widths[1:], strict=True))]))
+        lines.append(
+            "  ".join([*first, *(c.rjust(w) for c, w in zip(line[1:], widths[1:], strict=True))])
+        )
     return "\n".join(lines)
 
 

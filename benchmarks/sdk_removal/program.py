@@ -1,4 +1,4 @@
-"""Compiles the fixture SDK as a package is published, bundles it whole, runs it, reads what it says."""
+"""Compiles the fixture SDK as packages are published, bundles it whole, and runs it."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def publish(sdk: Sdk, out: Path, esbuild: Esbuild) -> Path:
     Errors:
         ToolError: a file does not compile.
     """
-    shutil.copytree(sdk.folder, out)
+    shutil.copytree(sdk.folder, out, ignore=shutil.ignore_patterns("labels.json"))
     for path in [*out.rglob("*.ts"), *out.rglob("*.tsx")]:
         done = esbuild.transform(path.read_bytes(), *_COMPILE, f"--loader={path.suffix[1:]}")
         if done.errors:
@@ -70,9 +70,7 @@ class Edited(Plugin):
 
 def names_files(sdk: Sdk, consumer: str) -> dict[str, str]:
     """Return the files that a consumer loads by address: published path, and how."""
-    live = {
-        item.id for item in sdk.items() if item.labels[consumer] not in {"dead", "type-only"}
-    }
+    live = {item.id for item in sdk.items() if item.labels[consumer] not in {"dead", "type-only"}}
     return {published(one.path): one.how for one in sdk.loaded if one.by in live}
 
 

@@ -16,6 +16,9 @@ from toolchain.formats.esbuild import service
 from toolchain.sources.tools import tool
 
 
+NOTHING = Removed(0, 0)
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
     """One bundler, one consumer."""
@@ -23,8 +26,8 @@ class Row:
     consumer: str
     bundler: str
     problem: str = ""  # it did not bundle: nothing else counts
-    removed: Removed = Removed(0, 0)
-    inside: Removed = Removed(0, 0)  # in modules of which something is needed
+    removed: Removed = NOTHING
+    inside: Removed = NOTHING  # in modules of which something is needed
     by_construct: Mapping[str, Removed] | None = None
     lost: tuple[str, ...] = ()
     kept: tuple[str, ...] = ()
@@ -69,9 +72,7 @@ def rows(
     return made
 
 
-def _row(
-    bench: Bench, consumer: str, name: str, bundler: bundling.Bundler, expected: str
-) -> Row:
+def _row(bench: Bench, consumer: str, name: str, bundler: bundling.Bundler, expected: str) -> Row:
     out = bench.work / "out" / consumer / name
     bundle = bundling.bundle(bundler, bench.sdk, bench.tree, consumer, out)
     if bundle.problem:
@@ -97,9 +98,9 @@ def _row(
 
 
 def differences(expected: str, heard: str) -> tuple[str, ...]:
-    """Return the lines of ``expected`` that were not said, cut to what they are about.
+    r"""Return the lines of ``expected`` that were not said, cut to what they are about.
 
-    >>> differences('["enum a",1]\\\\nexit 0\\\\n', '["enum a",2]\\\\nexit 0\\\\n')
+    >>> differences('["enum a",1]\\\nexit 0\\\n', '["enum a",2]\\\nexit 0\\\n')
     ('enum a',)
     """
     said = set(heard.splitlines())

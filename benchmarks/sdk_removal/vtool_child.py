@@ -1,6 +1,6 @@
-"""Runs vtool's own passes for JavaScript on a folder, in a process of its own: one row of the table.
+"""Runs vtool's own passes for JavaScript on a folder, in a process of its own.
 
-    python vtool_child.py '{"tree": FOLDER, "entries": {"main": FILE}, "out": FOLDER}'
+python vtool_child.py '{"tree": FOLDER, "entries": {"main": FILE}, "out": FOLDER}'
 """
 
 from __future__ import annotations
@@ -27,9 +27,7 @@ def main() -> None:
     workspace = Workspace.open()
     tools = (workspace.store, workspace.cache, workspace.executor)
     files = open_tree(Path(asked["tree"])).files
-    loaded = Loader(*tools).load(
-        files, asked["entries"].values(), conditions=_CONDITIONS
-    )
+    loaded = Loader(*tools).load(files, asked["entries"].values(), conditions=_CONDITIONS)
     steps = [
         replace(step, options={**step.options, "conditions": sorted(_CONDITIONS)})
         if step.run == "bundle-js"
