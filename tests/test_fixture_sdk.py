@@ -57,7 +57,8 @@ def _bytes(folder: Path) -> dict[str, bytes]:
 def test_the_same_seed_gives_the_same_bytes_in_another_process(
     published: Published, tmp_path: Path
 ) -> None:
-    command = [sys.executable, ROOT / "fixtures" / "voice-sdk" / "generate.py", tmp_path / "a"]
+    script = ROOT / "fixtures" / "voice-sdk" / "generate.py"
+    command = [sys.executable, str(script), str(tmp_path / "a")]
     subprocess.run(command, env={"PYTHONHASHSEED": "7"}, timeout=60, check=True)
     assert _bytes(tmp_path / "a") == _bytes(published.sdk.folder)
     generate(tmp_path / "b", seed=2)

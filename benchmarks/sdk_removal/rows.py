@@ -15,7 +15,6 @@ from toolchain.formats.compression import SHIPPING, encode
 from toolchain.formats.esbuild import service
 from toolchain.sources.tools import tool
 
-
 NOTHING = Removed(0, 0)
 
 
