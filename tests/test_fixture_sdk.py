@@ -15,9 +15,10 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "benchmarks"))
 
 from sdk_removal import bundling, deletion
 from sdk_removal.labels import CONSUMERS, LIVE, Item, Sdk, generate
+from sdk_removal.page import text
 from sdk_removal.program import bundle_whole, publish, run
-from sdk_removal.rate import removal, weigh
-from sdk_removal.rows import differences
+from sdk_removal.rate import Removed, removal, weigh
+from sdk_removal.rows import Row, differences
 
 from toolchain.formats.esbuild import Esbuild, service
 from toolchain.formats.javascript import _parse
@@ -156,7 +157,7 @@ def _item(name: str, label: str) -> Item:
 
 
 @pytest.mark.parametrize(
-    ("text", "rate", "lost"),
+    ("code", "rate", "lost"),
     [
         (b"~live1", 1.0, 0),
         (b"~live1 ~dead1", 0.9, 0),
@@ -165,12 +166,12 @@ def _item(name: str, label: str) -> Item:
     ],
 )
 def test_the_rate_counts_dead_bytes_that_are_gone_and_live_items_that_are_lost(
-    text: bytes, rate: float, lost: int
+    code: bytes, rate: float, lost: int
 ) -> None:
     labels = {"live1": "live", "dead1": "dead", "dead2": "dead", "maybe": "unknown"}
     items = [_item(name, label) for name, label in labels.items()]
     sizes: Mapping[str, int] = {"live1": 100, "dead1": 10, "dead2": 90, "maybe": 50}
-    found = removal(items, sizes, {"a.js": text[:3], "b.js": text[3:], "all.js": text}, "c")
+    found = removal(items, sizes, {"a.js": b"", "b.js": code}, "c")
     assert found.overall.rate == pytest.approx(rate)
     assert found.by_construct["enum"] == found.inside == found.overall
     assert len(found.lost) == lost
@@ -198,3 +199,21 @@ def test_ten_times_the_modules_still_bundle(published: Published, tmp_path: Path
     tree = publish(sdk, tmp_path / "published", published.esbuild)
     esbuild = bundling.bundlers(tmp_path)["esbuild"]
     assert not bundling.bundle(esbuild, sdk, tree, "everything", tmp_path / "out").problem
+
+
+def test_the_tables_fit_a_terminal_and_say_what_was_lost_once() -> None:
+    names = ("esbuild", "rollup", "rolldown", "webpack", "bun", "vtool")
+    rate = Removed(1_234_567, 1_234_567)
+    lost = ("node_modules/@voice-sdk/tts/src/pitch-1.ts#statement 0",)
+    rows = [
+        *(
+            Row("everything", n, "", rate, rate, {"prototype-assignment": rate}, lost, files=123,
+                size_bytes=123_456, brotli_bytes=12_345, seconds=123.4)
+            for n in names
+        ),
+        Row("vad", "bun", "it stopped"),
+    ]  # fmt: skip
+    lines = text(rows).splitlines()
+    assert max(map(len, lines)) <= 80
+    assert "esbuild, rollup, rolldown, webpack, bun, vtool: everything: lost" in lines
+    assert "bun: vad: it stopped" in lines

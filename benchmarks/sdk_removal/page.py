@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from textwrap import fill
 
 from sdk_removal.rows import Row
 
@@ -19,6 +20,7 @@ _HEAD = (
     "brotli",
     "s",
 )
+_COLUMNS = 80  # of a terminal
 _CONSTRUCT = "construct"
 
 
@@ -60,7 +62,7 @@ def text(rows: Sequence[Row]) -> str:
     for consumer in dict.fromkeys(row.consumer for row in rows):
         parts += [f"{consumer}: removed, of the dead bytes of each construct"]
         parts += [_aligned(by_construct(rows, consumer))]
-    parts += _words(rows)
+    parts += [fill(line, _COLUMNS, subsequent_indent="  ") for line in _words(rows)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -96,7 +98,7 @@ def _aligned(table: list[list[str]]) -> str:
     for line in table:
         first = [c.ljust(w) for c, w in zip(line[:1], widths[:1], strict=True)]
         lines.append(
-            "  ".join([*first, *(c.rjust(w) for c, w in zip(line[1:], widths[1:], strict=True))])
+            " ".join([*first, *(c.rjust(w) for c, w in zip(line[1:], widths[1:], strict=True))])
         )
     return "\n".join(lines)
 
