@@ -46,14 +46,16 @@ def main() -> None:
     asked = _options()
     with tempfile.TemporaryDirectory() as name:
         work = Path(name).resolve()
-        bench = open_bench(work, scale=asked.scale, seed=asked.seed)
-        known = bundling.bundlers(bundling.lay_out(work / "bundlers"))
+        known = bundling.bundlers(work / "bundlers")
         unknown = set(asked.bundler or ()) - set(known)
         if unknown:
             raise ConfigError(
                 f"no bundler is called {unknown.pop()!r}", hint=f"there are {', '.join(known)}"
             )
-        chosen = {n: c for n, c in known.items() if n in (asked.bundler or known)}
+        chosen = {n: b for n, b in known.items() if n in (asked.bundler or known)}
+        if any(bundler.is_fetched for bundler in chosen.values()):
+            bundling.lay_out(work / "bundlers")
+        bench = open_bench(work, scale=asked.scale, seed=asked.seed)
         found = rows(bench, chosen, asked.consumer or CONSUMERS, _say)
     print(page.text(found))
     if asked.json:
@@ -64,7 +66,7 @@ def main() -> None:
 
 def _write_docs(found: list[Row]) -> None:
     here = machine()
-    about = f"{here.cpu}, {here.cores} cores"
+    about = f"{here.cpu}, {here.cores} cores, load {here.load:.1f} at the end"
     before, _, rest = _DOCS.read_text("utf-8").partition(page.BEGIN)
     after = rest.partition(page.END)[2]
     written = page.markdown(found, about, datetime.now(UTC).date().isoformat())

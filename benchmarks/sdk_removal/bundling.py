@@ -25,6 +25,7 @@ from toolchain.sources.tools import node, tool
 
 _ROUNDS = 5  # a worker may start a worker; three do it here
 _LIMIT_S = 300.0
+_ACCOUNT = "vtool-manifest.json"  # says what was written; no program loads it
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,7 @@ class Bundler:
     command: Command
     program: str = "main.js"
     is_whole: bool = False  # it writes everything that a program loads, by itself
+    is_fetched: bool = True  # ``lay_out`` brings it
 
 
 def bundlers(installed: Path) -> dict[str, Bundler]:
@@ -70,12 +72,12 @@ def bundlers(installed: Path) -> dict[str, Bundler]:
 
     bun = installed / "node_modules" / "@oven" / "bun-linux-x64" / "bin" / "bun"
     return {
-        "esbuild": Bundler(_esbuild),
+        "esbuild": Bundler(_esbuild, is_fetched=False),
         "rollup": script("rollup"),
         "rolldown": script("rolldown"),
         "webpack": script("webpack"),
         "bun": Bundler(lambda job: _bun(bun, job)),
-        "vtool": Bundler(_vtool, "app/main.js", is_whole=True),
+        "vtool": Bundler(_vtool, "app/main.js", is_whole=True, is_fetched=False),
     }
 
 
@@ -132,7 +134,7 @@ def bundle(bundler: Bundler, sdk: Sdk, tree: Path, consumer: str, out: Path) -> 
         for name, path in copies.items():
             if not (out / name).exists():
                 shutil.copyfile(tree / path, out / name)
-        found = (p for p in sorted(out.rglob("*")) if p.is_file())
+        found = (p for p in sorted(out.rglob("*")) if p.is_file() and p.name != _ACCOUNT)
         files = {p.relative_to(out).as_posix(): p.read_bytes() for p in found}
         wanted = {} if bundler.is_whole else _named(sdk, files)
         if not wanted:
