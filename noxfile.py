@@ -110,3 +110,16 @@ def self_test(session: nox.Session) -> None:
     """Find out whether the clock of this machine can be believed: about a quarter of an hour."""
     _install(session)
     session.run("vtool", "bench", "--self-test", *session.posargs)
+
+
+def removal(session: nox.Session) -> None:
+    """Measure what each bundler removes of the fixture SDK, and what it loses."""
+    _install(session)
+    session.run("python", "benchmarks/removal.py", *session.posargs)
+
+
+@nox.session
+def deletion(session: nox.Session) -> None:
+    """Check every label of the fixture SDK by deleting what it is about."""
+    _install(session)
+    session.run("python", "benchmarks/deletion.py", *session.posargs)

@@ -1,0 +1,68 @@
+// Bundles with rollup, rolldown or webpack, each as its own documentation sets it up:
+// node bundle.mjs '{"tool": "rollup", "tree": FOLDER, "entries": {"main": FILE}, "out": FOLDER}'
+import { mkdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+
+const { tool, tree, entries, out } = JSON.parse(process.argv[2]);
+const input = Object.fromEntries(Object.entries(entries).map(([n, f]) => [n, join(tree, f)]));
+const names = { entryFileNames: "[name].js", chunkFileNames: "chunk-[hash].js" };
+
+const tools = {
+  async rollup() {
+    const { rollup } = await import("rollup");
+    const { default: commonjs } = await import("@rollup/plugin-commonjs");
+    const { nodeResolve } = await import("@rollup/plugin-node-resolve");
+    const { minify } = await import("terser");
+    const plugins = [nodeResolve({ exportConditions: ["node"] }), commonjs()];
+    const bundle = await rollup({ input, plugins, onwarn() {} });
+    const { output } = await bundle.generate({ format: "es", ...names });
+    await mkdir(out, { recursive: true });
+    for (const file of output) {
+      const code = file.type === "chunk" ? (await minify(file.code, { module: true })).code : file.source;
+      await writeFile(join(out, file.fileName), code);
+    }
+    await bundle.close();
+  },
+  async rolldown() {
+    const { rolldown } = await import("rolldown");
+    const bundle = await rolldown({ input, platform: "node", onLog() {} });
+    await bundle.write({ dir: out, format: "esm", minify: true, ...names });
+    await bundle.close();
+  },
+  async webpack() {
+    const { default: webpack } = await import("webpack");
+    const configuration = {
+      mode: "production",
+      target: "node18",
+      context: tree,
+      entry: input,
+      experiments: { outputModule: true },
+      output: {
+        path: out,
+        module: true,
+        filename: "[name].js",
+        chunkFilename: "chunk-[id].js",
+        assetModuleFilename: "[name][ext]",
+        chunkFormat: "module",
+      },
+      module: {
+        parser: {
+          javascript: {
+            worker: ["*context.audioWorklet.addModule()", "..."],
+            // two `export *` may offer one name, which nobody then can import: no error in ESM
+            reexportExportsPresence: "warn",
+          },
+        },
+      },
+    };
+    await new Promise((resolve, reject) => {
+      webpack(configuration, (error, stats) => {
+        if (error) reject(error);
+        else if (stats.hasErrors()) reject(new Error(stats.toString("errors-only")));
+        else resolve();
+      });
+    });
+  },
+};
+
+await tools[tool]();

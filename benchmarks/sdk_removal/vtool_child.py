@@ -1,0 +1,44 @@
+"""Runs vtool's own passes for JavaScript on a folder, in a process of its own.
+
+python vtool_child.py '{"tree": FOLDER, "entries": {"main": FILE}, "out": FOLDER}'
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+from toolchain import rulebook
+from toolchain.emit import write
+from toolchain.loader import Loader
+from toolchain.pipeline import Pipeline
+from toolchain.sources.directory import open_tree
+from toolchain.workspace import Workspace
+
+_PASSES = ("drop-unreachable", "bundle-js")  # of the pipeline web-voice: what concerns code
+_CONDITIONS = frozenset({"node", "module"})
+
+
+def main() -> None:
+    """Read the request, optimize, write."""
+    asked = json.loads(sys.argv[1])
+    workspace = Workspace.open()
+    tools = (workspace.store, workspace.cache, workspace.executor)
+    files = open_tree(Path(asked["tree"])).files
+    loaded = Loader(*tools).load(files, asked["entries"].values(), conditions=_CONDITIONS)
+    steps = [
+        replace(step, options={**step.options, "conditions": sorted(_CONDITIONS)})
+        if step.run == "bundle-js"
+        else step
+        for step in rulebook.pipeline("web-voice")
+        if step.run in _PASSES
+    ]
+    result = Pipeline(*tools).run(loaded.graph, steps)
+    out = Path(asked["out"])
+    write(result.graph, workspace.store, out, result.renames, {})
+
+
+if __name__ == "__main__":
+    main()
