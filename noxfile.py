@@ -112,6 +112,7 @@ def self_test(session: nox.Session) -> None:
     session.run("vtool", "bench", "--self-test", *session.posargs)
 
 
+@nox.session
 def removal(session: nox.Session) -> None:
     """Measure what each bundler removes of the fixture SDK, and what it loses."""
     _install(session)
