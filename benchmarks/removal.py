@@ -1,6 +1,6 @@
 """How much of what nobody needs each bundler removes: the fixture SDK, with a label for everything.
 
-    nox -s removal                             all bundlers, all consumers; about 3 minutes
+    nox -s removal                             all bundlers, all consumers: some minutes
     nox -s removal -- --consumer voice         one consumer; repeatable, as is --bundler esbuild
     nox -s removal -- --json out.json          the figures as JSON; --docs writes docs/removal.md
     nox -s removal -- --scale 10               ten times the modules
@@ -66,7 +66,8 @@ def main() -> None:
 
 def _write_docs(found: list[Row]) -> None:
     here = machine()
-    about = f"{here.cpu}, {here.cores} cores, load {here.load:.1f} at the end"
+    load = f", load {here.load:.1f} at the end" if here.load is not None else ""
+    about = f"{here.cpu}, {here.cores} cores{load}"
     before, _, rest = _DOCS.read_text("utf-8").partition(page.BEGIN)
     after = rest.partition(page.END)[2]
     written = page.markdown(found, about, datetime.now(UTC).date().isoformat())
