@@ -84,6 +84,12 @@ class Watch:
             yield Event(stage, start_ms, self.clock.now_ms(), value)
             more = value is not None
 
+    @property
+    def unfinished_ms(self) -> float:
+        """How long the pieces have been worked on that are not finished."""
+        now_ms = self.clock.now_ms()
+        return sum(now_ms - since_ms for since_ms in list(self.working.values()))
+
     def late(self, patience_ms: float) -> str | None:
         """Return the stage that works on a piece for longer than ``patience_ms``."""
         now_ms = self.clock.now_ms()

@@ -159,6 +159,7 @@ class Assistant:
         self._answering: Exchange | None = None
         self._work: Work | None = None  # on the answer of the exchange that it is done for
         self._work_for: Exchange | None = None
+        self._watch = Watch(clock, where)
 
     def close(self) -> None:
         """End what works for this conversation."""
@@ -247,7 +248,8 @@ class Assistant:
         utterance = np.concatenate(self._utterance)
         asked = Asked(self._stages, utterance, self._reply, whole=manner.whole)
         kind = SideBySide if manner.threads else InTurn
-        self._work = kind(asked, Watch(self._clock, self.where), manner.patience_ms)
+        self._watch = Watch(self._clock, self.where)
+        self._work = kind(asked, self._watch, manner.patience_ms)
         self._work_for = one
         one.utterance_ms = 1000 * len(utterance) / LISTENING_HZ
         one.prepared += 1
@@ -259,6 +261,7 @@ class Assistant:
 
     def _throw_away(self) -> None:
         if self._work_for is self._listening:
+            self._listening.wasted_ms += self._watch.unfinished_ms
             self._stop()
         self._listening.forgets()
 
