@@ -50,7 +50,7 @@ transcripts = ["a.txt"]
 """
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_a_run_that_is_ended_from_outside_leaves_no_process_and_no_file(
     tmp_path: Path, number: signal.Signals
 ) -> None:

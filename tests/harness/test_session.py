@@ -12,7 +12,7 @@ from onnx import TensorProto, helper
 from toolchain.errors import ToolError
 from toolchain.formats.audio import Audio, Samples, read_wav
 from toolchain.harness.scenario import Scenario
-from toolchain.harness.session import end_of_speech_ms, play
+from toolchain.harness.session import end_of_speech_ms, framed, play, start_of_speech_ms
 from toolchain.harness.turn import Clip, Turn, turn
 from toolchain.voice import pipeline
 from toolchain.voice.assistant import Exchange
@@ -147,6 +147,21 @@ def test_speech_ends_with_its_last_part_within_forty_decibels(quiet_db: int) -> 
     tail = tone[:8_000] * 10 ** (quiet_db / 20)
     ended = end_of_speech_ms(np.concatenate([tone, tail, silence(500)]), math.inf)
     assert ended == (1_000 if quiet_db < -40 else 1_500)
+
+
+def test_speech_begins_with_its_first_part_within_forty_decibels() -> None:
+    tone = np.sin(np.arange(1_600)).astype(np.float32)
+    assert start_of_speech_ms(np.concatenate([silence(300), tone, silence(100)])) == 310
+    assert start_of_speech_ms(np.concatenate([tone * 0.001, tone])) == 110
+
+
+def test_half_an_hour_of_frames_takes_no_second_half_hour_of_memory() -> None:
+    clip = np.arange(1_000, dtype=np.float32)
+    whole, last = framed(clip)
+    assert np.shares_memory(whole, clip)
+    assert np.array_equal(np.concatenate([whole, last])[:1_000], clip)
+    assert not last[488:].any()
+    assert framed(clip[:0]) == []
 
 
 def test_what_comes_after_the_decision_is_not_looked_at() -> None:
