@@ -47,6 +47,21 @@ def test_unused_code_is_measured_module_by_module(ran: tuple[Ran, Path]) -> None
     )
 
 
+def test_what_a_computed_name_may_stand_for_is_not_called_unused(tmp_path: Path) -> None:
+    files = {
+        "src/main.js": "const name = location.hash;\nimport(name);\n",
+        "src/perhaps.js": "console.log('whoever asks for it');\n",
+    }
+    where = project(tmp_path / "project", files)
+    done = vtool("profile", where, "--json", "-", VTOOL_CACHE=str(tmp_path / "cache"))
+    assert done.code == 0, done.err
+    found = json.loads(done.out)
+    unused = found["bundle_analysis"].get("unused_code", [])
+    assert "src/perhaps.js" not in [one["module"] for one in unused]
+    assert any("of scripts that no entry reaches stay" in note for note in found["bundle_analysis"]["notes"])
+    assert not any("no entry reaches" in r["what"] for r in found.get("recommendations", []))
+
+
 def test_without_voice_there_is_only_the_bundle_half_and_it_says_so(ran: tuple[Ran, Path]) -> None:
     done, out = ran
     found = json.loads((out / "profile.json").read_text("utf-8"))
