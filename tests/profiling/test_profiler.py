@@ -58,7 +58,10 @@ def test_what_a_computed_name_may_stand_for_is_not_called_unused(tmp_path: Path)
     found = json.loads(done.out)
     unused = found["bundle_analysis"].get("unused_code", [])
     assert "src/perhaps.js" not in [one["module"] for one in unused]
-    assert any("of scripts that no entry reaches stay" in note for note in found["bundle_analysis"]["notes"])
+    assert any(
+        "of scripts that no entry reaches stay" in note
+        for note in found["bundle_analysis"]["notes"]
+    )
     assert not any("no entry reaches" in r["what"] for r in found.get("recommendations", []))
 
 
