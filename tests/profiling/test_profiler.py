@@ -1,10 +1,15 @@
 """Profiles of small projects, by the command line: halves that are missing say so."""
 
 import json
+import math
 from pathlib import Path
 
 import pytest
 from cli.project import Ran, project, vtool
+
+from toolchain.errors import ConfigError
+from toolchain.profiling.profiler import ProfileRequest, profile
+from toolchain.workspace import Workspace
 
 BARREL = {
     "src/main.js": 'import { used } from "./barrel.js";\nconsole.log(used());\n',
@@ -123,3 +128,19 @@ def test_a_place_that_cannot_be_written_is_refused_before_any_work(tmp_path: Pat
     (tmp_path / "file").write_text("", "utf-8")
     vtool("profile", where, "-o", tmp_path / "file").refuses(2, "is not a folder")
     vtool("profile", tmp_path / "nowhere").refuses(3, "nowhere")
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        ProfileRequest("nowhere", result=Path("a"), other=Path("b")),
+        ProfileRequest("nowhere", trials_s=math.inf),
+        ProfileRequest("nowhere", trials_s=math.nan),
+    ],
+)
+def test_a_request_that_cannot_be_meant_is_refused_before_the_target_is_read(
+    request_: ProfileRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VTOOL_CACHE", str(tmp_path))
+    with pytest.raises(ConfigError, match=r"not both|never end"):
+        profile(request_, Workspace.open())
