@@ -199,6 +199,27 @@ def test_the_page_draws_either_half_alone() -> None:
     assert _is_clean(second)
 
 
+def test_a_turn_of_which_nothing_was_heard_has_no_latency() -> None:
+    """It never came: 0 ms would be the best figure of all."""
+    frame = Span(Lane.VAD, 32, 33, "frame", "", 0.9)
+    silent = Timeline("mute", "Hello?", (frame,), (Moment(END_OF_SPEECH, 500),), ())
+    profile = with_turns(silent)
+    [text] = drawn(profile)
+    assert "mute: nothing heard" in text
+    assert "Turn mute: nothing heard" in printed(profile)
+
+
+def test_every_table_of_the_page_is_reached_and_named_without_a_mouse() -> None:
+    scrolled = (
+        'document.documentElement.all().filter(n => (n.getAttribute("class") || "")'
+        '.split(" ").includes("scroll")).map(n => [n.getAttribute("tabindex"), '
+        'n.getAttribute("role"), n.getAttribute("aria-label")])'
+    )
+    [found] = drawn(sample(), result=scrolled)
+    assert len(found) > 5
+    assert all(tab == "0" and role == "region" and label for tab, role, label in found)
+
+
 def test_the_page_asks_nobody_for_anything() -> None:
     policy = [a for t, a in PAGE.tags if t == "meta" and "http-equiv" in a]
     assert policy[0]["content"].startswith("default-src 'none'")
