@@ -160,10 +160,15 @@ def _bundle(found: BundleAnalysis, console: Console) -> None:
     head = ("size", "gzip", "bundled", "left out", "package")
     grid(console, head, rows, numbers=range(4))
     unused = found.unused_code[:_ROWS]
-    whole = sum(u.unused_bytes for u in found.unused_code)
     if unused:
-        count = f"{len(unused)} of {len(found.unused_code):,}"
-        title(console, f"Unused code, {show_bytes(whole)} in all, {count}")
+        title(console, f"Unused code, {len(unused)} of {len(found.unused_code):,} modules")
+        whole, part = (
+            show_bytes(sum(u.unused_bytes for u in found.unused_code if u.imported is imported))
+            for imported in (False, True)
+        )
+        paragraph(
+            console, f"in all {whole} of files that no entry reaches, {part} minified of others"
+        )
     for one in unused:
         line = f"{show_bytes(one.unused_bytes)} of {show_bytes(one.size)}  {plain(one.module)}"
         wrapped(console, Text(line))
