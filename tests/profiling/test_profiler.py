@@ -100,8 +100,9 @@ def test_a_bundle_that_cannot_be_built_is_unknown_and_not_zero(tmp_path: Path) -
     assert "tree shaking is unknown" in found["notes"][0]
 
 
-def test_a_place_that_cannot_be_written_is_refused_before_any_work(tmp_path: Path) -> None:
+def test_what_cannot_be_done_is_refused_before_any_work(tmp_path: Path) -> None:
     where = project(tmp_path / "project")
     (tmp_path / "file").write_text("", "utf-8")
     vtool("profile", where, "-o", tmp_path / "file").refuses(2, "is not a folder")
     vtool("profile", tmp_path / "nowhere").refuses(3, "nowhere")
+    vtool("profile", where, "--result", "a", "--try", "b").refuses(2, "--result or --try")

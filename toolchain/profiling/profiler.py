@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from toolchain import __version__, accounts, build, rulebook, trial
+from toolchain.errors import ConfigError
 from toolchain.harness.machine import machine
 from toolchain.harness.subject import spoken_clips, subject
 from toolchain.ir import Kind
@@ -43,8 +44,14 @@ def profile(request: ProfileRequest, workspace: Workspace) -> Profile:
     has only the second.
 
     Errors:
+        ConfigError: both a result to profile and one to try.
         ConfigError, InputError, ToolError: see ``build.load``, ``trial.application``, the harness.
     """
+    if request.result is not None and request.other is not None:
+        raise ConfigError(
+            "the models of a result are profiled or tried, not both",
+            hint="give --result or --try",
+        )
     on = machine()
     assembly, loaded = build.load(request.target, workspace)
     analysis = bundle.analyzed(assembly, loaded, workspace) if _has_code(loaded) else None
@@ -73,18 +80,26 @@ def profile(request: ProfileRequest, workspace: Workspace) -> Profile:
 
 
 def _tried(request: ProfileRequest, base: Change, workspace: Workspace) -> tuple[Tried, ...]:
-    """Try what might help the application, in the time there is."""
+    """Try what might help the application, in the time there is.
+
+    Another result is tried by itself, in half of the time: all its models are opened beside the
+    others, and what it is worth is asked first.
+    """
     if not request.trials_s:
         return ()
-    others = list(changes.changes(base.application, base.scenario))
+    settings = list(changes.changes(base.application, base.scenario))
+    results = []
     if request.other is not None:
         _, files, voice = trial.application(request.target, request.other, workspace)
         made = Application(files, voice)
-        others.insert(0, of_result(made, base.scenario, request.target, request.other))
+        results.append(of_result(made, base.scenario, request.target, request.other))
     one = base.application
     alone, _ = subject(one.files, one.voice, base.scenario, workspace.root, (SILENT, ""))
     clips = spoken_clips(alone, workspace.root)
-    return trials.tried(base, others, clips, request.trials_s, workspace)
+    sure = trials.sure_beside([*results, *settings])
+    groups = [group for group in (results, settings) if group]
+    terms = trials.Terms(clips, request.trials_s / len(groups), sure)
+    return tuple(one for group in groups for one in trials.tried(base, group, terms, workspace))
 
 
 def fewer_bytes(
