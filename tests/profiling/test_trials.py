@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from toolchain.harness.scenario import Scenario
-from toolchain.harness.trying import Attempt
+from toolchain.harness.ways import Attempt
 from toolchain.ir.recommendation import Effect, Tried
 from toolchain.profiling import changes, trials
 from toolchain.profiling.runtime import Application
