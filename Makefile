@@ -11,10 +11,13 @@ WORKERS ?= 2
 demo: setup
 	$(LIMIT) 3000 $(BIN)/vtool optimize fixtures/voice-app -o build/vtool/voice-app
 
-# A file's tests stay in one process: they share what is slow to make. tests/conftest.py says who is first.
+# First what nothing may run beside, then all other tests in several processes. A file's tests stay
+# together, for they share what is slow to make; tests/conftest.py says which file is first.
 test: export PYTHONDONTWRITEBYTECODE := # the tests start vtool hundreds of times: compile it once
 test: setup-dev
-	$(LIMIT) 4800 $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
+	$(LIMIT) 600 $(BIN)/python -m pytest -m alone; alone=$$?; \
+	$(LIMIT) 4800 $(BIN)/python -m pytest -m "not alone" --numprocesses $(WORKERS) --dist loadfile \
+	  --no-loadscope-reorder && exit $$alone
 
 setup: .venv/runtime.done
 setup-dev: .venv/dev.done

@@ -32,8 +32,7 @@ def types(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Run the whole suite; arguments after ``--`` go to pytest."""
     _install(session)
-    apart = ["--numprocesses=2", "--dist=loadfile", "--no-loadscope-reorder"]
-    session.run("pytest", *(session.posargs or apart))
+    session.run("pytest", *session.posargs)
 
 
 @nox.session

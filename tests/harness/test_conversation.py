@@ -38,6 +38,7 @@ def talked(opened: Pipeline, files: dict[str, Path], asked: Conversation) -> lis
     return remarks
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("placement", [0, 1])
 def test_every_turn_is_heard_and_answered(
     opened: Pipeline, files: dict[str, Path], placement: int

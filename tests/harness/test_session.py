@@ -93,6 +93,7 @@ def test_latency_contains_the_silence_that_decides(
     assert kept.first_audio == kept.endpoint, "nothing is heard before the end of speech is decided"
 
 
+@pytest.mark.alone
 def test_an_answer_prepared_in_the_silence_is_sooner_by_what_fitted_in(
     opened: Pipeline, files: dict[str, Path], quick: Scenario
 ) -> None:

@@ -48,6 +48,7 @@ def test_a_schedule_is_fixed_by_its_seed_and_the_same_for_those_who_were_there(
             assert 0.75 * asked.every_ms <= b - a <= 1.25 * asked.every_ms
 
 
+@pytest.mark.alone
 def test_two_users_at_once_are_both_answered_in_real_time(
     opened: Pipeline, files: dict[str, Path]
 ) -> None:

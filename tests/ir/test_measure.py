@@ -27,13 +27,13 @@ def test_a_percentile_is_a_sample_that_so_many_do_not_exceed(
         assert sum(v <= max(smaller) for v in values) < len(values) * percent / 100 + 1e-9
 
 
-@given(samples)
 def test_a_mirrored_percentile_is_not_one_sample_off() -> None:
     """100 - 95.1 is 4.900000000000006, which is 49 of a thousand samples and not 50."""
     measure = Measure("x", "count", tuple(map(float, range(1, 1_001))))
     assert measure.percentile(100 - 95.1) == 49
 
 
+@given(samples)
 def test_the_ends_are_the_least_and_the_greatest(values: tuple[float, ...]) -> None:
     measure = Measure("m", "ms", values)
     assert measure.percentile(100) == max(values)

@@ -111,6 +111,16 @@ def test_slices_of_a_thread_lie_in_each_other_or_apart() -> None:
             ends.append(one["ts"] + one["dur"])
 
 
+def test_work_that_was_thrown_away_has_a_thread_of_its_own() -> None:
+    """It may still end when what replaces it has begun: on one thread they would overlap."""
+    thrown = Span(Lane.STT, 100, 200, "stopped", kept=False)
+    kept = Span(Lane.STT, 150, 250, "transcript", "a")
+    found = events(with_turns(Timeline("x", "", (thrown, kept), (), ())))
+    assert len({e["tid"] for e in found if e["ph"] == "X"}) == 2
+    names = {e["args"]["name"] for e in found if e["name"] == "thread_name"}
+    assert names == {"STT", "STT (thrown away)"}
+
+
 def test_overlap_is_kept_in_the_trace() -> None:
     stt = Span(Lane.STT, 100, 200, "transcript", "a")
     vad = Span(Lane.VAD, 120, 121, "frame", "", 0.1)

@@ -45,7 +45,7 @@ def profile(
 ) -> None:
     """Analyze the bundle, profile a run, and recommend what was measured to help.
 
-    A project without [voice] has only the bundle half. The exit code is 0 whatever is found:
+    A project without a voice table has only the bundle half. The exit code is 0 in any case:
     `vtool run` and `vtool gate` judge.
 
     Examples:

@@ -81,7 +81,11 @@ def _opened(request: Mapping[str, Any], say: Say) -> tuple[dict[str, Part], Pipe
         with naming(stage, "opening"), observed(scale), scale.weighing(stage):
             stages[stage] = pipeline.load_stage(request["voice"], stage, files)
         whole = scale.found.pop(stage)
-        names = {file: option for option, file in request["voice"][stage].items() if file in files}
+        names = {
+            file: option
+            for option, file in request["voice"][stage].items()
+            if isinstance(file, str) and file in files
+        }
         parts |= {f"{stage}.{names[name]}": part for name, part in scale.found.items()}
         parts[f"{stage}.rest"] = whole.less(list(scale.found.values()))
     return parts, Pipeline(**stages)

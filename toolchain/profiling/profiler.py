@@ -79,8 +79,8 @@ def profile(request: ProfileRequest, workspace: Workspace) -> Profile:
 def _check(request: ProfileRequest) -> None:
     if request.result is not None and request.other is not None:
         raise ConfigError(
-            "a result is profiled or tried, not both",
-            hint="--result OUT profiles it; --try OUT tries it as a change of the project",
+            "the models of a result are profiled or tried, not both",
+            hint="give --result or --try",
         )
     if not math.isfinite(request.trials_s):
         raise ConfigError(
@@ -90,18 +90,26 @@ def _check(request: ProfileRequest) -> None:
 
 
 def _tried(request: ProfileRequest, base: Change, workspace: Workspace) -> tuple[Tried, ...]:
-    """Try what might help the application, in the time there is."""
+    """Try what might help the application, in the time there is.
+
+    Another result is tried by itself, in half of the time: all its models are opened beside the
+    others, and what it is worth is asked first.
+    """
     if not request.trials_s:
         return ()
-    others = list(changes.changes(base.application, base.scenario))
+    settings = list(changes.changes(base.application, base.scenario))
+    results = []
     if request.other is not None:
         _, files, voice = trial.application(request.target, request.other, workspace)
         made = Application(files, voice)
-        others.insert(0, of_result(made, base.scenario, request.target, request.other))
+        results.append(of_result(made, base.scenario, request.target, request.other))
     one = base.application
     alone, _ = subject(one.files, one.voice, base.scenario, workspace.root, (SILENT, ""))
     clips = spoken_clips(alone, workspace.root)
-    return trials.tried(base, others, clips, request.trials_s, workspace)
+    sure = trials.sure_beside([*results, *settings])
+    groups = [group for group in (results, settings) if group]
+    terms = trials.Terms(clips, request.trials_s / len(groups), sure)
+    return tuple(one for group in groups for one in trials.tried(base, group, terms, workspace))
 
 
 def fewer_bytes(

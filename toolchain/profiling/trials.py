@@ -6,6 +6,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
+from typing import NamedTuple
 
 from toolchain.harness.child import Result
 from toolchain.harness.scenario import Scenario
@@ -27,27 +28,37 @@ _STARTING_SHARE = 0.4  # of the time, where a change may matter for starting. Ou
 _MOST_STARTS = 12  # pairs a change: then the bounds of a median are known even beside 20 others
 
 
-def tried(
-    base: Change, others: Sequence[Change], clips: Sequence[Clip], seconds: float, on: Workspace
-) -> tuple[Tried, ...]:
-    """Return what came of each of ``others`` beside ``base``, in about ``seconds`` of trials.
+class Terms(NamedTuple):
+    """How changes are tried: with which clips, for how long, how sure a bound must be."""
+
+    clips: Sequence[Clip]
+    seconds: float
+    sure: float
+
+
+def sure_beside(others: Sequence[Change]) -> float:
+    """Return how sure each bound must be if all of ``others`` are tried (Bonferroni)."""
+    starting = sum(change.starts for change in others)
+    return 1 - RISK / max(1, _TURN_MEASURES * len(others) + _START_MEASURES * starting)
+
+
+def tried(base: Change, others: Sequence[Change], terms: Terms, on: Workspace) -> tuple[Tried, ...]:
+    """Return what came of each of ``others`` beside ``base``, in about so many seconds of trials.
 
     Turns of all changes are played in one process, clip by clip in random order; starts in fresh
     processes, one with and one without the change in turn. The differences of pairs decide, by the
-    bounds of their median; the more is tried, the surer each bound must be (Bonferroni).
+    bounds of their median.
 
     Errors:
         ToolError: a stage failed.
     """
     starting = [c for c in others if c.starts]
-    questions = _TURN_MEASURES * len(others) + _START_MEASURES * len(starting)
-    sure = 1 - RISK / max(1, questions)
-    turns_s = seconds * (1 - _STARTING_SHARE if starting else 1)
-    effects = _played(base, others, (clips, turns_s, sure), on)
-    deadline_s = time.monotonic() + seconds - turns_s
+    turns_s = terms.seconds * (1 - _STARTING_SHARE if starting else 1)
+    effects = _played(base, others, terms._replace(seconds=turns_s), on)
+    deadline_s = time.monotonic() + terms.seconds - turns_s
     for number, change in enumerate(starting):
         left_s = (deadline_s - time.monotonic()) / (len(starting) - number)
-        effects[change.what] += _started(base, change, (clips, left_s, sure), on)
+        effects[change.what] += _started(base, change, terms._replace(seconds=left_s), on)
     return tuple(judged(Tried(c.what, c.how, tuple(effects[c.what]))) for c in others)
 
 
@@ -80,14 +91,11 @@ def _largest_share(one: Recommendation) -> float:
     return min(gain.change / abs(gain.from_value or 1) for gain in one.gains)
 
 
-_Asked = tuple[Sequence[Clip], float, float]  # clips, seconds, how sure a bound must be
-
-
 def _played(
-    base: Change, others: Sequence[Change], asked: _Asked, on: Workspace
+    base: Change, others: Sequence[Change], terms: Terms, on: Workspace
 ) -> dict[str, list[Effect]]:
     """Return the effects of each change on turns."""
-    clips, seconds, sure = asked
+    clips, seconds, sure = terms
     ways = []
     first = _subject(base, on)
     for name, change in ((AS_IT_IS, base), *((c.what, c) for c in others)):
@@ -126,9 +134,9 @@ def turn_effects(attempts: Iterable[Attempt], sure: float) -> dict[str, list[Eff
     return found
 
 
-def _started(base: Change, change: Change, asked: _Asked, on: Workspace) -> list[Effect]:
+def _started(base: Change, change: Change, terms: Terms, on: Workspace) -> list[Effect]:
     """Return the effects on starting and memory: fresh processes that play one clip, in turn."""
-    clips, seconds, sure = asked
+    clips, seconds, sure = terms
     one, other = _subject(base, on), _subject(change, on)
     began_s, pairs = time.monotonic(), list[tuple[Result, Result]]()
     while len(pairs) < _MOST_STARTS and time.monotonic() - began_s < seconds:
