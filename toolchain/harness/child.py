@@ -249,7 +249,8 @@ def _said(request: Mapping[str, Any]) -> list[tuple[Clip, Samples]]:
 def speak(request: Mapping[str, Any], say: Say) -> list[str]:
     """Speak ``texts`` into wav files in ``folder``; return their paths in the same order."""
     say({"doing": "speaking the questions"})
-    tts = pipeline.load_stage(request["voice"], "tts", paths(request))
+    with naming("tts", "opening"):
+        tts = pipeline.load_stage(request["voice"], "tts", paths(request))
     written = []
     for number, text in enumerate(request["texts"]):
         with naming("tts", repr(text)):
