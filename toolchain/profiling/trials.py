@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
 
-from toolchain.harness.child import Result
+from toolchain.harness.rounds import Result
 from toolchain.harness.scenario import Scenario
 from toolchain.harness.subject import Subject, subject
 from toolchain.harness.turn import Clip
