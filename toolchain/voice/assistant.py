@@ -28,16 +28,7 @@ import numpy as np
 
 from toolchain.errors import VtoolError
 from toolchain.formats.audio import Audio, Samples
-from toolchain.voice.answering import (
-    Asked,
-    Event,
-    InTurn,
-    SideBySide,
-    Speaker,
-    Transcript,
-    Watch,
-    Work,
-)
+from toolchain.voice.answering import Asked, InTurn, SideBySide, Speaker, Work
 from toolchain.voice.clock import Clock
 from toolchain.voice.ears import Ears
 from toolchain.voice.endpoint import Endpoint
@@ -45,6 +36,7 @@ from toolchain.voice.engine import about, naming
 from toolchain.voice.loudness import Loudness
 from toolchain.voice.stage import LISTENING_HZ, Token, Vad
 from toolchain.voice.text import FIRST_CHARS
+from toolchain.voice.watching import Event, Transcript, Watch
 
 _PRE_ROLL_FRAMES = 8  # 256 ms before the first frame of speech belong to it: soft beginnings (ours)
 _ENDINGS = frozenset(".?!…")
