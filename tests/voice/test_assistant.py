@@ -340,3 +340,15 @@ def test_silence_understood_is_answered_with_nothing(
     (one,) = said(replace(stages, stt=Deaf()), manner, hello, ms=8_000).exchanges
     assert one.error is None
     assert [e.stage for e in one.events] == ["stt"]
+
+
+def test_soft_words_after_loud_ones_are_understood_too(stages: Pipeline, fox: Samples) -> None:
+    """Whoever turns away from the microphone still speaks, as the VAD hears."""
+    loud, soft = len(fox) * 45 // 100, 10 ** (-30 / 20)
+    sound = np.concatenate([fox[:loud], fox[loud:] * soft]) * 0.9 / np.abs(fox).max()
+    manner = replace(MANNER, answer_frames=1)
+    without, with_level = (
+        said(stages, replace(manner, quiet_db=db), sound, ms=9_000).exchanges[0] for db in (0, 30)
+    )
+    assert with_level.transcript == without.transcript
+    assert "lazy dog" in with_level.transcript

@@ -7,8 +7,8 @@ from dataclasses import asdict, replace
 
 from toolchain.errors import ToolError
 from toolchain.harness import run as harness
-from toolchain.harness.child import Result
 from toolchain.harness.examining import Application
+from toolchain.harness.rounds import Result
 from toolchain.harness.scenario import APART, Scenario
 from toolchain.harness.subject import Subject, spoken_clips, subject
 from toolchain.harness.turn import Clip

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
 from typing import NamedTuple
 
-from toolchain.harness.child import Result
+from toolchain.harness.rounds import Result
 from toolchain.harness.scenario import Scenario
 from toolchain.harness.subject import Subject, subject
 from toolchain.harness.turn import Clip
