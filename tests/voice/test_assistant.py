@@ -313,11 +313,11 @@ def test_a_vad_that_raises_fails_frame_by_frame_and_listens_again(
 def test_a_stage_that_hangs_is_named_and_left(stages: Pipeline, hello: Samples, stage: str) -> None:
     hanging = Failing("hangs")
     broken = replace(stages, **{stage: hanging})
-    manner = replace(MANNER, threads=True, patience_ms=300)
+    manner = replace(MANNER, threads=True, patience_ms=1_000)
     start_s = time.monotonic()
     clock = Clock(real_time=True)
     assistant = Assistant(broken, manner, clock, where="what was said")
-    frames = np.pad(hello, (0, -len(hello) % FRAME_SAMPLES + 40 * FRAME_SAMPLES))
+    frames = np.pad(hello, (0, -len(hello) % FRAME_SAMPLES + 70 * FRAME_SAMPLES))
     for number, frame in enumerate(frames.reshape(-1, FRAME_SAMPLES)):
         assistant.work((number + 1) * FRAME_MS)
         clock.arrive((number + 1) * FRAME_MS)

@@ -34,11 +34,14 @@ from toolchain.voice.ears import Ears
 from toolchain.voice.endpoint import Endpoint
 from toolchain.voice.engine import about, naming
 from toolchain.voice.loudness import Loudness
-from toolchain.voice.stage import LISTENING_HZ, Token, Vad
+from toolchain.voice.stage import FRAME_SAMPLES, LISTENING_HZ, Token, Vad
 from toolchain.voice.text import FIRST_CHARS
 from toolchain.voice.watching import Event, Transcript, Watch
 
 _PRE_ROLL_FRAMES = 8  # 256 ms before the first frame of speech belong to it: soft beginnings (ours)
+_TAIL_FRAMES = 2
+"""64 ms of silence after what was cut off where the level fell: without it two of nine clips lose
+their full stop, and with it the sooner end of a whole sentence; with one to four frames none do."""
 _ENDINGS = frozenset(".?!…")
 
 
@@ -257,7 +260,11 @@ class Assistant:
         self._throw_away()
         one, manner = self._listening, self._manner
         utterance = np.concatenate(self._utterance)
-        asked = Asked(self._stages, utterance, self._reply, manner.whole, manner.first_chars)
+        if not self._endpoint.silent:  # the level was sooner: the recognizer wants to hear an end
+            heard = np.pad(utterance, (0, _TAIL_FRAMES * FRAME_SAMPLES))
+        else:
+            heard = utterance
+        asked = Asked(self._stages, heard, self._reply, manner.whole, manner.first_chars)
         kind = SideBySide if manner.threads else InTurn
         self._watch = Watch(self._clock, self.where, self._seen)
         self._work = kind(asked, self._watch, manner.patience_ms)
