@@ -81,8 +81,9 @@ class Preparing:
             state = state.after(probability)
             if state.began is None:
                 continue
-            level = level.after(frames[at], self.range_db) if self.range_db else level
-            if max(state.silent, level.quiet) == 0:
+            if self.range_db:
+                level = level.after(frames[at], self.range_db, state.spoken)
+            if max(state.silent, level.pause) == 0:
                 self.overtaken += began is not None
                 began = None
             elif began is None:

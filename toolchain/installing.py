@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import platform
 from collections.abc import Mapping
@@ -13,7 +12,8 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from toolchain.emit import MANIFEST
-from toolchain.errors import ConfigError, UnavailableError
+from toolchain.errors import ConfigError
+from toolchain.execution.shelf import made_once
 from toolchain.formats import execution_format
 from toolchain.formats.materializer import materialize
 from toolchain.ir import digest_of
@@ -123,24 +123,14 @@ def installed(package: Path, cache: Path, target: str) -> Path:
     """
     data, placed = package.read_bytes(), chosen(package, target, None, None)
     how = [digest_of(data), placed.format, asdict(placed.setting), versions()]
-    shelf = cache / "installed"
-    home = shelf / digest_of(json.dumps(how, sort_keys=True).encode())
-    try:
-        if not home.is_dir():
-            shelf.mkdir(parents=True, exist_ok=True)
-            with TemporaryDirectory(dir=shelf, prefix=".new-") as folder:
-                made = Path(folder) / "made"
-                out = made / f"{package.stem}.onnx"
-                stored(execution_format.applied(materialize(data), placed.format), placed, out)
-                out.with_name(out.name + SESSION).write_text(json.dumps(placed.session), "utf-8")
-                with contextlib.suppress(OSError):  # another process was faster
-                    made.rename(home)
-    except OSError as error:
-        raise UnavailableError(
-            f"the model cannot be written to the cache: {error.strerror}",
-            hint="free 1 GB of disk space or set VTOOL_CACHE to a folder with room",
-        ) from error
-    return home / f"{package.stem}.onnx"
+    home = cache / "installed" / digest_of(json.dumps(how, sort_keys=True).encode())
+
+    def make(folder: Path) -> None:
+        out = folder / f"{package.stem}.onnx"
+        stored(execution_format.applied(materialize(data), placed.format), placed, out)
+        out.with_name(out.name + SESSION).write_text(json.dumps(placed.session), "utf-8")
+
+    return made_once(home, make) / f"{package.stem}.onnx"
 
 
 def versions() -> str:

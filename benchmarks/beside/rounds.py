@@ -55,7 +55,8 @@ class Field:
             for key, one in talks.items():
                 if key not in self.failed:
                     figures = {k: float(one.opened[k]) for k in ("ready_ms", "load_ms")}
-                    figures["peak_bytes"] = float(one.peak_bytes())
+                    if (peak := one.peak_bytes()) is not None:
+                        figures["peak_bytes"] = float(peak)
                     self.samples.append(Sample(key, number, "", figures))
 
     def _everybody(

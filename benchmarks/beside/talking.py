@@ -46,12 +46,15 @@ class Talk:
         """
         return _asked(self.process, self.lines, self.log, request, ANSWER_S)
 
-    def peak_bytes(self) -> int:
-        """Return the most that was ever in memory, pages of mapped files too (Linux's VmHWM)."""
+    def peak_bytes(self) -> int | None:
+        """Return the most that was ever in memory, pages of mapped files too (Linux's VmHWM).
+
+        None where the system does not say, or the process has ended.
+        """
         status = Path(f"/proc/{self.process.pid}/status")
         lines = status.read_text("ascii").splitlines() if status.exists() else []
         found = [line.split()[1] for line in lines if line.startswith("VmHWM:")]
-        return int(found[0]) * 1024 if found else 0
+        return int(found[0]) * 1024 if found else None
 
 
 @contextmanager

@@ -58,7 +58,7 @@ def test_a_run_that_is_ended_from_outside_leaves_no_process_and_no_file(
     write(own, {"rules/scenarios/apart.toml": APART})
     before, temporary = snapshot(own), tmp_path / "tmp"
     temporary.mkdir()
-    process = start("run", own, "--scenario", "apart", TMPDIR=str(temporary))
+    process = start("run", own, "--scenario", "apart", "--tune", "off", TMPDIR=str(temporary))
     assert process.stderr is not None
     for line in process.stderr:
         if line.startswith("playing"):

@@ -23,6 +23,8 @@ SMALL = ("--self-test", "--windows", "1", "--rounds", "6", "--most", "6", "--rep
         (["a", "b", "--tolerance", "-0.1"], 2, "tolerance"),
         (["a", "b", "--rounds", "50", "--most", "10"], 2, "--most"),
         (["a", "b", "--self-test"], 2, "--self-test"),
+        (["--self-test", "--instructions"], 2, "--instructions"),
+        (["--self-test", "--tolerance", "0.1"], 2, "tolerance"),
         (["--self-test", "--windows", "0"], 2, "windows"),
         (["--self-test", "--neighbours", "-1"], 2, "neighbours"),
     ],

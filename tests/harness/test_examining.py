@@ -81,7 +81,7 @@ def test_an_application_is_like_itself(sound: Application, quick: Scenario, tmp_
     assert len(verdicts(found)) == 5, "each of them has a budget"
 
 
-def test_a_damaged_model_breaks_every_budget_of_likeness(
+def test_damaged_models_break_the_budgets_of_likeness_and_of_facts(
     sound: Application, damaged: Application, quick: Scenario, tmp_path: Path
 ) -> None:
     found = compared(sound, damaged, ASKED, quick, cache=tmp_path)

@@ -31,6 +31,16 @@ linux = pytest.mark.skipif(
 
 
 @linux
+def test_a_child_that_has_ended_makes_nothing_unknown() -> None:
+    """Nobody has waited for it yet: it has no peak and no pages to tell of."""
+    with subprocess.Popen([sys.executable, "-c", ""]) as child:
+        os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+        assert child.pid not in memory.started()
+        assert memory.peak() is not None
+        assert memory.footprint().unique is not None
+
+
+@linux
 def test_a_heap_is_anonymous_and_a_mapped_file_is_not(tmp_path: Path) -> None:
     path = tmp_path / "weights"
     path.write_bytes(os.urandom(1 << 20) * MEGABYTES)

@@ -165,6 +165,24 @@ def test_a_choice_holds_for_its_machine_and_model_whatever_the_load(
     assert here != key()
 
 
+def test_a_choice_holds_for_what_is_heard_how_it_is_installed_and_by_which_rule(
+    tmp_path: Path, clip: Clip, quick: Scenario
+) -> None:
+    subject = played(tmp_path, detector(10), quick)
+    asked = {**subject.voice, "vad": {**subject.voice["vad"], "sessions": {"x.onnx": {}}}}
+    here = _key((subject, "vad", NAME), clip, rule(), HERE)
+    others = [
+        _key((subject, "vad", NAME), replace(clip, digest=digest_of(b"")), rule(), HERE),
+        _key((subject, "vad", NAME), clip, only("arena"), HERE),
+        _key((replace(subject, voice=asked), "vad", NAME), clip, rule(), HERE),
+    ]
+    (tmp_path / f"{NAME}.session.json").write_text('{"prepacking": false}')
+    others.append(_key((subject, "vad", NAME), clip, rule(), HERE))
+    (tmp_path / f"{NAME}.data").write_bytes(b"weights")
+    others.append(_key((subject, "vad", NAME), clip, rule(), HERE))
+    assert len({here, *others}) == 6
+
+
 @pytest.mark.parametrize("damage", [[], {"options": None}, {"options": {"threads": "2"}}, 3, "x"])
 def test_a_damaged_entry_of_the_cache_is_a_miss(damage: object) -> None:
     assert kept(damage, Found) is None

@@ -31,6 +31,7 @@ def weights(
 ) -> dict[str, float]:
     voice = application.voice()
     voice["llm"]["max_tokens"] = 8
+    voice["llm"]["sessions"] = {voice["llm"]["model"]: {"threads": 1}}  # as a search leaves it
     clip = Clip("fox", str(files["audio/quick_brown_fox.wav"]), "", recorded=True, digest="")
     cache = tmp_path_factory.mktemp("weighed")
     found = weighed(Application(files, voice), [clip], quick, cache=cache)

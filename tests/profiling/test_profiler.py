@@ -1,10 +1,15 @@
 """Profiles of small projects, by the command line: halves that are missing say so."""
 
 import json
+import math
 from pathlib import Path
 
 import pytest
 from cli.project import Ran, project, vtool
+
+from toolchain.errors import ConfigError
+from toolchain.profiling.profiler import ProfileRequest, profile
+from toolchain.workspace import Workspace
 
 BARREL = {
     "src/main.js": 'import { used } from "./barrel.js";\nconsole.log(used());\n',
@@ -45,6 +50,24 @@ def test_unused_code_is_measured_module_by_module(ran: tuple[Ran, Path]) -> None
     assert package["imported"] - package["kept"] == sum(
         u["unused_bytes"] for u in unused.values() if u.get("imported", True)
     )
+
+
+def test_what_a_computed_name_may_stand_for_is_not_called_unused(tmp_path: Path) -> None:
+    files = {
+        "src/main.js": "const name = location.hash;\nimport(name);\n",
+        "src/perhaps.js": "console.log('whoever asks for it');\n",
+    }
+    where = project(tmp_path / "project", files)
+    done = vtool("profile", where, "--json", "-", VTOOL_CACHE=str(tmp_path / "cache"))
+    assert done.code == 0, done.err
+    found = json.loads(done.out)
+    unused = found["bundle_analysis"].get("unused_code", [])
+    assert "src/perhaps.js" not in [one["module"] for one in unused]
+    assert any(
+        "of scripts that no entry reaches stay" in note
+        for note in found["bundle_analysis"]["notes"]
+    )
+    assert not any("no entry reaches" in r["what"] for r in found.get("recommendations", []))
 
 
 def test_without_voice_there_is_only_the_bundle_half_and_it_says_so(ran: tuple[Ran, Path]) -> None:
@@ -106,3 +129,12 @@ def test_what_cannot_be_done_is_refused_before_any_work(tmp_path: Path) -> None:
     vtool("profile", where, "-o", tmp_path / "file").refuses(2, "is not a folder")
     vtool("profile", tmp_path / "nowhere").refuses(3, "nowhere")
     vtool("profile", where, "--result", "a", "--try", "b").refuses(2, "--result or --try")
+
+
+@pytest.mark.parametrize("seconds", [math.inf, math.nan])
+def test_trials_that_never_end_are_refused_before_the_target_is_read(
+    seconds: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VTOOL_CACHE", str(tmp_path))
+    with pytest.raises(ConfigError, match="never end"):
+        profile(ProfileRequest("nowhere", trials_s=seconds), Workspace.open())

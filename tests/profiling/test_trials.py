@@ -5,11 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from toolchain.harness.examining import Application
 from toolchain.harness.scenario import Scenario
 from toolchain.harness.ways import Attempt
 from toolchain.ir.recommendation import Effect, Tried
 from toolchain.profiling import changes, trials
-from toolchain.profiling.runtime import Application
 
 SCENARIO = Scenario(
     silence_ms=256,

@@ -17,10 +17,11 @@ from render.reports_strategy import HOSTILE, ROOT
 from rich.console import Console
 
 from toolchain.errors import InputError
-from toolchain.ir.profile import Profile
+from toolchain.ir.profile import Profile, UnusedCode
 from toolchain.ir.recommendation import Effect, Recommendation, Tried
 from toolchain.ir.timeline import END_OF_SPEECH, Lane, Moment, Resident, Span, Timeline
 from toolchain.render import chrome_trace, profile_json, profile_page, profile_text
+from toolchain.units import Bytes
 
 PAGE = Page((ROOT / "reports" / "profile.html").read_text("utf-8"))
 DOM = Path(__file__).with_name("small_dom.js").read_text("utf-8")
@@ -207,6 +208,43 @@ def test_the_page_draws_either_half_alone() -> None:
     assert "Packages" not in second
     assert _is_clean(first)
     assert _is_clean(second)
+
+
+def test_a_turn_of_which_nothing_was_heard_has_no_latency() -> None:
+    """It never came: 0 ms would be the best figure of all."""
+    frame = Span(Lane.VAD, 32, 33, "frame", "", 0.9)
+    silent = Timeline("mute", "Hello?", (frame,), (Moment(END_OF_SPEECH, 500),), ())
+    profile = with_turns(silent)
+    [text] = drawn(profile)
+    assert "mute: nothing heard" in text
+    assert "Turn mute: nothing heard" in printed(profile)
+
+
+def test_bytes_as_installed_and_bytes_as_minified_are_not_added_up() -> None:
+    one = sample()
+    assert one.bundle_analysis is not None
+    unused = (
+        UnusedCode("a.js", Bytes(5000), Bytes(5000), ("leave it out",), imported=False),
+        UnusedCode("b.js", Bytes(900), Bytes(300), ("bundle it",)),
+    )
+    profile = replace(one, bundle_analysis=replace(one.bundle_analysis, unused_code=unused))
+    [page] = drawn(profile)
+    for text in (page, " ".join(printed(profile).split())):
+        assert (
+            "in all 5.00 kb of files that no entry reaches, 300 b minified of others"
+            in text.lower()
+        )
+
+
+def test_every_table_of_the_page_is_reached_and_named_without_a_mouse() -> None:
+    scrolled = (
+        'document.documentElement.all().filter(n => (n.getAttribute("class") || "")'
+        '.split(" ").includes("scroll")).map(n => [n.getAttribute("tabindex"), '
+        'n.getAttribute("role"), n.getAttribute("aria-label")])'
+    )
+    [found] = drawn(sample(), result=scrolled)
+    assert len(found) > 5
+    assert all(tab == "0" and role == "region" and label for tab, role, label in found)
 
 
 def test_the_page_asks_nobody_for_anything() -> None:

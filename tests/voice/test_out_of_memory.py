@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np, psutil
 from toolchain.errors import VtoolError
 from toolchain.voice import llama, pipeline, remote
-from toolchain.voice.answering import Watch
+from toolchain.voice.watching import Watch
 from toolchain.voice.clock import Clock
 from toolchain.voice.engine import naming
 from toolchain.voice.remote import Remote

@@ -73,6 +73,11 @@ def bench(
             raise ConfigError(
                 "--self-test compares a project with itself", hint="leave B out, and perhaps A"
             )
+        if instructions:
+            raise ConfigError(
+                "--self-test is of the clock, which --instructions does without",
+                hint="ask for one of them",
+            )
         state = _tested(baseline, (windows, neighbours), plan, json)
     elif baseline is None or candidate is None:
         raise ConfigError(

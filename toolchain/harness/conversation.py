@@ -121,6 +121,7 @@ def _turns(
             for one in open_turns:
                 remark = _remark(one)
                 one.exchange.forgets()  # its sound is megabytes, and not the application's
+                one.exchange.frames.clear()  # nor are 30 figures a second of what the VAD heard
                 yield remark
             open_turns.clear()
 

@@ -110,7 +110,7 @@ class _Counter:
         self._tell("instrumentation", "off")
         written = sorted(set(self.monitor[1].glob("counts.*")) - before)
         totals = [_TOTALS.findall(path.read_text("utf-8", "replace")) for path in written]
-        if not totals or not totals[0]:
+        if not totals or not all(totals):
             raise ToolError("callgrind wrote no counts", hint="is there room for temporary files?")
         return sum(int(found[-1]) for found in totals)
 

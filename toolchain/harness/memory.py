@@ -101,7 +101,15 @@ def started() -> tuple[int, ...]:
 
 def _family() -> list[psutil.Process]:
     this = psutil.Process()
-    return [this, *this.children(recursive=True)]
+    return [this, *(one for one in this.children(recursive=True) if _runs(one))]
+
+
+def _runs(process: psutil.Process) -> bool:
+    """Whether a child has not ended: one that nobody has waited for is listed, and has no pages."""
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _resident(process: psutil.Process) -> int:

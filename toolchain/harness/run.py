@@ -9,7 +9,6 @@ from typing import Any
 
 from toolchain.errors import ConfigError
 from toolchain.harness import examining
-from toolchain.harness.child import Result
 from toolchain.harness.heard import MOST_SAMPLES, pooled
 from toolchain.harness.machine import machine as this_machine
 from toolchain.harness.memory import drop_from_page_cache
@@ -19,6 +18,7 @@ from toolchain.harness.quality import (
     token_agreement,
     word_error_rate,
 )
+from toolchain.harness.rounds import Result
 from toolchain.harness.scenario import Scenario
 from toolchain.harness.subject import Figure, Subject, measures, spoken_clips, subject
 from toolchain.harness.turn import Clip, Turn

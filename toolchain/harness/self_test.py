@@ -118,13 +118,18 @@ def self_test(
     """Judge ``windows`` windows of each kind, in turn.
 
     Errors:
-        ConfigError: no windows, or fewer than no neighbours.
+        ConfigError: no windows, fewer than no neighbours, or a tolerance that finds nothing.
         ToolError: a process died or hung, or a neighbour ended too early.
     """
     if windows < 1 or neighbours < 0:
         raise ConfigError(
             f"{windows} windows with {neighbours} neighbours are asked for",
             hint="at least one window, and no less than no neighbours",
+        )
+    if (1 + plan.tolerance) * _UNITS[0] >= _UNITS[1]:
+        raise ConfigError(
+            f"a tolerance of {plan.tolerance:g} allows the {MORE:.0%} that are to be found",
+            hint="the self-test is of a tolerance below 0.1, as 0.05",
         )
     begun, on = time.monotonic(), machine()
     done: list[Window] = []

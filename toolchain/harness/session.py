@@ -26,10 +26,10 @@ from numpy.typing import NDArray
 from toolchain.errors import ToolError
 from toolchain.formats.audio import Samples
 from toolchain.harness.scenario import Listening
-from toolchain.voice.answering import Event
 from toolchain.voice.assistant import Assistant, Exchange, Hearing
 from toolchain.voice.clock import Clock
 from toolchain.voice.stage import FRAME_MS, FRAME_SAMPLES, LISTENING_HZ
+from toolchain.voice.watching import Event
 
 _LEVEL_SAMPLES = LISTENING_HZ // 100  # 10 ms
 SPEECH_RANGE_DB = 40.0
@@ -51,7 +51,7 @@ def play(
 ) -> Exchange:
     """Play ``clip``, (n,) at 16 kHz, and let the application answer the first thing it hears.
 
-    ``seen`` is told of every piece of work: see ``answering.Watch``.
+    ``seen`` is told of every piece of work: see ``watching.Watch``.
 
     Errors:
         ToolError: a stage failed, or heard nothing; names the stage and ``where``.

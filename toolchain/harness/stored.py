@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
-from toolchain.errors import UnavailableError
-from toolchain.execution.cache import library_versions
+from toolchain.execution.cache import library_versions, source_digest
+from toolchain.execution.shelf import made_once
 from toolchain.harness.machine import lasting
 from toolchain.harness.session_options import Form
 from toolchain.ir import Digest, digest_of
-from toolchain.quantization.measuring import optimize_ahead
+from toolchain.quantization import measuring
 from toolchain.quantization.targets import Level, Setting
 from toolchain.quantization.trial import Limits
 from toolchain.tables import dump
@@ -39,28 +37,18 @@ def model(path: Path, form: Form, cache: Path) -> Path:
     if form is Form.AS_IT_LIES:
         return path
     beside = installed_session(path)
-    of = [digest(path), form, beside, lasting(), library_versions()]
-    shelf = cache / "sessions"
-    home = shelf / digest_of(json.dumps(dump(of), sort_keys=True).encode())
+    code = source_digest(measuring.__name__)
+    of = [digest(path), form, beside, lasting(), library_versions(), code]
+    home = cache / "sessions" / digest_of(json.dumps(dump(of), sort_keys=True).encode())
     name = f"{path.stem}{'.ort' if form is Form.ORT else '.onnx'}"
     setting = Setting(str(form), "", ahead=Level.ALL, external=form is Form.MAPPED)
-    try:
-        if not home.is_dir():
-            shelf.mkdir(parents=True, exist_ok=True)
-            with TemporaryDirectory(dir=shelf, prefix=".new-") as folder:
-                made = Path(folder) / "made"
-                made.mkdir()
-                optimize_ahead(path, setting, made / name, _LIMITS)
-                said = json.dumps({**beside, **_OPENED})
-                (made / f"{name}{SESSION}").write_text(said, "utf-8")
-                with contextlib.suppress(OSError):  # another process was faster
-                    made.rename(home)
-    except OSError as error:
-        raise UnavailableError(
-            f"the model cannot be written to the cache: {error.strerror}",
-            hint="free 1 GB of disk space or set VTOOL_CACHE to a folder with room",
-        ) from error
-    return home / name
+
+    def make(folder: Path) -> None:
+        measuring.optimize_ahead(path, setting, folder / name, _LIMITS)
+        said = json.dumps({**beside, **_OPENED})
+        (folder / f"{name}{SESSION}").write_text(said, "utf-8")
+
+    return made_once(home, make) / name
 
 
 def digest(path: Path) -> Digest:

@@ -26,10 +26,10 @@ from toolchain.ir.timeline import (
     Span,
     Timeline,
 )
-from toolchain.voice.answering import Clause, Event, Transcript
 from toolchain.voice.assistant import Exchange, Hearing
 from toolchain.voice.observing import Observer
 from toolchain.voice.stage import Token
+from toolchain.voice.watching import Clause, Event, Transcript
 
 
 @dataclass

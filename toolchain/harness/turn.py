@@ -11,9 +11,9 @@ import numpy as np
 from toolchain.errors import ToolError
 from toolchain.formats.audio import Audio, Samples
 from toolchain.harness.session import end_of_speech_ms
-from toolchain.voice.answering import Event
 from toolchain.voice.assistant import Exchange
 from toolchain.voice.stage import Token
+from toolchain.voice.watching import Event
 
 T = TypeVar("T")
 

@@ -19,6 +19,7 @@ from toolchain.harness.scenario import APART, Scenario
 from toolchain.harness.session import play
 from toolchain.harness.turn import Clip, turn
 from toolchain.voice import pipeline
+from toolchain.voice.engine import naming
 from toolchain.voice.pipeline import OPENING, Pipeline
 
 _SEED = 0  # of the order
@@ -113,7 +114,8 @@ def _opened(ways: Sequence[Way], say: Say) -> Iterator[dict[str, Pipeline]]:
             for stage in OPENING:
                 key = repr((stage, way.voice[stage], _named(way, stage)))
                 if key not in shared:
-                    shared[key] = pipeline.load_stage(way.voice, stage, _paths(way))
+                    with naming(stage, "opening"):
+                        shared[key] = pipeline.load_stage(way.voice, stage, _paths(way))
                 stages[stage] = shared[key]
             found[way.name] = Pipeline(**stages)
         yield found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -72,9 +73,9 @@ class Timeline:
 
     @property
     def first_audio_ms(self) -> float:
-        """From the end of speech until the first sound could be heard; 0 where one is missing."""
+        """From the end of speech until the first sound could be heard; infinite if none was."""
         ended, heard = self.at_ms(END_OF_SPEECH), self.at_ms(FIRST_AUDIO)
-        return 0.0 if ended is None or heard is None else heard - ended
+        return math.inf if ended is None or heard is None else heard - ended
 
     def work_ms(self, lane: Lane, *, kept: bool = True) -> float:
         """Return the time of work on the answer that was heard, or on what was thrown away."""

@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import PurePosixPath
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from toolchain import accounts, rulebook
 from toolchain.analysis.packages import package_of
@@ -18,6 +18,7 @@ from toolchain.ir.profile import BundleAnalysis, PackageCode, UnusedCode
 from toolchain.loader import Loaded
 from toolchain.passes.base import make_pass
 from toolchain.passes.bundle_js import BundleJs
+from toolchain.passes.drop_unreachable import DropUnreachable
 from toolchain.sources.project import Assembly
 from toolchain.sources.tools import tool
 from toolchain.units import Bytes, show_bytes
@@ -30,6 +31,7 @@ _NAMES_BYTES = 32
 """Ours: below that two bundles may differ because short names were given out in another order."""
 _LOADERS = {".ts": "ts", ".mts": "ts", ".cts": "ts", ".tsx": "tsx", ".jsx": "jsx"}
 _IMPORTERS = 3  # named in a suggestion
+_Step = TypeVar("_Step", BundleJs, DropUnreachable)
 
 
 class _Bundled(NamedTuple):
@@ -43,27 +45,32 @@ class _Bundled(NamedTuple):
 def analyzed(assembly: Assembly, loaded: Loaded, workspace: Workspace) -> BundleAnalysis:
     """Return what a target weighs, and what of its code is not needed.
 
-    Unused is a module that no entry reaches, and of the others what the bundler of the pass
-    bundle-js leaves out: all modules are bundled twice with the same flags, with and without tree
-    shaking, and compared as minified. What runs or does not run is another question: code that is
-    kept may never be executed, which nothing here claims to know.
+    Unused is a module that the pass drop-unreachable leaves out, and of the others what the bundler
+    of the pass bundle-js leaves out: all modules are bundled twice with the same flags, with and
+    without tree shaking, and compared as minified. What runs or does not run is another question:
+    code that is kept may never be executed, which nothing here claims to know.
     """
     rows = accounts.file_rows(Stage.INPUT, loaded.graph, loaded.readings)
     total = accounts.total(rows)
-    bundled, notes = None, []
+    unreached = [r for r in rows if r.kind in _SCRIPTS and not r.reachable and r.sizes.raw]
+    dropping = _as_in_project(assembly, "drop-unreachable", DropUnreachable())
+    ships = dropping.apply(loaded.graph, workspace.store)
+    dropped = [row for row in unreached if row.id not in ships.artifacts]
+    bundled, notes = None, list(_unknown_notes(unreached, dropped))
     try:
         bundled = _bundled(assembly, loaded, workspace)
     except (InputError, ToolError, UnavailableError) as error:
         notes.append(f"tree shaking is unknown: {error}")
-    if bundled is None and not notes:
-        notes.append("tree shaking is unknown: no entry is a script that could be bundled")
+    else:
+        if bundled is None:
+            notes.append("tree shaking is unknown: no entry is a script that could be bundled")
     found = BundleAnalysis(
         total_size=total.raw,
         total_gzip_size=total.gzip,
         packages=_packages(rows, bundled),
         unused_code=tuple(
             sorted(
-                (*_unreached(rows), *(_left_out(bundled) if bundled else ())),
+                (*_unreached(dropped), *(_left_out(bundled) if bundled else ())),
                 key=lambda u: (-u.unused_bytes, u.module),
             )
         ),
@@ -113,16 +120,23 @@ def _by_itself(modules: Sequence[str], loaded: Loaded, workspace: Workspace) -> 
 
 
 def _bundler(assembly: Assembly) -> BundleJs:
-    """Return the pass as the project asks for it; its defaults where there is no project."""
+    project = assembly.project
+    own = tuple(project.conditions) if project is not None else ()
+    usual = BundleJs(conditions=own) if own else BundleJs()
+    return _as_in_project(assembly, "bundle-js", usual)
+
+
+def _as_in_project(assembly: Assembly, run: str, usual: _Step) -> _Step:
+    """Return the pass ``run`` as the project asks for it; ``usual`` where nobody does."""
     project = assembly.project
     if project is None:
-        return BundleJs()
+        return usual
     for step in rulebook.pipeline(project.pipeline, project.folder):
-        if step.run == "bundle-js":
+        if step.run == run:
             made = make_pass(step.run, step.options)
-            assert isinstance(made, BundleJs)  # noqa: S101 - for the type checker
+            assert isinstance(made, type(usual))  # noqa: S101 - for the type checker
             return made
-    return BundleJs(conditions=tuple(project.conditions)) if project.conditions else BundleJs()
+    return usual
 
 
 def _in_output(result: esbuild.Result) -> dict[str, int]:
@@ -160,12 +174,20 @@ def _packages(rows: Sequence[FileRow], bundled: _Bundled | None) -> tuple[Packag
     return tuple(sorted(found, key=lambda p: (-p.size, p.name)))
 
 
-def _unreached(rows: Sequence[FileRow]) -> Iterator[UnusedCode]:
-    for row in rows:
-        if row.kind in _SCRIPTS and not row.reachable and row.sizes.raw:
-            size = row.sizes.raw
-            why = "no entry reaches it: the pass drop-unreachable leaves it out"
-            yield UnusedCode(row.id, size, size, (why,), imported=False)
+def _unreached(dropped: Sequence[FileRow]) -> Iterator[UnusedCode]:
+    why = "no entry reaches it: the pass drop-unreachable leaves it out"
+    for row in dropped:
+        yield UnusedCode(row.id, row.sizes.raw, row.sizes.raw, (why,), imported=False)
+
+
+def _unknown_notes(unreached: Sequence[FileRow], dropped: Sequence[FileRow]) -> Iterator[str]:
+    """Say what no entry names, and what may be loaded all the same."""
+    size = sum(row.sizes.raw for row in unreached) - sum(row.sizes.raw for row in dropped)
+    if size:
+        yield (
+            f"{show_bytes(size)} of scripts that no entry reaches stay: a computed name may stand "
+            "for them, or the project keeps them; whether they are used is unknown"
+        )
 
 
 def _left_out(bundled: _Bundled) -> Iterator[UnusedCode]:

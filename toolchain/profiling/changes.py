@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from toolchain.execution.local import available_cores
+from toolchain.harness.examining import Application
 from toolchain.harness.scenario import APART, IN_TURN, SIDE_BY_SIDE, Scenario
-from toolchain.profiling.runtime import Application
 from toolchain.voice.stage import FRAME_MS
 
 _FRAME_MS = round(FRAME_MS)
@@ -28,9 +28,7 @@ class Change:
     how: str  # the command or the edit
     application: Application
     scenario: Scenario
-    starts: bool = (
-        False  # whether it may change how the application starts and what memory it takes
-    )
+    starts: bool = False  # whether it may change how the application starts, or its memory
 
 
 def changes(application: Application, scenario: Scenario) -> Iterator[Change]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -63,22 +63,29 @@ def of_model(profile: SessionProfile, stage: str, model: str, threads: int) -> M
 
 
 def _by_operator(nodes: Sequence[NodeRun], all_us: float) -> tuple[OperatorTime, ...]:
-    spent, calls = Counter[str](), Counter(node.operator for node in nodes)
-    names: dict[str, set[str]] = {}
+    by_name: dict[str, list[NodeRun]] = defaultdict(list)
     for node in nodes:
-        spent[node.operator] += node.self_us  # type: ignore[assignment]  # a Counter adds floats too
-        names.setdefault(node.operator, set()).add(node.node)
-    return tuple(
-        OperatorTime(name, calls[name], us / _US, us / all_us if all_us else 0.0, len(names[name]))
-        for name, us in spent.most_common()
-    )
+        by_name[node.operator].append(node)
+    found = [
+        OperatorTime(name, len(runs), ms, share, len({run.node for run in runs}))
+        for name, runs in by_name.items()
+        for ms, share in (_spent(runs, all_us),)
+    ]
+    return tuple(sorted(found, key=lambda one: -one.ms))
 
 
 def _by_node(nodes: Sequence[NodeRun], all_us: float) -> tuple[NodeTime, ...]:
-    spent, calls = Counter[tuple[str, str]](), Counter((n.node, n.operator) for n in nodes)
+    by_name: dict[tuple[str, str], list[NodeRun]] = defaultdict(list)
     for node in nodes:
-        spent[node.node, node.operator] += node.self_us  # type: ignore[assignment]  # as above
-    return tuple(
-        NodeTime(name, operator, calls[name, operator], us / _US, us / all_us if all_us else 0.0)
-        for (name, operator), us in spent.most_common()
-    )
+        by_name[node.node, node.operator].append(node)
+    found = [
+        NodeTime(name, operator, len(runs), *_spent(runs, all_us))
+        for (name, operator), runs in by_name.items()
+    ]
+    return tuple(sorted(found, key=lambda one: -one.ms))
+
+
+def _spent(runs: Sequence[NodeRun], all_us: float) -> tuple[float, float]:
+    """Return the ms of ``runs``, and their share of all operators' time."""
+    spent_us = sum(run.self_us for run in runs)
+    return spent_us / _US, spent_us / all_us if all_us else 0.0

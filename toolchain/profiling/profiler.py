@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from toolchain import __version__, accounts, build, rulebook, trial
 from toolchain.errors import ConfigError
+from toolchain.harness.examining import Application
 from toolchain.harness.machine import machine
 from toolchain.harness.subject import spoken_clips, subject
 from toolchain.ir import Kind
@@ -16,7 +18,6 @@ from toolchain.ir.recommendation import Effect, Tried
 from toolchain.loader import Loaded
 from toolchain.profiling import bundle, changes, runtime, trials
 from toolchain.profiling.changes import Change, of_result
-from toolchain.profiling.runtime import Application
 from toolchain.progress import SILENT
 from toolchain.sources.address import is_address
 from toolchain.sources.project import Assembly, Project
@@ -44,14 +45,10 @@ def profile(request: ProfileRequest, workspace: Workspace) -> Profile:
     has only the second.
 
     Errors:
-        ConfigError: both a result to profile and one to try.
+        ConfigError: the request contradicts itself.
         ConfigError, InputError, ToolError: see ``build.load``, ``trial.application``, the harness.
     """
-    if request.result is not None and request.other is not None:
-        raise ConfigError(
-            "the models of a result are profiled or tried, not both",
-            hint="give --result or --try",
-        )
+    _check(request)
     on = machine()
     assembly, loaded = build.load(request.target, workspace)
     analysis = bundle.analyzed(assembly, loaded, workspace) if _has_code(loaded) else None
@@ -77,6 +74,19 @@ def profile(request: ProfileRequest, workspace: Workspace) -> Profile:
     found = replace(found, runtime_profile=run_time, notes=(*found.notes, *notes))
     tried = (*fewer, *_tried(request, base, workspace))
     return replace(found, tried=tried, recommendations=trials.recommended(tried))
+
+
+def _check(request: ProfileRequest) -> None:
+    if request.result is not None and request.other is not None:
+        raise ConfigError(
+            "the models of a result are profiled or tried, not both",
+            hint="give --result or --try",
+        )
+    if not math.isfinite(request.trials_s):
+        raise ConfigError(
+            f"trials of {request.trials_s} seconds never end",
+            hint="--trials-seconds takes a number; 0 tries nothing",
+        )
 
 
 def _tried(request: ProfileRequest, base: Change, workspace: Workspace) -> tuple[Tried, ...]:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
-from pathlib import Path
-from typing import Any
+from dataclasses import asdict, replace
 
 from toolchain.errors import ToolError
 from toolchain.harness import run as harness
-from toolchain.harness.child import Result
+from toolchain.harness.examining import Application
+from toolchain.harness.rounds import Result
 from toolchain.harness.scenario import APART, Scenario
 from toolchain.harness.subject import Subject, spoken_clips, subject
 from toolchain.harness.turn import Clip
@@ -25,14 +24,6 @@ _TURNS = 3  # recorded of each clip; the one in the middle is shown. Ours
 
 _LATENCY = ("vad.frame", "stt.time", "llm.first_token", "tts.first_chunk", "turn.first_audio")
 _MEMORY = ("memory.start", "memory.peak", "memory.after_gc")
-
-
-@dataclass(frozen=True)
-class Application:
-    """What is profiled."""
-
-    files: Mapping[str, Path]
-    voice: Mapping[str, Any]
 
 
 def profiled(

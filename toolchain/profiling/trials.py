@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
 from typing import NamedTuple
 
-from toolchain.harness.child import Result
+from toolchain.harness.rounds import Result
 from toolchain.harness.scenario import Scenario
 from toolchain.harness.subject import Subject, subject
 from toolchain.harness.turn import Clip
@@ -24,9 +24,7 @@ AS_IT_IS = "as it is"
 CPU = "turn.cpu"
 _TURN_MEASURES = 2  # turn.first_audio and turn.cpu
 _START_MEASURES = 2  # init.warm and memory.peak
-_STARTING_SHARE = (
-    0.4  # of the time is for starting processes, where a change may matter there. Ours
-)
+_STARTING_SHARE = 0.4  # of the time, where a change may matter for starting. Ours
 _MOST_STARTS = 12  # pairs a change: then the bounds of a median are known even beside 20 others
 
 

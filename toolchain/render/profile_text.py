@@ -1,7 +1,8 @@
-"""Prints a profile in a terminal of 80 columns: what to do first, then time, memory and bytes."""
+"""Prints a profile in a terminal of 80 columns: time, memory and bytes, and at last what to do."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 
 from rich.console import Console
@@ -73,9 +74,11 @@ def _timeline(turn: Timeline, console: Console) -> None:
     """Print the slowest turn as lanes of cells, from before the end of speech to the last work."""
     ended_ms = turn.at_ms(END_OF_SPEECH) or 0.0
     first_ms = ended_ms - _LEAD_MS
-    last_ms = max(s.end_ms for s in turn.spans if s.lane in _WORKING) + _TAIL_MS
+    last_ms = max(ended_ms, *(s.end_ms for s in turn.spans if s.lane in _WORKING)) + _TAIL_MS
     step_ms = (last_ms - first_ms) / _CELLS
-    title(console, f"Turn {plain(turn.clip)}: {turn.first_audio_ms:.0f} ms to first audio")
+    waited_ms = turn.first_audio_ms
+    heard = f"{waited_ms:.0f} ms to first audio" if math.isfinite(waited_ms) else "nothing heard"
+    title(console, f"Turn {plain(turn.clip)}: {heard}")
     plainly = console.options.ascii_only
     full, some, thrown = ("#", "_", "-") if plainly else ("█", "▁", "░")
     for lane in Lane:
@@ -157,10 +160,15 @@ def _bundle(found: BundleAnalysis, console: Console) -> None:
     head = ("size", "gzip", "bundled", "left out", "package")
     grid(console, head, rows, numbers=range(4))
     unused = found.unused_code[:_ROWS]
-    whole = sum(u.unused_bytes for u in found.unused_code)
     if unused:
-        count = f"{len(unused)} of {len(found.unused_code):,}"
-        title(console, f"Unused code, {show_bytes(whole)} in all, {count}")
+        title(console, f"Unused code, {len(unused)} of {len(found.unused_code):,} modules")
+        whole, part = (
+            show_bytes(sum(u.unused_bytes for u in found.unused_code if u.imported is imported))
+            for imported in (False, True)
+        )
+        paragraph(
+            console, f"in all {whole} of files that no entry reaches, {part} minified of others"
+        )
     for one in unused:
         line = f"{show_bytes(one.unused_bytes)} of {show_bytes(one.size)}  {plain(one.module)}"
         wrapped(console, Text(line))

@@ -9,34 +9,14 @@ from collections.abc import Callable
 from rich.console import Console
 from rich.text import Text
 
-from toolchain.ir import (
-    Measure,
-    Report,
-    Severity,
-    Sizes,
-    Stage,
-    State,
-    Verdict,
-)
+from toolchain.ir import Measure, Report, Severity, Sizes, Stage
 from toolchain.render import figures
 from toolchain.render.figures import StepTotal
-from toolchain.render.terminal import grid as _grid
-from toolchain.render.terminal import line as _line
-from toolchain.render.terminal import mark as _mark
-from toolchain.render.terminal import paragraph as _paragraph
-from toolchain.render.terminal import plain
-from toolchain.render.terminal import title as _title
-from toolchain.render.terminal import widths as _widths
-from toolchain.render.terminal import wrapped as _wrapped
-from toolchain.units import show_bytes, show_quantity, show_range, show_share
+from toolchain.render.terminal import grid, mark, paragraph, plain, title, wrapped
+from toolchain.render.verdict_text import verdict_table
+from toolchain.units import show_bytes, show_quantity, show_share
 
-# shape and word say the state too: colour alone is lost on many people and in every log
-_STATES = {
-    State.MET: ("✓", "+", "cyan"),
-    State.BROKEN: ("✗", "x", "bold red"),
-    State.INCONCLUSIVE: ("~", "~", "yellow"),
-    State.NOT_MEASURED: ("?", "?", "bold red"),
-}
+# shape and word say the severity too: colour alone is lost on many people and in every log
 _SEVERITIES = {
     Severity.ERROR: ("✗", "x", "bold red"),
     Severity.WARNING: ("!", "!", "yellow"),
@@ -91,36 +71,36 @@ def summary(report: Report, console: Console) -> None:
     before, after = (figures.sizes(report, stage) for stage in Stage)
     if len(rows) > 1:
         rows.append(("saved", *_shares(before, after)))
-    _title(console, f"Size of {plain(report.target)}")
-    _grid(console, ("", "raw", "gzip", "brotli", "zstd"), rows, numbers=range(1, 5))
+    title(console, f"Size of {plain(report.target)}")
+    grid(console, ("", "raw", "gzip", "brotli", "zstd"), rows, numbers=range(1, 5))
     edges = ", ".join(f"{count:,} {plain(relation)}" for relation, count in report.relations)
     files = sum(row.stage is Stage.INPUT for row in report.files)
     owners = sum(row.stage is Stage.INPUT for row in report.artifacts)
-    _wrapped(console, Text(f"graph: {files:,} files, {owners:,} owners; edges: {edges or 'none'}"))
+    wrapped(console, Text(f"graph: {files:,} files, {owners:,} owners; edges: {edges or 'none'}"))
     levels = "; ".join(plain(f"{codec} {level}") for codec, level in report.codecs)
-    _wrapped(console, Text(f"compressed sizes compare at these levels: {levels}"))
+    wrapped(console, Text(f"compressed sizes compare at these levels: {levels}"))
     stage = figures.last_stage(report)
-    for title, found in (
+    for of, found in (
         ("Largest packages", figures.packages(report, stage)),
         ("Largest files", figures.largest(report, stage)),
     ):
         shown = [(*_sizes(sizes), plain(name)) for name, sizes in found[:_LARGEST]]
         if shown:
-            _title(console, f"{title} ({stage.value}), {len(shown)} of {len(found):,}")
-            _grid(console, ("raw", "gzip", "brotli", "zstd", "name"), shown, numbers=range(4))
+            title(console, f"{of} ({stage.value}), {len(shown)} of {len(found):,}")
+            grid(console, ("raw", "gzip", "brotli", "zstd", "name"), shown, numbers=range(4))
 
 
 def ledger_table(report: Report, console: Console) -> None:
     """Print one line a pass, and a total that is the input's total less what the lines save."""
     if not report.ledger:
         return
-    _title(console, "What changed, in delivered bytes (the input as it lies there, uncompressed)")
+    title(console, "What changed, in delivered bytes (the input as it lies there, uncompressed)")
     head = ("pass", "artifacts", "before", "after", "saved", "seconds", "proofs")
     rows = [_step(step) for step in figures.steps(report)]
-    _grid(console, head, [*rows, _step(figures.whole(report))], numbers=range(1, 7), total=True)
+    grid(console, head, [*rows, _step(figures.whole(report))], numbers=range(1, 7), total=True)
     for row in report.ledger:
         if not row.proof.holds:
-            _paragraph(
+            paragraph(
                 console,
                 f"{plain(row.step)} dropped {plain(row.artifact)}: {plain(row.proof.detail)}",
             )
@@ -131,7 +111,7 @@ def ledger_table(report: Report, console: Console) -> None:
                 for r in report.ledger
                 if r.step == step.step and figures.is_unchanged(r)
             )
-            _paragraph(console, f"{plain(step.step)} left {_unchanged(why)}")
+            paragraph(console, f"{plain(step.step)} left {_unchanged(why)}")
 
 
 def findings_table(report: Report, console: Console) -> None:
@@ -139,21 +119,21 @@ def findings_table(report: Report, console: Console) -> None:
     found = figures.findings(report)
     if not found:
         return
-    _title(console, f"Findings in the input, {min(len(found), _FINDINGS)} of {len(found):,}")
+    title(console, f"Findings in the input, {min(len(found), _FINDINGS)} of {len(found):,}")
     for finding in found[:_FINDINGS]:
-        mark, style = _mark(console, _SEVERITIES[finding.severity])
-        line = Text(f"{mark} {finding.severity.value}: {plain(finding.check)}", style=style)
+        sign, style = mark(console, _SEVERITIES[finding.severity])
+        line = Text(f"{sign} {finding.severity.value}: {plain(finding.check)}", style=style)
         cost = "cost not measured" if finding.cost is None else f"costs {show_bytes(finding.cost)}"
         line.append(f" at {plain(finding.where)}, {cost}", style="default not bold not dim")
-        _wrapped(console, line)
-        _paragraph(console, f"{plain(finding.message)}; {plain(finding.advice)}")
+        wrapped(console, line)
+        paragraph(console, f"{plain(finding.message)}; {plain(finding.advice)}")
 
 
 def models_table(report: Report, console: Console) -> None:
     """Print each model that travels as a package: its bytes, and its task's error and agreement."""
     if not report.models:
         return
-    _title(console, "Models as they are downloaded; errors on the confirmation data")
+    title(console, "Models as they are downloaded; errors on the confirmation data")
     head = ("before", "after", "error", "limit", "same", "limit", "task", "model")
     rows = [
         (
@@ -168,11 +148,11 @@ def models_table(report: Report, console: Console) -> None:
         )
         for m in report.models
     ]
-    _grid(console, head, rows, numbers=range(6))
+    grid(console, head, rows, numbers=range(6))
     for model in report.models:
         for one in model.executions:
             if one.chosen and one.latency_ms is not None:
-                _paragraph(
+                paragraph(
                     console,
                     f"{plain(model.artifact)} on {plain(one.target)}: {plain(one.format)}, "
                     f"{plain(one.setting)}, "
@@ -184,13 +164,13 @@ def sessions_table(report: Report, console: Console) -> None:
     """Print how each model is opened on this machine, and what that gained."""
     if not report.sessions:
         return
-    _title(console, "Session options on this machine: usual -> chosen, medians of fresh processes")
+    title(console, "Session options on this machine: usual -> chosen, medians of fresh processes")
     head = ("model", "stage", "runs", "opening", "stage holds", "at most", "chosen")
     rows = [tuple(map(plain, row)) for row in figures.sessions(report)]
-    _grid(console, head, rows, numbers=range(2, 6))
+    grid(console, head, rows, numbers=range(2, 6))
     for one in report.sessions:
         answers = f"; {plain(one.bits)}" if one.bits else ""
-        _paragraph(console, f"{plain(one.artifact)}: {plain(one.why)}{answers}")
+        paragraph(console, f"{plain(one.artifact)}: {plain(one.why)}{answers}")
 
 
 def measures_table(report: Report, console: Console) -> None:
@@ -208,51 +188,27 @@ def measures_table(report: Report, console: Console) -> None:
         for name, before, after in shown
     ]
     if rows:
-        _title(console, "Measures")
+        title(console, "Measures")
         for line in figures.conditions(report):
-            _paragraph(console, plain(line))
+            paragraph(console, plain(line))
         head = ("measure", "before p50", "p95", "after p50", "p95", "change")
-        _grid(console, head, rows, numbers=range(1, 6))
+        grid(console, head, rows, numbers=range(1, 6))
         if hidden := len(every) - len(shown):
-            _paragraph(console, f"{hidden} more, of each model's memory: report.html, --json")
-
-
-def verdict_table(report: Report, console: Console) -> None:
-    """Print each budget: mark, measure, observed, limit, verdict, and the reason below.
-
-    Where a wall time was judged, also the bounds between which its percentile lies.
-    """
-    if not report.verdicts:
-        return
-    _title(console, "Verdicts")
-    bounded = any(verdict.interval for verdict in report.verdicts)
-    head = ("", "measure", "observed", *(["bounds"] if bounded else []), "limit", "verdict")
-    rows = [_verdict(verdict, console, bounded=bounded) for verdict in report.verdicts]
-    widths, numbers = _widths([head, *rows]), range(2, len(head) - 1)
-    console.print(Text(_line(head, widths, numbers), style="dim"), soft_wrap=True)
-    for verdict, row in zip(report.verdicts, rows, strict=True):
-        _, style = _mark(console, _STATES[verdict.state])
-        line = Text(_line(row, widths, numbers))
-        line.stylize(style, 0, len(row[0]))
-        line.stylize(style, len(line) - len(row[-1]))
-        console.print(line, soft_wrap=True)
-        _paragraph(console, plain(verdict.budget.why))
-        if verdict.doubt:
-            _paragraph(console, f"inconclusive: {verdict.doubt}")
+            paragraph(console, f"{hidden} more, of each model's memory: report.html, --json")
 
 
 def turns(report: Report, console: Console) -> None:
     """Print what was said and answered in each turn."""
     for clip, texts in report.turns:
-        _title(console, f"Turn {plain(clip)}")
+        title(console, f"Turn {plain(clip)}")
         for name, text in texts:
-            _paragraph(console, f"{plain(name)}: {plain(text)}")
+            paragraph(console, f"{plain(name)}: {plain(text)}")
 
 
 def notes(report: Report, console: Console) -> None:
     """Print what else a reader must know."""
     for note in report.notes:
-        _wrapped(console, Text(f"note: {plain(note)}"))
+        wrapped(console, Text(f"note: {plain(note)}"))
 
 
 def _print(
@@ -314,19 +270,5 @@ def _change(
     share = figures.change(before, after, across_machines=across_machines)
     if share is None or before is None or after is None:
         return "-"
-    mark = ("!= " if console.options.ascii_only else "≠ ") if before.differences(after) else ""
-    return f"{mark}{100 * share:+.1f} %"
-
-
-def _verdict(verdict: Verdict, console: Console, *, bounded: bool) -> tuple[str, ...]:
-    budget = verdict.budget
-    mark, _ = _mark(console, _STATES[verdict.state])
-    signs = (">=", "<=") if console.options.ascii_only else ("≥", "≤")
-    observed = "-" if verdict.observed is None else show_quantity(verdict.observed, budget.unit)
-    limit = (
-        f"{signs[0] if budget.at_least else signs[1]} {show_quantity(budget.limit, budget.unit)}"
-    )
-    found = verdict.interval
-    bounds = show_range(found.low, found.high, budget.unit) if found else ""
-    between = (bounds,) if bounded else ()
-    return mark, plain(budget.measure), observed, *between, limit, verdict.state.value
+    sign = ("!= " if console.options.ascii_only else "≠ ") if before.differences(after) else ""
+    return f"{sign}{100 * share:+.1f} %"

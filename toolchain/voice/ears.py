@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 
 from toolchain.errors import ToolError
 from toolchain.formats.audio import Samples
-from toolchain.voice.answering import Event, Guard, Watch
 from toolchain.voice.clock import Clock
 from toolchain.voice.stage import Vad
+from toolchain.voice.watching import Event, Guard, Watch
 
 
 class Ears:

@@ -21,6 +21,8 @@ from toolchain.voice import observing
 from toolchain.voice.mapped import give_back_mapped
 from toolchain.voice.running import Cancelled
 
+ort.disable_telemetry_events()  # onnxruntime 1.32 can send events; nothing that we run shall
+
 _THREADS = 1
 """Measured best on two busy cores: two threads wait for each other (shared/facts: wall time of two
 threads was above that of one)."""

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from toolchain.errors import UnavailableError
+from toolchain.execution.shelf import made_once
 from toolchain.voice.pipeline import STAGES
 
 _GGUF = b"GGUF"
@@ -80,19 +79,5 @@ def _written_once(source: Path, shelf: Path, write: Callable[[Path, Path], None]
     """Return the ONNX file that ``write`` makes of ``source``, made now if it is not there."""
     with source.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-    folder = shelf / digest
-    try:
-        if not folder.is_dir():
-            shelf.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(dir=shelf, prefix=".new-") as new:
-                made = Path(new) / "model"
-                made.mkdir()
-                write(source, made)
-                if not folder.is_dir():  # or another process was faster
-                    made.rename(folder)
-    except OSError as error:
-        raise UnavailableError(
-            f"the model cannot be written to the cache: {error.strerror}",
-            hint="free 1 GB of disk space or set VTOOL_CACHE to a folder with room",
-        ) from error
+    folder = made_once(shelf / digest, lambda made: write(source, made))
     return next(folder.glob("*.onnx"))
