@@ -99,11 +99,15 @@ def test_an_answer_prepared_in_the_silence_is_sooner_by_what_fitted_in(
 ) -> None:
     samples = clip(files, "hello_world")
     waiting = replace(quick, answer_after_ms=quick.silence_ms)
-    late = told(play(opened, samples, waiting, "hello"), samples)[0].times
-    work = late.stt + late.llm_first + late.tts_first
-    assert late.first_audio - late.endpoint >= work
-    soon = told(play(opened, samples, quick, "hello"), samples)[0].times
-    assert soon.first_audio - soon.endpoint < late.first_audio - late.endpoint
+    late_ms, soon_ms = [], []
+    for _ in range(3):  # in turn, and the best of each: the machine may do other things
+        late = told(play(opened, samples, waiting, "hello"), samples)[0].times
+        work = late.stt + late.llm_first + late.tts_first
+        assert late.first_audio - late.endpoint >= work
+        late_ms.append(late.first_audio - late.endpoint)
+        soon = told(play(opened, samples, quick, "hello"), samples)[0].times
+        soon_ms.append(soon.first_audio - soon.endpoint)
+    assert min(soon_ms) < min(late_ms)
 
 
 def test_a_short_pause_voids_what_was_prepared(
