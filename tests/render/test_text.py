@@ -18,6 +18,7 @@ from toolchain.ir import (
     Measure,
     Proof,
     Report,
+    SessionChoice,
     Severity,
     Stage,
     State,
@@ -264,3 +265,44 @@ def test_markdown_mentions_nobody_and_links_nowhere() -> None:
     assert "\\<img" in shown
     assert "\\[a\\]" in shown
     assert "\\`code\\`" in shown
+
+
+def test_session_options_fit_a_terminal_and_say_what_was_chosen() -> None:
+    chosen = SessionChoice(
+        "models/moonshine/decoder_model_merged.vtm",
+        "stt",
+        "1 thread",
+        "1 thread, mapped",
+        "0.99 times the CPU time",
+        "the same bits",
+        run_ms=(71.1, 73.5),
+        load_ms=(170.2, 103.4),
+        most=(97_200_000, 92_300_000),
+    )
+    usual = replace(chosen, artifact="models/x.onnx", chosen="1 thread", why="nothing gained")
+    unknown = replace(usual, artifact="models/y.onnx", run_ms=None, load_ms=None, most=None)
+    found = replace(sample(), sessions=(chosen, usual, unknown))
+    lines = printed(found, "sessions_table").splitlines()
+    assert all(len(line) <= 80 for line in lines)
+    assert any(line.split() == DECODER_ROW for line in lines)
+    assert any(line.split() == ["x.onnx", "71.1", "170", "97.2"] for line in lines)
+    assert any(line.split() == ["y.onnx", "-", "-", "-"] for line in lines)
+    said = " ".join(" ".join(lines).split())
+    assert (
+        "decoder_model_merged.vtm: 1 thread, mapped; 0.99 times the CPU time; the same bits" in said
+    )
+    assert "models/x.onnx: 1 thread, unchanged; nothing gained" in said
+
+
+DECODER_ROW = [
+    "decoder_model_merged.vtm",
+    "71.1",
+    "->",
+    "73.5",
+    "170",
+    "->",
+    "103",
+    "97.2",
+    "->",
+    "92.3",
+]

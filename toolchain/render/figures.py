@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 
 from toolchain.errors import ConfigError
 from toolchain.ir import (
@@ -17,7 +18,7 @@ from toolchain.ir import (
     Sizes,
     Stage,
 )
-from toolchain.units import Bytes, Seconds, show_quantity
+from toolchain.units import Bytes, Seconds
 
 NO_SIZES = Sizes(Bytes(0), Bytes(0), Bytes(0), Bytes(0))
 _SEVERITIES = tuple(Severity)  # the worst first
@@ -215,24 +216,24 @@ def change(
     return share if math.isfinite(share) else None
 
 
+SESSIONS_HEAD = ("model", "runs, ms", "opening, ms", "stage at most, MB")
+
+
 def sessions(report: Report) -> list[tuple[str, ...]]:
     """Return the rows of a table of session options: "usual -> chosen", or the usual alone."""
 
-    def both(one: SessionChoice, pair: tuple[float, float] | None, unit: str) -> str:
+    def both(one: SessionChoice, pair: tuple[float, float] | None, per_unit: float = 1) -> str:
         if pair is None:
             return "-"
-        before, after = (show_quantity(value, unit) for value in pair)
+        before, after = (f"{value / per_unit:.3g}" for value in pair)
         return f"{before} -> {after}" if one.changed else before
 
     return [
         (
-            one.artifact,
-            one.stage,
-            both(one, one.run_ms, "ms"),
-            both(one, one.load_ms, "ms"),
-            both(one, one.held, "byte"),
-            both(one, one.most, "byte"),
-            one.chosen if one.changed else f"{one.usual}, unchanged",
+            PurePosixPath(one.artifact).name,
+            both(one, one.run_ms),
+            both(one, one.load_ms),
+            both(one, one.most, 1e6),
         )
         for one in report.sessions
     ]

@@ -165,12 +165,12 @@ def sessions_table(report: Report, console: Console) -> None:
     if not report.sessions:
         return
     title(console, "Session options on this machine: usual -> chosen, medians of fresh processes")
-    head = ("model", "stage", "runs", "opening", "stage holds", "at most", "chosen")
     rows = [tuple(map(plain, row)) for row in figures.sessions(report)]
-    grid(console, head, rows, numbers=range(2, 6))
+    grid(console, figures.SESSIONS_HEAD, rows, numbers=range(1, 4))
     for one in report.sessions:
-        answers = f"; {plain(one.bits)}" if one.bits else ""
-        paragraph(console, f"{plain(one.artifact)}: {plain(one.why)}{answers}")
+        chosen = one.chosen if one.changed else f"{one.usual}, unchanged"
+        words = "; ".join(filter(None, (chosen, one.why, one.bits)))
+        paragraph(console, f"{plain(one.artifact)}: {plain(words)}")
 
 
 def measures_table(report: Report, console: Console) -> None:
