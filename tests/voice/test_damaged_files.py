@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from toolchain.errors import ConfigError, InputError
 from toolchain.voice import piper_config
-from toolchain.voice.engine import _as_installed, open_model
+from toolchain.voice.engine import Session, _as_installed, open_model
 from toolchain.voice.moonshine import read_pieces
 from toolchain.voice.tokenizer import read
 
@@ -110,7 +110,7 @@ def with_options(path: Path) -> None:
     if not link.exists():
         link.symlink_to(model)
     path.replace(path.with_name("m.onnx.session.json"))
-    _as_installed(link, ort.SessionOptions(), "t.json")
+    _as_installed(link, ort.SessionOptions(), "t.json", Session())
 
 
 CASES = pytest.mark.parametrize(
