@@ -103,7 +103,8 @@ def test_measuring_one_thing_does_not_change_the_next() -> None:
 
 @pytest.mark.parametrize("codec", list(Codec))
 def test_other_threads_run_while_a_codec_works(codec: Codec) -> None:
-    big = _TEXT * 20
+    # a third of a second at least for every codec: a busy machine lets a thread wait for long
+    big = bytes(random.Random(1).choices(b"abcdefgh", k=2_000_000))  # noqa: S311 - a fixed seed
     ended = threading.Event()
 
     def work() -> None:
