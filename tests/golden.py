@@ -53,6 +53,7 @@ ARROWS = {
     "+>": Relation.LINK,
     "?>": Relation.DYNAMIC,
     "%>": Relation.ENCODES,
+    "&>": Relation.DELTA,
     "[>": Relation.CONTAINS,
     "{>": Relation.UNPACKS,
 }

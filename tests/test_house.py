@@ -70,7 +70,7 @@ def test_each_module_says_what_it_is_for_and_has_a_name_that_says_it_too(path: P
 
 _FORMAT_LIBRARIES = re.compile(
     r"^\s*(?:import|from) "
-    r"(brotli|zstandard|deflate|lief|onnx|onnxsim|esbuild_py|gguf|tree_sitter\w*)\b",
+    r"(brotli|zstandard|deflate|zopfli|lief|onnx|onnxsim|esbuild_py|gguf|tree_sitter\w*)\b",
     re.MULTILINE,
 )
 

@@ -41,7 +41,7 @@ CODE_KINDS = frozenset({Kind.JS, Kind.WASM})
 """What "core bundle" and "compression" speak of: what a page must download to run at all."""
 
 
-CODE_MEASURES = ("core.", "code.", "compression.", "models.", "task.")
+CODE_MEASURES = ("core.", "code.", "compression.", "models.", "task.", "update.")
 """How the names of measures begin that no harness measures: those of code and of packages."""
 
 

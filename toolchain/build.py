@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from toolchain import accounts, gate, own_code, placement, plugins, rulebook
+from toolchain import accounts, gate, own_code, placement, plugins, previous, rulebook
 from toolchain.emit import check_output, staging, write
 from toolchain.entries import entries
 from toolchain.errors import InputError
@@ -42,6 +42,7 @@ class Request:
     scenario: str = "single-turn"
     wish: Wish = field(default_factory=Wish)  # for a model without a project
     tuning: Tuning = Tuning.ONCE
+    previous: Path | None = None  # the last release: a result, or its archive
 
 
 def load(target: str, workspace: Workspace) -> tuple[Assembly, Loaded]:
@@ -87,10 +88,11 @@ def optimize(
     """
     where = Path(request.project)
     check_output(request.out, where if where.is_dir() else None)
+    release = previous.open_release(request.previous)
     assembly = open_target(request.project, workspace.progress)
     alone = assembly.project is None
     assembly, project, steps = _asked(request, assembly)
-    steps = placement.with_formats(steps, project)
+    steps = previous.with_deltas(placement.with_formats(steps, project), release, workspace.store)
     budgets = rulebook.budgets(project.budgets, where)
     rulebook.require_quality(steps, budgets)
     play = _player(request, assembly, workspace) if request.harness and project.voice else None
@@ -117,10 +119,12 @@ def optimize(
         ),
         baseline=accounts.code_measures(loaded.graph, travels),
     )
+    report = previous.with_update(report, result.graph, release)
     judged = (*budgets, *accounts.model_budgets(models))
     with staging(request.out) as folder:
-        formats = placement.formats(models)
-        paths = write(result.graph, workspace.store, folder, result.renames, formats)
+        paths = write(
+            result.graph, workspace.store, folder, result.renames, placement.formats(models)
+        )
         if play is not None:
             report = play(report, folder, paths, result)
         report = replace(report, verdicts=gate.judge(report.measures, judged))
@@ -255,11 +259,11 @@ def _travels(shipped: Mapping[Digest, int], workspace: Workspace) -> Callable[[A
     def travels(file: Artifact) -> int:
         if file.digest in shipped:
             return shipped[file.digest]
-        levels = compress.effort(file)
-        key = action_key("brotli", source_digest(compress.__name__), file.digest, levels)
+        effort = compress.effort_of(file)
+        key = action_key("brotli", source_digest(compress.__name__), file.digest, effort.brotli)
         size = workspace.cache.get(key)
         if size is None:
-            made = compress.encode_file(workspace.store.get(file.digest), [Codec.BROTLI], levels)
+            made = compress.encode_file(workspace.store.get(file.digest), [Codec.BROTLI], effort)
             size = len(made.get(Codec.BROTLI, b"")) or file.size
             workspace.cache.put(key, size)
         return int(size)

@@ -17,11 +17,13 @@ from pathlib import Path, PurePosixPath
 from types import MappingProxyType
 
 from toolchain.errors import ConfigError, InputError, PassError, UnavailableError
-from toolchain.ir import ArtifactId, Digest, DirectoryStore, Graph, Relation
+from toolchain.http_headers import HEADERS, headers
+from toolchain.ir import ArtifactId, Digest, DirectoryStore, Graph
+from toolchain.ir.artifact import SIBLINGS
 from toolchain.tables import dump
 
 MANIFEST = "vtool-manifest.json"
-RESERVED = frozenset({MANIFEST, "report.html", "report.json", "answers"})
+RESERVED = frozenset({MANIFEST, HEADERS, "report.html", "report.json", "answers"})
 """What a result holds besides the application: at the top of the output folder."""
 _MANIFEST_VERSION = 1
 _STAGING = ".vtool-staging-"
@@ -124,7 +126,7 @@ def write(
     renames: Mapping[ArtifactId, ArtifactId],
     formats: Mapping[str, Mapping[str, Mapping[str, str]]] = MappingProxyType({}),
 ) -> dict[ArtifactId, Path]:
-    """Write all files of ``graph`` and their encodings below ``folder``, and the manifest.
+    """Write all files of ``graph`` and their encodings below ``folder``, manifest and headers.
 
     ``formats`` says of each package in which format and setting it runs best on which target.
     Returns the path of every file by its id.
@@ -137,7 +139,7 @@ def write(
     _check_names(graph)
     encodings: dict[ArtifactId, list[ArtifactId]] = {}
     for edge in sorted(graph.edges):
-        if edge.relation is Relation.ENCODES:
+        if edge.relation in SIBLINGS:
             encodings.setdefault(edge.target, []).append(edge.source)
     paths = {}
     rows = []
@@ -163,7 +165,8 @@ def write(
         "roots": sorted(graph.roots),
         "renamed": dict(sorted(renames.items())),
     }
-    (folder / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", "utf-8")
+    for file, document in ((MANIFEST, manifest), (HEADERS, headers(graph, store))):
+        (folder / file).write_text(json.dumps(document, indent=1) + "\n", "utf-8")
     return paths
 
 

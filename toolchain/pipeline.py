@@ -43,6 +43,7 @@ from toolchain.tables import dump
 from toolchain.units import Bytes, Seconds
 
 _Names = dict[ArtifactId, ArtifactId]
+_SETTLED = ("tools.toml", "compression.toml")
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,8 +277,9 @@ def _linked(graph: Graph, name: ArtifactId) -> list[Artifact]:
 
 
 def _tools() -> str:
-    """Return a digest of the pinned external tools: another esbuild is another result."""
-    return digest_of((resources.folder("rules") / "tools.toml").read_bytes())
+    """Return a digest of the pinned tools and levels: another esbuild is another result."""
+    rules = resources.folder("rules")
+    return digest_of(b"".join((rules / name).read_bytes() for name in _SETTLED))
 
 
 def _new(

@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 
 from toolchain.formats.compression import SUFFIX, Codec, decode
 from toolchain.ir import Artifact, ArtifactId, Edge, Graph, Kind, MemoryStore, Relation
-from toolchain.passes.compress import BEST, FAST, GOOD, Compress, effort, encode_file
+from toolchain.passes.compress import Compress, effort_of, encode_file
 from toolchain.units import Bytes
 from toolchain.verify import same_bytes
 
 _CODE = b"".join(b"export const value%d = compute(%d);\n" % (i, i * i) for i in range(200))
+_BEST = effort_of(replace(artifact("x", Kind.JS), size=Bytes(1)))
 _NOISE = random.Random(2).randbytes(5000)  # noqa: S311 - a fixed seed makes the same test every time
 
 
@@ -63,24 +64,51 @@ def test_noise_gets_no_sibling_and_an_unchanged_graph_is_the_same_object() -> No
 
 def test_a_saving_under_one_percent_is_not_kept() -> None:
     nearly_noise = _NOISE + b"a" * 60  # under 1 % can be saved
-    assert encode_file(nearly_noise, list(Codec), BEST) == {}
+    assert encode_file(nearly_noise, list(Codec), _BEST) == {}
     two_percent = _NOISE + b"a" * 140
-    assert set(encode_file(two_percent, list(Codec), BEST)) == set(Codec)
+    assert set(encode_file(two_percent, list(Codec), _BEST)) == set(Codec)
 
 
 @pytest.mark.parametrize(
-    ("kind", "size", "levels"),
+    ("kind", "size", "brotli", "rounds"),
     [
-        (Kind.JS, 4_000_000, BEST),
-        (Kind.GGUF, 4_000_000, BEST),
-        (Kind.WASM, 4_000_001, GOOD),
-        (Kind.ORT, 4_000_001, FAST),
-        (Kind.WASM, 16_000_000, GOOD),
-        (Kind.WASM, 16_000_001, FAST),
+        (Kind.JS, 4_000_000, 11, 5),
+        (Kind.JS, 4_000_001, 11, 0),
+        (Kind.GGUF, 4_000_000, 11, 0),
+        (Kind.ORT, 4_000_001, 6, 0),
+        (Kind.WASM, 1_000_000, 11, 5),
+        (Kind.WASM, 16_000_000, 11, 0),
+        (Kind.WASM, 16_000_001, 10, 0),
+        (Kind.WASM, 64_000_001, 6, 0),
+        (Kind.SAFETENSORS, 4_000_001, 6, 0),  # of no class: as the last one's
     ],
 )
-def test_effort_ends_where_its_time_does(kind: Kind, size: int, levels: object) -> None:
-    assert effort(replace(artifact("x", kind), size=Bytes(size))) == levels
+def test_effort_ends_where_its_time_does(kind: Kind, size: int, brotli: int, rounds: int) -> None:
+    found = effort_of(replace(artifact("x", kind), size=Bytes(size)))
+    assert (found.brotli, found.zopfli) == (brotli, rounds)
+
+
+def test_what_takes_too_long_altogether_gets_less_effort_beginning_with_the_costliest() -> None:
+    graph, store = _project(large=_CODE * 40, small=_CODE)
+    ample = Compress().apply(graph, store)
+    short = Compress(seconds=3.0 * len(_CODE) * 2 / 1e6).apply(graph, store)
+
+    def size(found: Graph, name: str) -> int:
+        return found.artifacts[ArtifactId(name)].size
+
+    assert size(short, "large.js.br") > size(ample, "large.js.br")
+    assert size(short, "small.js.br") == size(ample, "small.js.br")
+    none = Compress(seconds=0).apply(graph, store)
+    assert size(none, "small.js.gz") > size(ample, "small.js.gz")
+    assert none.artifacts.keys() == ample.artifacts.keys()
+
+
+def test_zopfli_is_never_larger_and_is_read_by_zlib() -> None:
+    graph, store = _project(a=_CODE)
+    name = ArtifactId("a.js.gz")
+    ours, theirs = (Compress(zopfli=on).apply(graph, store).artifacts[name] for on in (True, False))
+    assert ours.size < theirs.size
+    assert decode(store.get(ours.digest), Codec.GZIP, len(_CODE)) == _CODE
 
 
 def _compressed() -> tuple[Graph, Graph, MemoryStore]:
@@ -147,7 +175,7 @@ def test_the_proof_sees_a_sibling_of_a_part() -> None:
     part = Artifact(ArtifactId("a#part"), Kind.ENTRY, store.put(_CODE), Bytes(len(_CODE)))
     owner = replace(part, id=ArtifactId("a"), kind=Kind.JS)
     whole = graph_of(owner, part).with_edges([Edge(owner.id, part.id, Relation.CONTAINS)])
-    data = encode_file(_CODE, [Codec.BROTLI], BEST)[Codec.BROTLI]
+    data = encode_file(_CODE, [Codec.BROTLI], _BEST)[Codec.BROTLI]
     name = ArtifactId("a#part.br")
     sibling = Artifact(name, Kind.COMPRESSED, store.put(data), Bytes(len(data)))
     after = whole.with_artifacts([sibling]).with_edges([Edge(name, part.id, Relation.ENCODES)])

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import networkx as nx
 
-from toolchain.ir import PART_KINDS, ArtifactId, Graph, Relation
-from toolchain.ir.artifact import OWNERSHIP
+from toolchain.ir import PART_KINDS, ArtifactId, Graph
+from toolchain.ir.artifact import OWNERSHIP, SIBLINGS
 from toolchain.units import Bytes
 
 _START = ""  # no artifact is called that; it needs every root
@@ -38,7 +38,7 @@ def _file_needs(graph: Graph) -> nx.DiGraph[str]:
     """Return who needs whom among files; what a part needs, its file needs."""
     owner: dict[ArtifactId, ArtifactId] = {}
     for edge in graph.edges:
-        if edge.relation is Relation.ENCODES:
+        if edge.relation in SIBLINGS:
             owner[edge.source] = edge.target
         elif edge.relation in OWNERSHIP:
             owner[edge.target] = edge.source

@@ -44,6 +44,10 @@ def optimize(
         float | None,
         typer.Option(min=0.0, max=1.0, help="Of a model alone: the least share of decisions kept."),
     ] = None,
+    previous: Annotated[
+        Path | None,
+        typer.Option(help="The last release, a result or its archive: adds deltas against it."),
+    ] = None,
     data: Annotated[
         list[Path] | None,
         typer.Option(help="Of a model alone: file or folder that the task reads; repeatable."),
@@ -69,6 +73,8 @@ def optimize(
 
       vtool optimize vad.onnx -o out --task vad --data recordings/ --task-option threshold=0.4
 
+      vtool optimize . -o ../2.1 --previous ../2.0.tgz
+
       vtool optimize . -o ../out --no-harness --json - | jq '.ledger[] | select(.kept)'
     """
     from toolchain import build, gate
@@ -86,7 +92,14 @@ def optimize(
         task, error, agreement, tuple(data or ()), tuple(target or ()), task_options(task_option)
     )
     request = build.Request(
-        project, out, harness=harness, repeats=repeats, scenario=scenario, wish=wish, tuning=tune
+        project,
+        out,
+        harness=harness,
+        repeats=repeats,
+        scenario=scenario,
+        wish=wish,
+        tuning=tune,
+        previous=previous,
     )
     with progress() as bars:
         report = build.optimize(request, Workspace.open(jobs=jobs, progress=bars), finish)

@@ -14,6 +14,7 @@ from enum import StrEnum
 
 import brotli
 import deflate
+import zopfli.gzip
 import zstandard
 
 from toolchain.errors import FormatError
@@ -121,6 +122,11 @@ def encode(data: Buffer, codec: Codec, level: int) -> bytes:
         window = 24 if len(data) > _WIDE_WINDOW_BYTES else 22
         return bytes(brotli.compress(data, quality=level, lgwin=window))
     return zstandard.ZstdCompressor(level=level).compress(data)
+
+
+def zopfli_gzip(data: bytes, rounds: int) -> bytes:
+    """Return ``data`` as the smallest gzip that ``rounds`` of zopfli's search find."""
+    return bytes(zopfli.gzip.compress(data, numiterations=rounds))
 
 
 def decode(data: Buffer, codec: Codec, size: int) -> bytes:

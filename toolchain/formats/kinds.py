@@ -31,7 +31,7 @@ _SUFFIX = {
     **dict.fromkeys((".ts", ".mts", ".cts", ".tsx"), Kind.TS),
     **dict.fromkeys((".htm", ".html"), Kind.HTML),
     **dict.fromkeys((".tgz", ".tar", ".zip", ".whl"), Kind.ARCHIVE),
-    **dict.fromkeys((".br", ".zst", ".gz"), Kind.COMPRESSED),
+    **dict.fromkeys((".br", ".zst", ".gz", ".dcz"), Kind.COMPRESSED),
     **dict.fromkeys((".wav", ".mp3", ".ogg", ".flac", ".opus", ".m4a"), Kind.AUDIO),
     **dict.fromkeys((".md", ".txt", ".rst", ".yml", ".yaml", ".toml"), Kind.TEXT),
     ".json": Kind.JSON,

@@ -68,10 +68,14 @@ class Relation(StrEnum):
     CONTAINS = "contains"  # a file and its parts
     UNPACKS = "unpacks"  # an archive and the files in it
     ENCODES = "encodes"  # x.js.br and x.js: the same bytes, compressed for transfer
+    DELTA = "delta"  # x.js.HASH.dcz and x.js: the same bytes, for who has its last release
     DYNAMIC = "dynamic"  # the target cannot be known statically
 
 
-OWNERSHIP = frozenset({Relation.CONTAINS, Relation.UNPACKS, Relation.ENCODES})
+SIBLINGS = frozenset({Relation.ENCODES, Relation.DELTA})
+"""From another form of a file to the file: with one goes the other."""
+
+OWNERSHIP = frozenset({Relation.CONTAINS, Relation.UNPACKS}) | SIBLINGS
 
 
 @dataclass(frozen=True, slots=True)

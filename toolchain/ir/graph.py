@@ -10,6 +10,7 @@ from toolchain.ir.artifact import (
     ABSENT_KINDS,
     OWNERSHIP,
     PART_KINDS,
+    SIBLINGS,
     Artifact,
     ArtifactId,
     Edge,
@@ -40,7 +41,7 @@ class Graph:
         inside = {
             e.target for e in self.edges if e.relation in {Relation.CONTAINS, Relation.UNPACKS}
         }
-        inside |= {e.source for e in self.edges if e.relation is Relation.ENCODES}
+        inside |= {e.source for e in self.edges if e.relation in SIBLINGS}
         return {
             i: self.artifacts[i]
             for i in sorted(self.artifacts)
@@ -54,7 +55,7 @@ class Graph:
 
     @property
     def delivered(self) -> Bytes:
-        """Bytes a user downloads: each file once, in its smallest encoding."""
+        """Bytes a new user downloads: each file once, in its smallest encoding."""
         return Bytes(sum(self.least().values()))
 
     def least(self) -> dict[ArtifactId, Bytes]:
