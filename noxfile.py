@@ -123,3 +123,10 @@ def deletion(session: nox.Session) -> None:
     """Check every label of the fixture SDK by deleting what it is about."""
     _install(session)
     session.run("python", "benchmarks/deletion.py", *session.posargs)
+
+
+@nox.session
+def deltas(session: nox.Session) -> None:
+    """Measure deltas between real releases that follow each other: about two minutes."""
+    _install(session)
+    session.run("python", "benchmarks/deltas.py", *session.posargs)

@@ -1,0 +1,1 @@
+export { Scene, PerspectiveCamera, WebGLRenderer, Mesh, BoxGeometry, MeshStandardMaterial } from "three";
