@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from packageurl import PackageURL
-from semantic_version import NpmSpec, Version
+from semantic_version import Version
 
 from toolchain.errors import ConfigError
+from toolchain.npm_range import npm_range, real_name
 from toolchain.sources.address import is_name
 from toolchain.sources.npm import Document, Manifest
 
-_OPERATORS = frozenset({"<", "<=", ">", ">=", "=", "~", "~>", "^"})
 _LATEST = "latest"
 _REPEATS_MAX = 1  # of a version inside itself: once happens, twice never comes to an end
 _PACKAGES_MAX = 20_000  # ours: ten times a large web application
@@ -161,10 +161,10 @@ def _asked(folder: str, placed: Mapping[str, Installed]) -> Iterator[Need]:
 
 
 def _fits(need: Need, found: Installed) -> bool:
-    real, wanted = _real(need)
+    real, wanted = real_name(need.name, need.wanted)
     if real != found.name:
         return False
-    spec = _spec(wanted)
+    spec = npm_range(wanted)
     return spec is None or spec.match(found.manifest.version)
 
 
@@ -183,14 +183,14 @@ def _chosen(need: Need, document: Callable[[str], Document]) -> Installed | None
 
 
 def _choose(need: Need, document: Callable[[str], Document]) -> Installed:
-    real, wanted = _real(need)
+    real, wanted = real_name(need.name, need.wanted)
     if not (is_name(need.name) and is_name(real)):  # it becomes a folder: never a path out of ours
         raise _nothing(need, "is not the name of a package")
     known = document(real)
     tagged = known.tags.get(wanted or _LATEST, "")
     if tagged in known.versions:
         return Installed(real, known.versions[tagged])
-    spec = _spec(wanted)
+    spec = npm_range(wanted)
     if spec is None:
         raise _nothing(need, "is neither a version, nor a range, nor a tag that the registry knows")
     latest = known.versions.get(known.tags.get(_LATEST, ""))
@@ -209,21 +209,3 @@ def _nothing(need: Need, fact: str) -> ConfigError:
         f"{need.name} {need.wanted!r}, needed by {who}, {fact}",
         hint="vtool locks packages of the npm registry: write a version or a range of versions",
     )
-
-
-def _real(need: Need) -> tuple[str, str]:
-    """Return the package's own name and range: ``npm:real@^1`` is an alias."""
-    if not need.wanted.startswith("npm:"):
-        return need.name, need.wanted.strip()
-    real, _at, wanted = need.wanted.removeprefix("npm:").rpartition("@")
-    return (real, wanted) if real else (wanted, "")
-
-
-def _spec(wanted: str) -> NpmSpec | None:
-    """Return the range; None for a tag. npm allows blanks after an operator, NpmSpec does not."""
-    words = wanted.split()
-    tight = "".join(word if word in _OPERATORS else f"{word} " for word in words)
-    try:
-        return NpmSpec(tight.replace("~>", "~").strip())
-    except ValueError:
-        return None
