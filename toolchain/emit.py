@@ -18,7 +18,7 @@ from types import MappingProxyType
 
 from toolchain.errors import ConfigError, InputError, PassError, UnavailableError
 from toolchain.http_headers import HEADERS, headers
-from toolchain.ir import ArtifactId, Digest, DirectoryStore, Graph
+from toolchain.ir import ArtifactId, Digest, DirectoryStore, Graph, Relation
 from toolchain.ir.artifact import SIBLINGS
 from toolchain.tables import dump
 
@@ -137,25 +137,30 @@ def write(
         PassError: a pass gave a file a name that leads out of ``folder``.
     """
     _check_names(graph)
-    encodings: dict[ArtifactId, list[ArtifactId]] = {}
+    siblings: dict[tuple[ArtifactId, Relation], list[ArtifactId]] = {}
     for edge in sorted(graph.edges):
         if edge.relation in SIBLINGS:
-            encodings.setdefault(edge.target, []).append(edge.source)
+            siblings.setdefault((edge.target, edge.relation), []).append(edge.source)
+    for other in (one for several in siblings.values() for one in several):
+        _copy(store, graph.artifacts[other].digest, folder / other)
+
+    def listed(name: ArtifactId, relation: Relation) -> list[dict[str, object]]:
+        found = siblings.get((name, relation), [])
+        return [{"id": other, "size": graph.artifacts[other].size} for other in found]
+
     paths = {}
     rows = []
     for name, artifact in graph.files.items():
         paths[name] = _copy(store, artifact.digest, folder / name)
-        siblings = []
-        for other in encodings.get(name, []):
-            _copy(store, graph.artifacts[other].digest, folder / other)
-            siblings.append({"id": other, "size": graph.artifacts[other].size})
+        deltas = listed(name, Relation.DELTA)
         rows.append(
             {
                 "id": name,
                 "kind": artifact.kind,
                 "sha256": artifact.digest,
                 "size": artifact.size,
-                "encodings": siblings,
+                "encodings": listed(name, Relation.ENCODES),
+                **({"deltas": deltas} if deltas else {}),
                 **({"formats": dump(formats[name])} if name in formats else {}),
             }
         )

@@ -83,7 +83,8 @@ class DedupeModules(GraphPass):
 
     def _may_go(self, copy: Copy, outer: Copy, found: Installed) -> bool:
         """Whether all who see ``copy`` may as well see ``outer``."""
-        if copy.name != outer.name or not _same_peers(copy, outer, found):
+        named = copy.name == outer.name and copy.version and outer.version
+        if not named or not _same_peers(copy, outer, found):
             return False
         if copy.version == outer.version:
             return copy.files == outer.files

@@ -25,7 +25,7 @@ from toolchain.formats.javascript import Module, read
 from toolchain.formats.node_module import Loading, load_module
 from toolchain.formats.node_resolution import Resolver
 from toolchain.installed import Ask, Copy, GraphFiles, Installed, fits, home, installed
-from toolchain.ir import ArtifactId, Digest, Graph, Kind, Proof, Store
+from toolchain.ir import ArtifactId, Digest, Edge, Graph, Kind, Proof, Store
 from toolchain.ir.artifact import ABSENT_KINDS
 from toolchain.sources.tools import node, tool
 
@@ -156,14 +156,26 @@ class _Case:
 
     def _edges(self) -> Iterator[str]:
         """Yield the edges that appeared or went without a copy or a module being the reason."""
+        now: dict[ArtifactId, list[Edge]] = {}
+        for edge in self.after.edges:
+            now.setdefault(edge.source, []).append(edge)
         for edge in sorted(self.before.edges - self.after.edges):
-            went = edge.source not in self.after.artifacts or edge.source in self.changed
-            if not went and edge.target in self.after.artifacts:
+            if edge.source not in self.after.artifacts or edge.source in self.changed:
+                continue
+            instead = (e for e in now.get(edge.source, ()) if e.relation is edge.relation)
+            if not any(self._is_led(edge.target, e.target) for e in instead):
                 yield f"the edge {edge.source} -> {edge.target} ({edge.relation}) is gone"
         had = {(e.source, e.relation) for e in self.before.edges - self.after.edges}
         for edge in sorted(self.after.edges - self.before.edges):
             if edge.source not in self.changed and (edge.source, edge.relation) not in had:
                 yield f"the edge {edge.source} -> {edge.target} ({edge.relation}) is new"
+
+    def _is_led(self, was: ArtifactId, now: ArtifactId) -> bool:
+        """Whether ``now`` lies in another copy of the package of which ``was`` went."""
+        old, new = self._copy(was), self._copy(now)
+        return (
+            old is not None and new is not None and old.folder in self.gone and old.name == new.name
+        )
 
     def loadings(self) -> Iterator[tuple[bool, str]]:
         """Load each root in node before and after."""
