@@ -179,6 +179,8 @@ class _Work:
         ]
         if any(s.kind is Kind.TS or s.id in graph.roots for s in scripts):
             return None
+        if any(forwarded(self.modules.store.get(s.digest)) for s in scripts):
+            return None  # done already: equal by what they pass on
         if not scripts or not all(self._reaches_the_same(s, copy, other) for s in scripts):
             return None
         made = [self._forward(s, copy, other) for s in scripts]

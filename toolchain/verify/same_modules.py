@@ -32,6 +32,10 @@ from toolchain.sources.tools import node, tool
 _SCRIPTS = frozenset({Kind.JS, Kind.TS})
 _LOADS = frozenset({"import", "import()", "require"})
 _NAME = "same-modules"
+_NODE_REQUIRE = (  # code for a server asks for Node's own modules with it
+    'import { createRequire as vtoolRequire } from "node:module";'
+    "globalThis.require ??= vtoolRequire(import.meta.url);"
+)
 
 
 def prove(before: Graph, after: Graph, store: Store, options: Mapping[str, object]) -> Proof:
@@ -193,8 +197,9 @@ class _Case:
         outside = {
             i.partition(":")[2] for i, a in graph.artifacts.items() if a.kind is Kind.EXTERNAL
         }
-        flags = ["--bundle", "--format=esm", "--platform=browser", "--tree-shaking=false"]
-        flags += ["--outdir=.", "--preserve-symlinks"]
+        platform = "browser" if "browser" in self.conditions else "node"
+        flags = ["--bundle", "--format=esm", f"--platform={platform}", "--tree-shaking=false"]
+        flags += ["--outdir=.", "--preserve-symlinks", f"--banner:js={_NODE_REQUIRE}"]
         flags += [f"--conditions={','.join(sorted(self.conditions))}"]
         flags += [f"--external:{name}" for name in sorted(outside)]
         entries = {f"{number}": str(root) for number, root in enumerate(roots)}
