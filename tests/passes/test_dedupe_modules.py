@@ -11,11 +11,13 @@ from pathlib import Path
 import golden
 import pytest
 
+from toolchain import build
 from toolchain.ir import ArtifactId, Edge, Graph, MemoryStore, Relation
 from toolchain.passes.dedupe_modules import DedupeModules
 from toolchain.sources.tools import node
 from toolchain.units import Bytes
 from toolchain.verify import same_modules
+from toolchain.workspace import Workspace
 
 _CASES = golden.ROOT / "fixtures" / "passes" / "dedupe-modules"
 _MADE = DedupeModules()
@@ -184,3 +186,18 @@ def test_the_proof_runs_the_roots_and_sees_another_set_of_names() -> None:
     after = _MADE.apply(before, store)
     assert after is not before
     assert "main.js in node before: loads; after: " in _proof(before, after, store)
+
+
+def test_of_real_packages_the_copies_that_npm_leaves_become_one() -> None:
+    workspace = Workspace.open(jobs=1)
+    _, loaded = build.load(str(golden.ROOT / "fixtures" / "duplicate-packages"), workspace)
+    before = loaded.graph.without_parts()
+    made = DedupeModules(conditions=("node", "import"))
+    after = made.apply(before, workspace.store)
+    passed_on = {i for i, a in after.artifacts.items() if a.digest != before.artifacts[i].digest}
+    folders = {i.partition("/node_modules/")[2].partition("/")[0] for i in passed_on}
+    assert folders == {"debug", "ms"}
+    assert before.size - after.size > 15_000
+    proof = same_modules.prove(before, after, workspace.store, asdict(made))
+    assert proof.holds, proof.detail
+    assert "src/main.js loads in node with the same 3 exports" in proof.detail
