@@ -27,6 +27,11 @@ class Copy:
     files: Mapping[str, Digest]  # its own by path inside, without packages nested in it
     peers: tuple[str, ...]
 
+    @property
+    def around(self) -> str:
+        """The folder in whose ``node_modules`` it lies: what is there sees it first."""
+        return self.folder.removesuffix(f"{_MODULES}/{self.called}").rstrip("/")
+
 
 @dataclass(frozen=True, slots=True)
 class Ask:
@@ -53,8 +58,13 @@ class Installed:
 
     def behind(self, copy: Copy) -> Copy | None:
         """Return the copy that those who see ``copy`` would find if it were not there."""
-        around = copy.folder.removesuffix(f"{_MODULES}/{copy.called}").rstrip("/")
-        return self.visible(dirname(around), copy.called) if around else None
+        return self.visible(dirname(copy.around), copy.called) if copy.around else None
+
+    def fits_all(self, copy: Copy, other: Copy) -> bool:
+        """Whether ``other`` is of a version that all who see ``copy`` accept; somebody must."""
+        asks = self.asks.get(copy.folder, ())
+        versions = copy.version and other.version and copy.name == other.name
+        return bool(versions and asks) and all(fits(ask, copy.called, other) for ask in asks)
 
     def several(self) -> dict[str, list[Copy]]:
         """Return the packages that there are several copies of, by name, copies by folder."""

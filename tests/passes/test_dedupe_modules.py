@@ -201,3 +201,15 @@ def test_of_real_packages_the_copies_that_npm_leaves_become_one() -> None:
     proof = same_modules.prove(before, after, workspace.store, asdict(made))
     assert proof.holds, proof.detail
     assert "src/main.js loads in node with the same 3 exports" in proof.detail
+
+
+def test_the_proof_sees_a_line_that_passes_on_what_nobody_meant_or_accepts() -> None:
+    before, after, store = _case("the-better-one-lies-further-in")
+    assert _proof(before, after, store) == ""
+    strict = "node_modules/d/package.json"
+    text = '{"name": "d", "version": "1.0.0", "dependencies": {"c": "~1.2.0"}}\n'
+    refused = _proof(_with(before, store, strict, text), _with(after, store, strict, text), store)
+    assert "is not what it was" in refused
+    other = 'export * from "../a/index.js";\n'
+    wrong = _with(after, store, "node_modules/c/index.js", other)
+    assert "is not what it was" in _proof(before, wrong, store)

@@ -16,11 +16,17 @@ def forwarding(module: Module, path: str, target: str, *, is_typed_module: bool)
     ES syntax in a ``.js`` file is one to all bundlers, whatever the package says.
     """
     address = json.dumps(target, ensure_ascii=False)
-    is_esm = path.endswith(".mjs") or module.is_esm or is_typed_module
-    if path.endswith(".cjs") or not is_esm:
+    if not is_module(module, path, is_typed_module=is_typed_module):
         return f"module.exports = require({address});\n".encode()
     default = f"export {{ default }} from {address};\n" if "default" in module.exports.names else ""
     return f"export * from {address};\n{default}".encode()
+
+
+def is_module(module: Module, path: str, *, is_typed_module: bool) -> bool:
+    """Whether the file at ``path`` is an ES module, and not CommonJS."""
+    if path.endswith(".cjs"):
+        return False
+    return path.endswith(".mjs") or module.is_esm or is_typed_module
 
 
 def forwarded(data: bytes) -> str | None:
