@@ -8,7 +8,7 @@ What it does
 
 Why
     A browser that has the last release downloads what is new in this one, and not the whole file
-    again: 2 to 40 % of brotli's bytes between two releases of real packages (docs/deltas.md).
+    again: 0.4 to 38 % of brotli's bytes between releases of real packages (docs/deltas.md).
 
 Keeps
     The file and its siblings, for everybody else. A delta only where it is ``least_saving`` and
