@@ -7,6 +7,7 @@ into it is known to lead, by the same name, into the copy that stays.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from posixpath import dirname, relpath
 
 from toolchain.formats.forwarding import forwarded, forwarding, is_module
@@ -163,6 +164,12 @@ class Merging:
         package = self._resolver(self.graph).package_of(name)
         return package is not None and package[1].fields.get("type") == "module"
 
+    @cached_property
+    def _blind(self) -> frozenset[ArtifactId]:
+        """The modules that load a name nobody can know."""
+        kinds = self.graph.artifacts
+        return frozenset(e.source for e in self.graph.edges if kinds[e.target].kind is Kind.UNKNOWN)
+
     def _reaches_the_same(self, script: Artifact, copy: Copy, other: Copy) -> bool:
         """Whether all that a module names is the same from where its twin lies."""
         resolver = self._resolver(self.graph)
@@ -175,11 +182,7 @@ class Merging:
             there = resolver.resolve(mention.target, twin, require=require)
             if mention.computed or self._last(here, copy, other) != self._last(there, copy, other):
                 return False
-        return not any(
-            self.graph.artifacts[e.target].kind is Kind.UNKNOWN
-            for e in self.graph.edges
-            if e.source == script.id
-        )
+        return script.id not in self._blind
 
     def _last(self, found: object, copy: Copy, other: Copy) -> object:
         """Return the file that is really loaded: a twin of ``copy`` is the other's."""
@@ -212,14 +215,7 @@ def _twin(name: ArtifactId, copy: Copy, other: Copy) -> ArtifactId:
 def _without_orphans(before: Graph, after: Graph) -> Graph:
     """Leave out what is nowhere and what nobody asks for any more."""
     asked = {e.target for e in after.edges}
+    gone = {e.target for e in before.edges} - asked
     return after.keep(
-        {
-            i
-            for i, a in after.artifacts.items()
-            if a.kind not in ABSENT_KINDS or i in asked or not _was_asked(before, i)
-        }
+        {i for i, a in after.artifacts.items() if a.kind not in ABSENT_KINDS or i not in gone}
     )
-
-
-def _was_asked(graph: Graph, name: ArtifactId) -> bool:
-    return any(e.target == name for e in graph.edges)

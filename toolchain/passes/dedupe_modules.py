@@ -57,7 +57,8 @@ class DedupeModules(GraphPass):
     def _once(self, graph: Graph, modules: Modules) -> Graph | None:
         """Return the graph with one copy fewer, the innermost first; None where none can go."""
         found = installed(graph, modules.store)
-        copies = [c for several in found.several().values() for c in several]
+        named = found.several()
+        copies = [copy for several in named.values() for copy in several]
         copies.sort(key=lambda c: (-c.folder.count("/"), c.folder))
         work = Merging(graph, modules, frozenset(self.conditions))
         for copy in copies:
@@ -71,10 +72,11 @@ class DedupeModules(GraphPass):
     def _passed_on(self, work: Merging, copies: list[Copy], found: Installed) -> Graph | None:
         """Return the graph with one copy more that passes on another one."""
         used = loadable(work.graph) if work.graph.roots else work.graph.artifacts.keys()
+        named = found.several()
         for copy in copies:
             if not any(f"{copy.folder}/{inner}" in used for inner in copy.files):
                 continue
-            for other in _targets(found.several()[copy.name]):
+            for other in _targets(named[copy.name]):
                 merged = None
                 if _comes_first(other, copy):
                     merged = work.forwarding(copy, other)
