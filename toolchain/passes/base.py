@@ -26,6 +26,15 @@ class Pass(ABC):
     guarded: ClassVar[bool] = False  # True: the proof itself judges what was lost
     proof: ClassVar[str]
 
+    def installed(self) -> tuple[str, ...]:
+        """Return the versions of the programs of this machine that the pass needs; mostly none.
+
+        Errors:
+            UnavailableError: one is missing; the hint says how to get it. The pass is not run, and
+            the ledger says so.
+        """
+        return ()
+
 
 @dataclass(frozen=True)
 class ArtifactPass(Pass):
@@ -106,6 +115,32 @@ class GraphPass(Pass):
     @abstractmethod
     def apply(self, graph: Graph, store: Store) -> Graph:
         """Return the new graph; ``graph`` itself where there is nothing to do."""
+
+
+@dataclass(frozen=True)
+class ProfiledPass(GraphPass):
+    """Rewrites the graph by what runs in programs of the project that do not ship.
+
+    Where a program or a tool fails, the graph stays as it is and the ledger says why.
+    """
+
+    @property
+    @abstractmethod
+    def needs(self) -> tuple[str, ...]:
+        """Ids and globs of the files that do not ship and that it reads."""
+
+    @abstractmethod
+    def apply_with(self, graph: Graph, store: Store, files: Mapping[str, Path]) -> Graph:
+        """Return the new graph; ``graph`` itself where there is nothing to do.
+
+        Errors:
+            InputError: a file is not what it should be, or a program fails.
+            ToolError: a tool fails.
+        """
+
+    def apply(self, graph: Graph, store: Store) -> Graph:
+        """Return the new graph for a pass that needs no program."""
+        return self.apply_with(graph, store, {})
 
 
 @table
