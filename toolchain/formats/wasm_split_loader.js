@@ -42,7 +42,10 @@
     request.send();
     if (request.status > 299) throw new Error(`${url} answers ${request.status}`);
     if (!inWindow) return request.response;
-    return Uint8Array.from(request.responseText, (character) => character.charCodeAt(0));
+    const text = request.responseText;
+    const bytes = new Uint8Array(text.length);
+    for (let at = 0; at < bytes.length; at += 1) bytes[at] = text.charCodeAt(at);
+    return bytes;
   };
 
   const readLater = async (url) => {

@@ -37,6 +37,15 @@ class Pass(ABC):
 
 
 @dataclass(frozen=True)
+class Rewritten:
+    """A rewritten file, and what the report shows of how it was found."""
+
+    data: bytes
+    search: ModelSearch | None = None
+    note: str = ""  # why it stays as it is, where it does
+
+
+@dataclass(frozen=True)
 class ArtifactPass(Pass):
     """Rewrites one file at a time; depends on nothing but its bytes and options.
 
@@ -55,6 +64,11 @@ class ArtifactPass(Pass):
             InputError: ``data`` is not what its kind says; the pass leaves it alone and says so.
         """
 
+    def rewritten(self, data: bytes) -> Rewritten:
+        """Return the rewritten file with what is to be said of it; errors as ``rewrite``."""
+        made = self.rewrite(data)
+        return Rewritten(made, self.shown(made))
+
     def rename(self, name: ArtifactId) -> ArtifactId:
         """Return the file's new name; the same unless the pass changes the format."""
         return name
@@ -63,15 +77,6 @@ class ArtifactPass(Pass):
         """Return what a report shows of a model that became the package ``after``; mostly None."""
         del after
         return None
-
-
-@dataclass(frozen=True)
-class Rewritten:
-    """A rewritten file, and what the report shows of how it was found."""
-
-    data: bytes
-    search: ModelSearch | None = None
-    note: str = ""  # why it stays as it is, where it does
 
 
 @dataclass(frozen=True)
