@@ -313,3 +313,17 @@ def prologue(data: bytes) -> Prologue:
         directives.append(inner[0].text)
     strict = any(text in {b'"use strict"', b"'use strict'"} for text in directives)
     return Prologue(min(len(line), len(data)), strict, read(data).is_esm)
+
+
+def literals(data: bytes) -> frozenset[str]:
+    """Return every piece of text that a script writes down: strings, and templates' fixed parts.
+
+    A name that a script puts together consists of such pieces.
+
+    >>> sorted(literals(b"load('a' + `b${c}d`)"))
+    ['a', 'b', 'd']
+    """
+    dialect, tree = _parse(_readable(data))
+    query = Query(_language(dialect), "(string_fragment) @text")
+    found = QueryCursor(query).captures(tree.root_node).get("text", ())
+    return frozenset((node.text or b"").decode("utf-8", errors="replace") for node in found)

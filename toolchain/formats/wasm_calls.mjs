@@ -38,7 +38,7 @@ function instance() {
 function outcome(act) {
   try {
     const value = act();
-    return Array.isArray(value) ? value.map(String).join() : String(value);
+    return String(value);
   } catch (error) {
     return `${error.name}: ${error.message}`;
   }
@@ -46,7 +46,7 @@ function outcome(act) {
 
 const say = (...words) => writeSync(1, `${JSON.stringify(words)}\n`);
 
-say("instantiate", outcome(() => Object.keys(instance().made.exports).length && "done"));
+say("instantiate", outcome(() => (instance(), "done")));
 for (const { name, parameters } of plan.exports) {
   for (let turn = 0; turn < 4; turn += 1) {
     if (performance.now() > until) process.exit(0);

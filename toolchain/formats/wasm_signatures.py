@@ -82,8 +82,8 @@ def described(data: bytes | memoryview) -> tuple[list[dict[str, Any]], list[dict
     """Return what a module imports and which functions it exports, in the words of JavaScript.
 
     Imports have ``module``, ``name``, ``kind`` and ``type``: a descriptor of WebAssembly.Memory,
-    Table or Global, or the ``result`` of a function. Exports have ``name`` and ``parameters``; those
-    that JavaScript cannot call are left out.
+    Table or Global, or the ``result`` of a function. Exports have ``name`` and ``parameters``;
+    those that JavaScript cannot call are left out.
 
     Errors:
         FormatError: not a well-formed module, or a type that JavaScript cannot describe.

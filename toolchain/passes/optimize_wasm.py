@@ -10,8 +10,8 @@ Why
 
 Keeps
     Imports and exports under their names and types. What a module computes: wasm-opt gets no flag
-    that allows less. Modules that are split already, or larger than ``most_bytes``, stay as they
-    are, and so does everything where binaryen is not installed: the ledger says how to get it.
+    that allows less. Modules larger than ``most_bytes`` stay as they are, and so does everything
+    where binaryen is not installed: the ledger says how to get it.
 
 Source
     binaryen, https://github.com/WebAssembly/binaryen; its features are listed in

@@ -3,7 +3,7 @@
 By structure: imports and exports are the same, with their kinds; of functions also the types.
 By running: node's engine accepts both; both are instantiated with the same stand-ins for what they
 import, and each exported function is called with the same arguments: the results, or how they
-failed, the calls of imports and every byte of memory afterwards must be the same.
+failed, the calls of imports and every byte of a memory that can be seen must be the same.
 """
 
 from __future__ import annotations
