@@ -15,6 +15,7 @@ from toolchain.errors import (
     ConfigError,
     InputError,
     PassError,
+    ToolError,
     UnavailableError,
     UnusableError,
     VtoolError,
@@ -35,7 +36,15 @@ from toolchain.ir import (
     Relation,
     digest_of,
 )
-from toolchain.passes.base import ArtifactPass, GraphPass, GuardedPass, Step, make_pass
+from toolchain.passes.base import (
+    ArtifactPass,
+    GraphPass,
+    GuardedPass,
+    Pass,
+    ProfiledPass,
+    Step,
+    make_pass,
+)
 from toolchain.progress import SILENT, Progress
 from toolchain.rewriting import UNCHANGED, Outcome, Work, failed, rewrite
 from toolchain.sources.tree import SourceFile
@@ -95,6 +104,9 @@ class Pipeline:
         for number, step in enumerate(steps):
             self.progress.update("passes", number, len(steps))
             made = make_pass(step.run, step.options)
+            if lack := _lack(made):
+                ledger.append(_nothing(step.run, graph, lack))
+                continue
             if isinstance(made, ArtifactPass):
                 after, rows, names, found = self._each(graph, step, made, before)
                 searches = {names.get(n, n): s for n, s in {**searches, **found}.items()}
@@ -156,12 +168,18 @@ class Pipeline:
         }
         return graph.with_artifacts(changed).renamed(names), rows, names, searches
 
-    def _read(self, made: ArtifactPass, origin: Graph) -> list[tuple[str, Digest, Path]]:
+    def _read(self, made: Pass, origin: Graph) -> list[tuple[str, Digest, Path]]:
         """Return name, digest and path of the files that ``made`` may read beside its own.
 
         They are those of the input, as they came: a companion model is what the application would
         use without any pass, so errors of two models do not hide each other.
         """
+        if isinstance(made, ProfiledPass):
+            return sorted(
+                (name, file.digest, file.path)
+                for name, file in self.reference.items()
+                if _matches(ArtifactId(name), made.needs)
+            )
         if not isinstance(made, GuardedPass):
             return []
         shipped = ((a.id, a.digest, self.store.path(a.digest)) for a in origin.files.values())
@@ -177,7 +195,7 @@ class Pipeline:
         read: Sequence[tuple[str, Digest, Path]],
     ) -> Work:
         near = _linked(graph, artifact.id)
-        code = (*_code(step.run, made.proof), *_more_code(made), _tools())
+        code = (*_code(step.run, made.proof), *_more_code(made), *made.installed(), _tools())
         digests = [(n.id, n.digest) for n in near]
         others = [(name, digest) for name, digest, _ in read]
         options = dict(step.options)
@@ -217,7 +235,9 @@ class Pipeline:
         """Run a pass over the whole graph, or take its result from the cache."""
         start = time.perf_counter()
         code = (*_code(step.run, made.proof), _tools())
-        key = action_key("pass", *code, dict(step.options), _packed(graph))
+        read = self._read(made, graph)
+        beside = (made.installed(), [(name, digest) for name, digest, _ in read])
+        key = action_key("pass", *code, dict(step.options), _packed(graph), *beside)
         cached = self.cache.get(key)
         if cached is not None:
             after = _unpacked(cached["graph"])
@@ -226,17 +246,46 @@ class Pipeline:
                 seconds = Seconds(cached["seconds"])
                 return after, _rows(step.run, graph, after, _Booking(proof, seconds, cached=True))
         self.progress.update(f"pass {step.run}", 0, 0)
-        after = made.apply(graph, self.store)
-        proof = plugins.find("verify", made.proof).prove(graph, after, self.store, asdict(made))
+        files = {name: path for name, _, path in read}
+        try:
+            after = _applied(made, graph, self.store, files)
+        except (InputError, ToolError) as error:
+            if not isinstance(made, ProfiledPass):
+                raise
+            return graph, [
+                _nothing(step.run, graph, Proof(made.proof, holds=False, detail=str(error)))
+            ]
+        options = {**asdict(made), "files": files}
+        proof = plugins.find("verify", made.proof).prove(graph, after, self.store, options)
         seconds = Seconds(round(time.perf_counter() - start, 3))
         if not proof.holds:
-            row = LedgerRow(
-                step.run, "*", graph.delivered, graph.delivered, seconds, proof, kept=False
-            )
-            return graph, [row]
+            return graph, [_nothing(step.run, graph, proof, seconds=seconds)]
         document = {"graph": _packed(after), "proof": asdict(proof), "seconds": seconds}
         self.cache.put(key, document)
         return after, _rows(step.run, graph, after, _Booking(proof, seconds, cached=False))
+
+
+def _lack(made: Pass) -> Proof | None:
+    """Return why ``made`` cannot be run on this machine; None where it can."""
+    try:
+        made.installed()
+    except UnavailableError as error:
+        return Proof(made.proof, holds=True, detail=f"not run: {error}; {error.hint}")
+    return None
+
+
+def _applied(
+    made: GraphPass, graph: Graph, store: DirectoryStore, files: Mapping[str, Path]
+) -> Graph:
+    if isinstance(made, ProfiledPass):
+        return made.apply_with(graph, store, files)
+    return made.apply(graph, store)
+
+
+def _nothing(name: str, graph: Graph, proof: Proof, *, seconds: float = 0) -> LedgerRow:
+    """Return the row of a pass over the whole graph that left it as it was."""
+    size = graph.delivered
+    return LedgerRow(name, "*", size, size, Seconds(seconds), proof, kept=False)
 
 
 def _end_if_hopeless(artifact: ArtifactId, error: VtoolError | None) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 from toolchain import plugins
 from toolchain.errors import InputError, UnusableError
 from toolchain.ir import Digest, DirectoryStore, ModelSearch, Proof
-from toolchain.passes.base import ArtifactPass, GuardedPass, Rewritten, make_pass
+from toolchain.passes.base import ArtifactPass, GuardedPass, make_pass
 from toolchain.tables import check
 from toolchain.units import Bytes, Seconds
 
@@ -60,8 +60,7 @@ def rewrite(work: Work) -> Outcome:
         if isinstance(made, GuardedPass):
             rewritten = made.rewrite_for(before, files)
         else:
-            data = made.rewrite(before)
-            rewritten = Rewritten(data, made.shown(data))
+            rewritten = made.rewritten(before)
     except UnusableError:
         raise
     except InputError as error:

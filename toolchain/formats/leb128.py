@@ -54,6 +54,19 @@ def signed(data: bytes | memoryview, at: int, end: int, bits: int) -> tuple[int,
     raise FormatError("unfinished LEB128 number", at)
 
 
+def encoded(value: int) -> bytes:
+    """Return the shortest form of an unsigned number.
+
+    >>> encoded(300).hex()
+    'ac02'
+    """
+    found = bytearray()
+    while value >= _MORE:
+        found.append(value & 0x7F | _MORE)
+        value >>= 7
+    return bytes([*found, value])
+
+
 class Reader:
     """A position between two offsets of a file; nothing is read behind ``end``."""
 

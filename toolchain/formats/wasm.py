@@ -10,7 +10,7 @@ Sections"; tool-conventions ``Linking.md``, ``Debugging.md`` and ``ProducersSect
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
 
@@ -232,6 +232,20 @@ _IMPORT_TYPES: tuple[Callable[[Reader], object], ...] = (
     _skip_global,
     _skip_tag,
 )
+
+
+def table_limits(reader: Reader, count: int) -> Iterator[int]:
+    """Yield where the limits of each imported table begin; ``reader`` is at the first import."""
+    for _ in range(count):
+        reader.name()
+        reader.name()
+        kind = _EXTERN_KINDS[reader.byte()]
+        if kind == "table":
+            _skip_value_type(reader)
+            yield reader.at
+            _skip_limits(reader)
+        else:
+            _IMPORT_TYPES[_EXTERN_KINDS.index(kind)](reader)
 
 
 def _export(reader: Reader) -> Export:

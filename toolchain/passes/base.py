@@ -26,6 +26,24 @@ class Pass(ABC):
     guarded: ClassVar[bool] = False  # True: the proof itself judges what was lost
     proof: ClassVar[str]
 
+    def installed(self) -> tuple[str, ...]:
+        """Return the versions of the programs of this machine that the pass needs; mostly none.
+
+        Errors:
+            UnavailableError: one is missing; the hint says how to get it. The pass is not run, and
+            the ledger says so.
+        """
+        return ()
+
+
+@dataclass(frozen=True)
+class Rewritten:
+    """A rewritten file, and what the report shows of how it was found."""
+
+    data: bytes
+    search: ModelSearch | None = None
+    note: str = ""  # why it stays as it is, where it does
+
 
 @dataclass(frozen=True)
 class ArtifactPass(Pass):
@@ -46,6 +64,11 @@ class ArtifactPass(Pass):
             InputError: ``data`` is not what its kind says; the pass leaves it alone and says so.
         """
 
+    def rewritten(self, data: bytes) -> Rewritten:
+        """Return the rewritten file with what is to be said of it; errors as ``rewrite``."""
+        made = self.rewrite(data)
+        return Rewritten(made, self.shown(made))
+
     def rename(self, name: ArtifactId) -> ArtifactId:
         """Return the file's new name; the same unless the pass changes the format."""
         return name
@@ -54,15 +77,6 @@ class ArtifactPass(Pass):
         """Return what a report shows of a model that became the package ``after``; mostly None."""
         del after
         return None
-
-
-@dataclass(frozen=True)
-class Rewritten:
-    """A rewritten file, and what the report shows of how it was found."""
-
-    data: bytes
-    search: ModelSearch | None = None
-    note: str = ""  # why it stays as it is, where it does
 
 
 @dataclass(frozen=True)
@@ -106,6 +120,32 @@ class GraphPass(Pass):
     @abstractmethod
     def apply(self, graph: Graph, store: Store) -> Graph:
         """Return the new graph; ``graph`` itself where there is nothing to do."""
+
+
+@dataclass(frozen=True)
+class ProfiledPass(GraphPass):
+    """Rewrites the graph by what runs in programs of the project that do not ship.
+
+    Where a program or a tool fails, the graph stays as it is and the ledger says why.
+    """
+
+    @property
+    @abstractmethod
+    def needs(self) -> tuple[str, ...]:
+        """Ids and globs of the files that do not ship and that it reads."""
+
+    @abstractmethod
+    def apply_with(self, graph: Graph, store: Store, files: Mapping[str, Path]) -> Graph:
+        """Return the new graph; ``graph`` itself where there is nothing to do.
+
+        Errors:
+            InputError: a file is not what it should be, or a program fails.
+            ToolError: a tool fails.
+        """
+
+    def apply(self, graph: Graph, store: Store) -> Graph:
+        """Return the new graph for a pass that needs no program."""
+        return self.apply_with(graph, store, {})
 
 
 @table

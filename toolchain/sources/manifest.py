@@ -40,6 +40,7 @@ class Settings:
     input: tuple[Input, ...] = ()
     dynamic: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     targets: tuple[str, ...] = ()  # in rules/targets: where models run
+    profiles: tuple[str, ...] = ()  # own files and folders that passes run; they do not ship
     voice: dict[str, Any] = field(default_factory=dict)  # the harness knows what is in it
 
 
@@ -70,12 +71,14 @@ def load_project(folder: Path) -> Project:
         except ConfigError as error:
             raise ConfigError(f"{path}: input.from: {error}", hint=error.hint) from error
         inside(path, "input.member", one.member)
-    inputs = [one.path for one in settings.input]
-    for key, names in (("input.path", inputs), ("entries", settings.entries)):
-        for name in names:
-            inside(path, key, name)
-    for name in settings.sources:
-        inside(path, "sources", name)
+    named = {
+        "input.path": [one.path for one in settings.input],
+        "entries": settings.entries,
+        "sources": settings.sources,
+        "profiles": settings.profiles,
+    }
+    for key, name in ((key, name) for key, names in named.items() for name in names):
+        inside(path, key, name)
     for name in settings.entries:
         if name.lower().endswith((".html", ".htm")):
             raise ConfigError(

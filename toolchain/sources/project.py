@@ -64,7 +64,7 @@ def assemble(project: Project, lock: Lock, progress: Progress = SILENT) -> Assem
     opened = registries.unpacked_all(pinned, progress)
     by_address = {one.address: found for one, found in zip(lock.package, opened, strict=True)}
     shipped = _Names(_own(project))
-    reference = _Names({})
+    reference = _Names(dict(_profiles(project)))
     install: dict[str, str] = {}
     roots = list(project.entries)
     for locked in lock.package:
@@ -110,11 +110,26 @@ def _own(project: Project) -> dict[str, SourceFile]:
         path = PurePosixPath(name)
         if path.name.startswith(".") or path.parts[0] in _NOT_SOURCES:
             return False
+        if any(path.is_relative_to(one) for one in project.profiles):
+            return False
         return not chosen or any(
             path.is_relative_to(one) or one.is_relative_to(path) for one in chosen
         )
 
     return dict(directory.collect(project.folder, wanted).files)
+
+
+def _profiles(project: Project) -> dict[str, SourceFile]:
+    """Return the own files that passes run: no part of what ships."""
+    chosen = [PurePosixPath(name) for name in project.profiles]
+
+    def wanted(name: str) -> bool:
+        path = PurePosixPath(name)
+        return not path.name.startswith(".") and any(
+            path.is_relative_to(one) or one.is_relative_to(path) for one in chosen
+        )
+
+    return dict(directory.collect(project.folder, wanted).files) if chosen else {}
 
 
 def _members(one: Input, package: Unpacked) -> Iterator[tuple[str, SourceFile]]:
