@@ -11,6 +11,7 @@ from typing import Any
 
 from toolchain import plugins, resources
 from toolchain.analysis.packages import package_of
+from toolchain.behaviour.runtimes import fingerprint
 from toolchain.errors import (
     ConfigError,
     InputError,
@@ -31,6 +32,7 @@ from toolchain.ir import (
     Kind,
     LedgerRow,
     ModelSearch,
+    Play,
     Proof,
     Relation,
     digest_of,
@@ -41,6 +43,8 @@ from toolchain.rewriting import UNCHANGED, Outcome, Work, failed, rewrite
 from toolchain.sources.tree import SourceFile
 from toolchain.tables import dump
 from toolchain.units import Bytes, Seconds
+
+BEHAVIOUR = "same-behaviour"  # the proof that plays the application's own scenario
 
 _Names = dict[ArtifactId, ArtifactId]
 
@@ -72,6 +76,8 @@ class Pipeline:
     """Everything that running passes needs; one value for a whole run.
 
     ``reference`` are files that are no part of the graph and that a task may read: recordings.
+    ``scenario`` drives the application: what a pass over the whole graph made of code must behave
+    like what it was made of.
     """
 
     store: DirectoryStore
@@ -79,6 +85,7 @@ class Pipeline:
     executor: Executor
     progress: Progress = SILENT
     reference: Mapping[str, SourceFile] = field(default_factory=dict)
+    scenario: Play | None = None
 
     def run(self, graph: Graph, steps: Sequence[Step]) -> Result:
         """Apply ``steps`` to the files of ``graph``, in order.
@@ -215,7 +222,7 @@ class Pipeline:
     def _whole(self, graph: Graph, step: Step, made: GraphPass) -> tuple[Graph, list[LedgerRow]]:
         """Run a pass over the whole graph, or take its result from the cache."""
         start = time.perf_counter()
-        code = (*_code(step.run, made.proof), _tools())
+        code = (*_code(step.run, made.proof), *self._played(), _tools())
         key = action_key("pass", *code, dict(step.options), _packed(graph))
         cached = self.cache.get(key)
         if cached is not None:
@@ -226,7 +233,7 @@ class Pipeline:
                 return after, _rows(step.run, graph, after, _Booking(proof, seconds, cached=True))
         self.progress.update(f"pass {step.run}", 0, 0)
         after = made.apply(graph, self.store)
-        proof = plugins.find("verify", made.proof).prove(graph, after, self.store, asdict(made))
+        proof = self._proof(made, graph, after)
         seconds = Seconds(round(time.perf_counter() - start, 3))
         if not proof.holds:
             row = LedgerRow(
@@ -236,6 +243,29 @@ class Pipeline:
         document = {"graph": _packed(after), "proof": asdict(proof), "seconds": seconds}
         self.cache.put(key, document)
         return after, _rows(step.run, graph, after, _Booking(proof, seconds, cached=False))
+
+    def _proof(self, made: GraphPass, graph: Graph, after: Graph) -> Proof:
+        """Return the pass's own proof, and after it what the scenario says where code changed."""
+        options = {**asdict(made), "scenario": self.scenario}
+        proof: Proof = plugins.find("verify", made.proof).prove(graph, after, self.store, options)
+        if not proof.holds or made.proof == BEHAVIOUR or not _scripts(graph) ^ _scripts(after):
+            return proof
+        if self.scenario is None:
+            return proof
+        played: Proof = plugins.find("verify", BEHAVIOUR).prove(graph, after, self.store, options)
+        both = f"{proof.detail}; {played.detail}"
+        return replace(played, detail=both) if played.holds else played
+
+    def _played(self) -> tuple[str, ...]:
+        """Return what results depend on besides the graph, where a scenario judges them."""
+        if self.scenario is None:
+            return ()
+        code = source_digest(plugins.find("verify", BEHAVIOUR).__name__)
+        return (code, fingerprint(self.scenario))
+
+
+def _scripts(graph: Graph) -> set[Artifact]:
+    return {a for a in graph.files.values() if a.kind in {Kind.JS, Kind.TS}}
 
 
 def _end_if_hopeless(artifact: ArtifactId, error: VtoolError | None) -> None:

@@ -27,6 +27,17 @@ class Input:
 
 
 @table
+class Scenario:
+    """How the application is driven, to see that it behaves the same before and after."""
+
+    script: str  # an ES module whose default export drives the application
+    entry: str = ""  # which of ``entries``; empty where there is one
+    runs_in: tuple[Literal["node", "chromium"], ...] = ("node", "chromium")
+    microphone: str = ""  # a WAV of the project that Chromium hears
+    limit_s: Annotated[float, Field(gt=0, le=600)] = 60
+
+
+@table
 class Settings:
     """The keys of ``vtool.toml``."""
 
@@ -40,6 +51,7 @@ class Settings:
     input: tuple[Input, ...] = ()
     dynamic: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     targets: tuple[str, ...] = ()  # in rules/targets: where models run
+    scenario: Scenario | None = None
     voice: dict[str, Any] = field(default_factory=dict)  # the harness knows what is in it
 
 
@@ -71,7 +83,9 @@ def load_project(folder: Path) -> Project:
             raise ConfigError(f"{path}: input.from: {error}", hint=error.hint) from error
         inside(path, "input.member", one.member)
     inputs = [one.path for one in settings.input]
-    for key, names in (("input.path", inputs), ("entries", settings.entries)):
+    scripts = [settings.scenario.script] if settings.scenario else []
+    named = (("input.path", inputs), ("entries", settings.entries), ("scenario.script", scripts))
+    for key, names in named:
         for name in names:
             inside(path, key, name)
     for name in settings.sources:

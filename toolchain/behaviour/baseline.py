@@ -1,0 +1,114 @@
+"""What was seen of an application before a pass, and the judgement of what came after."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+from toolchain.analysis.observations import Comparison, Seen, compare, placed
+from toolchain.behaviour.runtimes import PLAYERS, absence
+from toolchain.behaviour.staging import (
+    PROGRAM,
+    SCENARIO,
+    SCRIPTS,
+    Staged,
+    bundled_stage,
+    entries,
+    successor,
+    unbundled_stage,
+)
+from toolchain.errors import ConfigError
+from toolchain.ir import ArtifactId, Graph, Play, Proof, Store
+
+NAME = "same-behaviour"
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """What was seen of an application before; ``judge`` plays results and compares.
+
+    One baseline serves any number of results of the same application.
+    """
+
+    before: Graph
+    store: Store
+    play: Play
+    entry: ArtifactId
+    seen: Mapping[str, tuple[Seen, Seen]]  # in each runtime, twice
+    absent: Mapping[str, str]  # why a runtime that the scenario names was not used
+    code: frozenset[str]  # paths of the modules, as they were and as they were run
+
+    def judge(self, after: Graph) -> Proof:
+        """Return whether ``after`` does the same.
+
+        Errors:
+            InputError: its code cannot be laid out.
+            ToolError: a runtime does not start.
+        """
+        entry = successor(self.entry, self.before, after)
+        if entry is None:
+            return Proof(NAME, holds=False, detail=f"there is no bundle for {self.entry}")
+        said = []
+        for runtime, (first, again) in self.seen.items():
+            found = compare(first, again, self._see(after, entry, runtime))
+            if found.difference:
+                return Proof(NAME, holds=False, detail=f"in {runtime}: {found.difference}")
+            said.append(_said(runtime, found))
+        said += [f"not run in {runtime}: {why}" for runtime, why in self.absent.items()]
+        return Proof(NAME, holds=True, detail="; ".join(said))
+
+    def _see(self, after: Graph, entry: ArtifactId, runtime: str) -> Seen:
+        code = self.code | _code(after)
+        stage = unbundled_stage if entry in self.before.artifacts else bundled_stage
+        with stage(after, self.store, self.play, entry) as staged:
+            return _seen(runtime, staged, self.play, code)
+
+
+def baseline(before: Graph, store: Store, play: Play) -> Baseline:
+    """Play the scenario on the application as it is, twice in each runtime.
+
+    Errors:
+        ConfigError: the scenario names no entry of the project, or is no scenario.
+        InputError: code that cannot be compiled or laid out.
+        ToolError: a runtime does not start.
+    """
+    entry = _entry(before, play)
+    absent = {runtime: why for runtime in play.runs_in if (why := absence(runtime))}
+    seen = {}
+    with unbundled_stage(before, store, play, entry) as staged:
+        code = _code(before) | set(staged.paths.values())
+        for runtime in play.runs_in:
+            if runtime not in absent:
+                seen[runtime] = (
+                    _seen(runtime, staged, play, code),
+                    _seen(runtime, staged, play, code),
+                )
+    return Baseline(before, store, play, entry, seen, absent, frozenset(code))
+
+
+def _seen(runtime: str, staged: Staged, play: Play, code: Collection[str]) -> Seen:
+    folder = staged.folder
+    bases = [f"{(folder / part).as_uri()}/" for part in (PROGRAM, SCENARIO)]
+    bases += [f"{folder / part}/" for part in (PROGRAM, SCENARIO)]
+    return placed(PLAYERS[runtime](staged, play), bases, code)
+
+
+def _code(graph: Graph) -> set[str]:
+    return {str(i) for i, a in graph.files.items() if a.kind in SCRIPTS}
+
+
+def _entry(graph: Graph, play: Play) -> ArtifactId:
+    known = entries(graph)
+    chosen = [r for r in known if play.entry in {"", r}]
+    if len(chosen) != 1:
+        wrong = f"{play.entry!r} is no entry of the project" if play.entry else "it is missing"
+        raise ConfigError(
+            f"scenario.entry: {wrong}", hint=f"entries: {', '.join(known)[:200] or 'none'}"
+        )
+    return chosen[0]
+
+
+def _said(runtime: str, found: Comparison) -> str:
+    counted = ", ".join(f"{count} {kind}" for kind, count in found.compared.items())
+    unknown = f" (differs from run to run, so unknown: {', '.join(found.unknown)})"
+    return f"same in {runtime}: {counted}{unknown if found.unknown else ''}"

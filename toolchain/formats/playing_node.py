@@ -1,0 +1,77 @@
+"""Plays a scenario in node and tells everything that was seen of the program."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import tempfile
+from pathlib import Path
+
+from toolchain.errors import ConfigError, ToolError
+from toolchain.ir import Observation
+
+_HERE = Path(__file__).parent
+OBSERVER_FILES = tuple(
+    _HERE / name for name in ("observing.js", "observing_node.mjs", "playing_node.mjs")
+)
+_WRONG = "wrong scenario"
+
+
+def play_in_node(
+    node: Path, folder: Path, script: str, entry: str, *, limit_s: float
+) -> tuple[Observation, ...]:
+    """Play ``script`` on ``entry``, both files in ``folder``, in a new node process.
+
+    Texts are as they were seen: they hold addresses of ``folder``. Observations of the main thread
+    are in order; those of workers and of the process follow.
+
+    Errors:
+        ConfigError: the script is no scenario.
+        ToolError: node cannot be started.
+    """
+    with tempfile.TemporaryDirectory(prefix="vtool-seen-") as name:
+        seen = Path(name) / "observations"
+        seen.touch()
+        command = [
+            str(node),
+            "--no-warnings",
+            f"--import={(_HERE / 'observing_node.mjs').as_uri()}",
+            str(_HERE / "playing_node.mjs"),
+            (folder / script).as_uri(),
+            (folder / entry).as_uri(),
+        ]
+        ended = _run(command, seen, folder, limit_s)
+        rows = [json.loads(line) for line in seen.read_text("utf-8").splitlines()]
+    found = [Observation(stream, kind, " ".join(texts)) for stream, kind, *texts in rows]
+    wrong = next((one.text for one in found if one.kind == _WRONG), "")
+    if wrong:
+        raise ConfigError(
+            f"scenario.script: {script}: {wrong}",
+            hint="export default async (entry, report) => { ... } (docs/behaviour.md)",
+        )
+    return (*found, *ended)
+
+
+def _run(command: list[str], seen: Path, folder: Path, limit_s: float) -> tuple[Observation, ...]:
+    """Return how the process ended, and what it wrote beside the console."""
+    with tempfile.TemporaryFile() as written:
+        try:
+            done = subprocess.run(
+                command,
+                stdout=written,
+                stderr=subprocess.DEVNULL,
+                stdin=subprocess.DEVNULL,
+                timeout=limit_s,
+                check=False,
+                cwd=folder,
+                env={"VTOOL_OBSERVATIONS": str(seen), "NODE_NO_WARNINGS": "1"},
+            )
+            ending = str(done.returncode)
+        except subprocess.TimeoutExpired:
+            ending = f"did not come within {limit_s:g} s"
+        except OSError as error:
+            raise ToolError(f"node cannot be started: {error.strerror}") from error
+        written.seek(0)
+        text = written.read().decode("utf-8", errors="replace")
+    output = (Observation("process", "stdout", text),) if text else ()
+    return (*output, Observation("process", "exit", ending))
