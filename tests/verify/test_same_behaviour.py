@@ -11,6 +11,7 @@ import pytest
 
 from toolchain.behaviour.baseline import baseline
 from toolchain.errors import ConfigError
+from toolchain.formats.chromium import find_chromium
 from toolchain.ir import Artifact, ArtifactId, Graph, Kind, Play, Proof, Store
 from toolchain.passes.bundle_js import BundleJs
 from toolchain.units import Bytes
@@ -157,3 +158,57 @@ def test_a_script_that_is_no_scenario_and_an_entry_that_is_none_are_refused(
         _prove(before, after, store, _play(tmp_path, "export const play = 1;"))
     with pytest.raises(ConfigError, match=r"scenario.entry: 'b.js' is no entry"):
         _prove(before, after, store, replace(play, entry="b.js"))
+
+
+PAGE = """\
+js *src/main.js -> node_modules/gain/index.js @> models/a.bin => src/ear.js
+    import { gain } from "gain";
+    export async function start() {
+      const model = await fetch(new URL("../models/a.bin", import.meta.url));
+      const ear = new Worker(new URL("./ear.js", import.meta.url), { type: "module" });
+      return new Promise((resolve) => {
+        ear.onmessage = async ({ data }) => resolve([data, gain, await model.text()]);
+        ear.onerror = () => resolve("deaf");
+      });
+    }
+js node_modules/gain/index.js
+    export const gain = document.title.length;
+json node_modules/gain/package.json
+    {"name": "gain", "version": "1.0.0", "type": "module"}
+js src/ear.js
+    postMessage("heard");
+data models/a.bin
+    model
+"""
+
+
+@pytest.mark.skipif(
+    find_chromium() is None, reason="there is no Chromium in PATH: apt-get install chromium"
+)
+def test_in_a_page_dangling_workers_and_assets_are_seen(play: Play) -> None:
+    before, after, store = _graphs(PAGE)
+    base = baseline(before, store, replace(play, runs_in=("chromium",), limit_s=60))
+    proof = base.judge(after)
+    assert proof.detail == "same in chromium: 1 event, 1 exit, 1 result"
+    assert proof.holds
+    for change, seen in (
+        ({"models/a.bin": "models/b.bin"}, "failed request `/models/b.bin 404` is new"),
+        ({"src/ear.js": "src/far.js"}, "is result `deaf`"),
+    ):
+        wrong = base.judge(_changed(after, store, change))
+        assert not wrong.holds
+        assert seen in wrong.detail
+
+
+def test_a_browser_that_is_not_there_is_named(
+    play: Play, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    before, after, store = _graphs()
+    find_chromium.cache_clear()
+    monkeypatch.setenv("PATH", str(tmp_path))
+    proof = _prove(before, after, store, replace(play, runs_in=("chromium",)))
+    find_chromium.cache_clear()
+    assert proof.holds
+    assert proof.detail == (
+        "chromium: not run: none found in PATH; install it (Debian: apt-get install chromium)"
+    )

@@ -3,7 +3,8 @@
 The first program is played twice. A text that was seen alike both times must be seen of the second
 program, as often and in the same place. Texts that differ in their digits alone ("ready in 12 ms")
 are compared without digits; what still differs between two runs of one program cannot be used, and
-is named. What several workers say is compared without its order, which nobody promises.
+is named. What workers say, and requests that fail, are compared without their order, which nobody
+promises.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from toolchain.ir import Observation
 
 Seen = tuple[Observation, ...]
 
-_STREAMS = ("main", "worker", "process")
+_STREAMS = ("main", "worker", "requests", "process")
+_UNORDERED = frozenset({"worker", "requests"})  # who is first is chance
 _SHOWN = 160  # characters of a text in a sentence
 _FRAME = re.compile(r"\n\s+at .*")  # V8's stack frames: where code lies is what a bundler changes
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
@@ -28,9 +30,8 @@ _NUMBER = re.compile(r"\d+(?:\.\d+)?")
 class Comparison:
     """What two programs were compared by.
 
-    ``difference`` is the first one, and how the process ended if that differs too; empty if there
-    is none. ``compared`` counts observations by
-    kind; ``unknown`` names what differed between two runs of the first program.
+    ``difference`` is the first one of each stream, empty if there is none; ``compared`` counts
+    observations by kind; ``unknown`` names what differed between two runs of the first program.
     """
 
     difference: str
@@ -68,15 +69,14 @@ def compare(first: Seen, again: Seen, other: Seen) -> Comparison:
         seen, twice, new = ([o for o in s if o.stream == stream] for s in (first, again, other))
         usable = _usable(seen, twice)
         tokens = [usable.tokens(one) for one in (seen, twice, new)]
-        ordered = stream != "worker" and tokens[0] == tokens[1]
+        ordered = stream not in _UNORDERED and tokens[0] == tokens[1]
         unknown += usable.doubts()
-        if stream != "worker" and not ordered:
+        if stream not in _UNORDERED and not ordered:
             unknown.append(f"the order of {stream}")
         compared.update(kind for kind, _ in tokens[0])
         different = (_in_order if ordered else _in_any_order)(tokens[0], tokens[2])
         differences += [different] if different else []
-    ends = [differences[0], *differences[-1:]] if len(differences) > 1 else differences
-    return Comparison("; ".join(ends), dict(sorted(compared.items())), tuple(unknown))
+    return Comparison("; ".join(differences), dict(sorted(compared.items())), tuple(unknown))
 
 
 _Token = tuple[str, str]  # kind and text

@@ -6,7 +6,9 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from toolchain.behaviour.staging import Staged
-from toolchain.formats.playing_node import OBSERVER_FILES, play_in_node
+from toolchain.errors import ToolError
+from toolchain.formats.chromium import PAGE_FILES, find_chromium, play_in_page
+from toolchain.formats.playing_node import OBSERVER_FILES, node_version, play_in_node
 from toolchain.ir import Observation, Play, digest_of
 from toolchain.sources.tools import node
 
@@ -17,18 +19,37 @@ def _node(staged: Staged, play: Play) -> tuple[Observation, ...]:
     return play_in_node(node(), staged.folder, staged.script, staged.entry, limit_s=play.limit_s)
 
 
-PLAYERS: Mapping[str, Player] = MappingProxyType({"node": _node})
+def _chromium(staged: Staged, play: Play) -> tuple[Observation, ...]:
+    found = find_chromium()
+    if found is None:
+        raise ToolError("there is no Chromium in PATH", hint=_HOW)
+    start = (staged.script, staged.entry)
+    return play_in_page(found, staged.folder, start, play.limit_s, play.microphone)
+
+
+PLAYERS: Mapping[str, Player] = MappingProxyType({"node": _node, "chromium": _chromium})
+BROWSERS = frozenset({"chromium"})
+_HOW = "install it (Debian: apt-get install chromium)"
 
 
 def absence(runtime: str) -> str:
     """Return why ``runtime`` cannot be used here; empty if it can."""
-    return "" if runtime in PLAYERS else "none found"
+    missing = runtime in BROWSERS and find_chromium() is None
+    return f"none found in PATH; {_HOW}" if missing else ""
+
+
+def version(runtime: str) -> str:
+    """Return which of its releases ``runtime`` is here; empty where it is not."""
+    if runtime in BROWSERS:
+        found = find_chromium()
+        return found.version if found else ""
+    return node_version(node())
 
 
 def fingerprint(play: Play) -> str:
     """Return what a proof by scenario depends on besides the program: scenario and runtimes."""
     parts = [f"{name} {digest}" for name, digest in sorted(play.digests.items())]
-    parts += [f"{runtime} {absence(runtime)}" for runtime in play.runs_in]
-    parts += [digest_of(file.read_bytes()) for file in OBSERVER_FILES]
+    parts += [f"{runtime} {version(runtime)}" for runtime in play.runs_in]
+    parts += [digest_of(file.read_bytes()) for file in (*OBSERVER_FILES, *PAGE_FILES)]
     parts += [play.script, play.entry, str(play.limit_s), *play.conditions]
     return digest_of("\n".join(parts).encode())

@@ -5,21 +5,23 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from posixpath import dirname, join
 
 from toolchain.analysis.reachability import reachable
 from toolchain.formats import esbuild
 from toolchain.formats.code_folder import CODE_KINDS, code_folder
+from toolchain.formats.esbuild_plugins import AddressesStayRight
 from toolchain.formats.laid_out import lay_out
 from toolchain.formats.node_resolution import Resolver
-from toolchain.formats.unbundled import unbundled
+from toolchain.formats.unbundled import joined, unbundled
 from toolchain.ir import Artifact, ArtifactId, DirectoryStore, Graph, Kind, Play, Store
 from toolchain.sources.tools import tool
 
 SCRIPTS = frozenset({Kind.JS, Kind.TS})
 PROGRAM, SCENARIO = "program", "scenario"
+_JOINED = "vtool-joined"  # a folder beside those of the program
 _MODULES = b'{"type": "module"}\n'
 
 
@@ -30,8 +32,8 @@ class Staged:
     folder: Path
     script: str
     entry: str
-    commonjs: tuple[str, ...] = ()  # modules in it that no browser can load
-    paths: Mapping[str, str] = field(default_factory=dict)  # of modules that are named otherwise
+    code: frozenset[str] = frozenset()  # paths of the modules, relative to the program
+    joined: tuple[str, ...] = ()  # CommonJS modules, for which all code is in one file
 
 
 def entries(graph: Graph) -> list[ArtifactId]:
@@ -53,24 +55,42 @@ def successor(root: ArtifactId, before: Graph, after: Graph) -> ArtifactId | Non
 
 
 @contextmanager
-def unbundled_stage(graph: Graph, store: Store, play: Play, entry: ArtifactId) -> Iterator[Staged]:
+def unbundled_stage(
+    graph: Graph, store: Store, play: Play, entry: ArtifactId, *, page: bool = False
+) -> Iterator[Staged]:
     """Lay out ``graph`` with every module a file of its own; the folder is gone afterwards.
 
+    For a ``page``, which loads no CommonJS, a program with such modules is one file instead, with
+    all their code in it.
+
     Errors:
-        InputError: TypeScript with a syntax error, a path that leads out of the project.
+        InputError: code with a syntax error, a path that leads out of the project.
         UnavailableError: the folder cannot be written.
     """
     used = reachable(graph)
     code = [a for i, a in graph.files.items() if a.kind in SCRIPTS and i in used]
-    resolver = Resolver(GraphFiles(graph, store), frozenset(play.conditions))
+    conditions = frozenset(play.conditions)
+    resolver = Resolver(GraphFiles(graph, store), conditions)
     with (
-        code_folder([*code, *_settings(graph)], store) as folder,
+        code_folder(graph.files.values(), store) as folder,
         esbuild.service(tool("esbuild")) as service,
     ):
         made = unbundled(folder, [str(a.id) for a in code], resolver, service)
-    with _stage(graph, store, play, made.files) as staged:
-        start = join(PROGRAM, made.paths.get(entry, entry))
-        yield Staged(staged, join(SCENARIO, play.script), start, made.commonjs, made.paths)
+        files, start = dict(made.files), made.paths.get(entry, entry)
+        one_file = page and bool(made.commonjs)
+        if one_file:
+            start = f"{_JOINED}/{PurePosixPath(entry).stem}.js"
+            moved = {**made.paths, entry: start}
+            plugin = AddressesStayRight(folder, graph.files, conditions, moved, _JOINED)
+            files |= joined(folder, entry, _JOINED, plugin, service)
+    with _stage(graph, store, play, files) as staged:
+        yield Staged(
+            staged,
+            join(SCENARIO, play.script),
+            join(PROGRAM, start),
+            frozenset({*files, start}),
+            made.commonjs if one_file else (),
+        )
 
 
 @contextmanager
@@ -100,11 +120,6 @@ def _content(artifact: Artifact, store: Store) -> bytes | Path:
     if isinstance(store, DirectoryStore) and artifact.kind not in CODE_KINDS:
         return store.path(artifact.digest)
     return store.get(artifact.digest)
-
-
-def _settings(graph: Graph) -> list[Artifact]:
-    """Return the files that say how TypeScript is compiled."""
-    return [a for i, a in graph.files.items() if i.endswith(".json") and "tsconfig" in i]
 
 
 class GraphFiles:

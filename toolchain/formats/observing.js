@@ -75,6 +75,13 @@
     if (!holds) record("console.assert", values.map(plain).join(" "));
   };
 
+  if (typeof addEventListener === "function") {
+    addEventListener("error", (event) => record("uncaught error", plain(event.error ?? event.message)));
+    addEventListener("unhandledrejection", (event) =>
+      record("unhandled rejection", plain(event.reason)),
+    );
+    return plain; // the browser itself tells which requests fail
+  }
   const send = globalThis.fetch;
   if (send)
     globalThis.fetch = async (target, ...rest) => {

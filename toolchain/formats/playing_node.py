@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import tempfile
+from functools import cache
 from pathlib import Path
 
 from toolchain.errors import ConfigError, ToolError
@@ -14,7 +15,24 @@ _HERE = Path(__file__).parent
 OBSERVER_FILES = tuple(
     _HERE / name for name in ("observing.js", "observing_node.mjs", "playing_node.mjs")
 )
+_START_S = 30.0  # ours: it takes 40 ms; a busy machine some seconds
 _WRONG = "wrong scenario"
+
+
+@cache
+def node_version(node: Path) -> str:
+    """Return what ``node --version`` says.
+
+    Errors:
+        ToolError: node cannot be started.
+    """
+    try:
+        done = subprocess.run(
+            [node, "--version"], capture_output=True, text=True, check=True, timeout=_START_S
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        raise ToolError(f"node cannot be started: {error}") from error
+    return done.stdout.strip()
 
 
 def play_in_node(

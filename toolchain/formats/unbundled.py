@@ -16,13 +16,23 @@ from posixpath import dirname, join, normpath, relpath
 from urllib.parse import quote, unquote
 
 from toolchain.errors import InputError
-from toolchain.formats.esbuild import Build, Esbuild
+from toolchain.formats.esbuild import Build, Esbuild, Plugin
 from toolchain.formats.javascript import Mention, Module, read
 from toolchain.formats.javascript_addresses import PLAIN, edited
 from toolchain.formats.javascript_text import without_query
 from toolchain.formats.node_resolution import EMPTY, Files, Resolver
 
 _LOWERED = {".ts": ".js", ".tsx": ".js", ".jsx": ".js", ".mts": ".mjs", ".cts": ".cjs"}
+_JOINED = (
+    "--bundle",
+    "--format=esm",
+    "--platform=browser",
+    "--tree-shaking=false",
+    "--ignore-annotations",
+    "--target=es2022",
+    "--preserve-symlinks",
+    "--charset=utf8",
+)
 _IMPORTS = frozenset({"import", "import()", "require"})
 _NOTHING = "data:text/javascript,export default {}"
 _NOTHING_REQUIRED = "vtool-nothing.cjs"
@@ -56,8 +66,27 @@ def unbundled(folder: Path, code: Iterable[str], resolver: Resolver, esbuild: Es
         files[paths.get(name, name)] = made.module(name, data, modules[name])
     files |= made.json_modules()
     files[_NOTHING_REQUIRED] = b"module.exports = {};\n"
-    commonjs = tuple(n for n in names if _is_commonjs(modules[n]))
+    commonjs = tuple(n for n in names if _is_commonjs(n, modules[n], resolver.files))
     return Unbundled(files, paths, commonjs)
+
+
+def joined(
+    folder: Path, entry: str, outdir: str, plugin: Plugin, esbuild: Esbuild
+) -> Mapping[str, bytes]:
+    """Return ``entry`` with all its modules in one file: nothing left out, nothing renamed.
+
+    For programs with CommonJS modules, which a browser cannot load one by one.
+
+    Errors:
+        InputError: a syntax error, an import that does not resolve.
+        ToolError: esbuild failed.
+    """
+    flags = (*_JOINED, f"--outdir={outdir}")
+    done = esbuild.build(Build(folder, {PurePosixPath(entry).stem: entry}, flags, plugin))
+    if done.errors:
+        first = done.errors[0]
+        raise InputError(f"{first.where()}: {first.text}", hint="correct the code")
+    return {output.path: output.data for output in done.outputs}
 
 
 def _paths(names: Iterable[str], files: Files) -> dict[str, str]:
@@ -84,8 +113,11 @@ def _lowered(folder: Path, paths: Mapping[str, str], esbuild: Esbuild) -> dict[s
     return {output.path.removesuffix(".js"): output.data for output in done.outputs}
 
 
-def _is_commonjs(module: Module) -> bool:
-    return not module.is_esm and any(m.how == "require" for m in module.mentions)
+def _is_commonjs(name: str, module: Module, files: Files) -> bool:
+    if module.is_esm:
+        return False
+    requires = any(m.how == "require" for m in module.mentions)
+    return requires or name.endswith((".cjs", ".cts")) or b"exports" in files.read(name)
 
 
 class _Relinking:

@@ -11,8 +11,8 @@ from pathlib import Path
 class Observation:
     """One thing that a program did where somebody could see it.
 
-    ``stream`` is "main", "worker" (of all workers together) or "process"; ``kind`` what happened
-    ("event", "console.error", "unhandled rejection", "failed request", "result", "exit" ...).
+    ``stream`` is "main", "worker" (of all workers together), "requests" or "process"; ``kind`` what
+    happened ("event", "console.error", "unhandled rejection", "failed request", "result", "exit").
     """
 
     stream: str
@@ -20,7 +20,7 @@ class Observation:
     text: str
 
     def __str__(self) -> str:
-        where = "" if self.stream in {"main", "process"} else f"{self.stream}: "
+        where = "worker: " if self.stream == "worker" else ""
         return f"{where}{self.kind} {self.text}".rstrip()
 
 
