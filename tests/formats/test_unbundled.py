@@ -29,7 +29,7 @@ def _unbundled(folder: Path, files: Mapping[str, str]) -> Unbundled:
         _Files({n: t.encode() for n, t in files.items()}), frozenset({"browser", "module"})
     )
     with service(tool("esbuild")) as esbuild:
-        return unbundled(folder.resolve(), code, resolver, esbuild)
+        return unbundled(folder.resolve(), code, resolver, esbuild, "production")
 
 
 @pytest.mark.parametrize(
@@ -98,6 +98,13 @@ def test_json_gives_its_value_and_its_fields(tmp_path: Path) -> None:
     module = made.files["d.json.vtool.mjs"].decode()
     assert "export { field0 as rate };" in module
     assert module.count("export") == 2
+
+
+def test_the_mode_stands_where_a_module_asks_for_it(tmp_path: Path) -> None:
+    made = _unbundled(tmp_path, {"a.js": "export const m = process.env.NODE_ENV; import './b';",
+                                 "b.js": "typeof process;"})  # fmt: skip
+    assert made.files["a.js"].startswith(b'export const m = "production";')
+    assert made.files["b.js"] == b"typeof process;"
 
 
 def test_typescript_that_is_wrong_is_refused_with_its_place(tmp_path: Path) -> None:

@@ -75,14 +75,14 @@ def unbundled_stage(
         code_folder(graph.files.values(), store) as folder,
         esbuild.service(tool("esbuild")) as service,
     ):
-        made = unbundled(folder, [str(a.id) for a in code], resolver, service)
+        made = unbundled(folder, [str(a.id) for a in code], resolver, service, play.mode)
         files, start = dict(made.files), made.paths.get(entry, entry)
         one_file = page and bool(made.commonjs)
         if one_file:
             start = f"{_JOINED}/{PurePosixPath(entry).stem}.js"
             moved = {**made.paths, entry: start}
             plugin = AddressesStayRight(folder, graph.files, conditions, moved, _JOINED)
-            files |= joined(folder, entry, _JOINED, plugin, service)
+            files |= joined(folder, entry, service, plugin, (_JOINED, play.mode))
     with _stage(graph, store, play, files) as staged:
         yield Staged(
             staged,

@@ -9,7 +9,7 @@ JSON becomes a module, and what a package's ``browser`` field removes becomes an
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from posixpath import dirname, join, normpath, relpath
@@ -34,6 +34,7 @@ _JOINED = (
     "--charset=utf8",
 )
 _IMPORTS = frozenset({"import", "import()", "require"})
+_MODE = b"process.env.NODE_ENV"
 _NOTHING = "data:text/javascript,export default {}"
 _NOTHING_REQUIRED = "vtool-nothing.cjs"
 
@@ -47,8 +48,12 @@ class Unbundled:
     commonjs: tuple[str, ...]  # modules that are imported and that a browser cannot load
 
 
-def unbundled(folder: Path, code: Iterable[str], resolver: Resolver, esbuild: Esbuild) -> Unbundled:
+def unbundled(
+    folder: Path, code: Iterable[str], resolver: Resolver, esbuild: Esbuild, mode: str
+) -> Unbundled:
     """Return the modules ``code`` so that they run as they are; ``folder`` holds them as files.
+
+    ``mode`` stands in the place of ``process.env.NODE_ENV``, as every bundler has it.
 
     Errors:
         InputError: TypeScript with a syntax error.
@@ -56,7 +61,8 @@ def unbundled(folder: Path, code: Iterable[str], resolver: Resolver, esbuild: Es
     """
     names = sorted(code)
     paths = _paths([n for n in names if PurePosixPath(n).suffix in _LOWERED], resolver.files)
-    lowered = _lowered(folder, paths, esbuild)
+    asks = {n for n in names if _MODE in resolver.files.read(n)}
+    lowered = _lowered(folder, sorted({*paths, *asks}), esbuild, mode)
     made = _Relinking(resolver, paths)
     files: dict[str, bytes] = {}
     modules: dict[str, Module] = {}
@@ -71,17 +77,19 @@ def unbundled(folder: Path, code: Iterable[str], resolver: Resolver, esbuild: Es
 
 
 def joined(
-    folder: Path, entry: str, outdir: str, plugin: Plugin, esbuild: Esbuild
+    folder: Path, entry: str, esbuild: Esbuild, plugin: Plugin, settings: tuple[str, str]
 ) -> Mapping[str, bytes]:
     """Return ``entry`` with all its modules in one file: nothing left out, nothing renamed.
 
-    For programs with CommonJS modules, which a browser cannot load one by one.
+    For programs with CommonJS modules, which a browser cannot load one by one. ``settings`` are
+    the folder to write to, relative to ``folder``, and the mode.
 
     Errors:
         InputError: a syntax error, an import that does not resolve.
         ToolError: esbuild failed.
     """
-    flags = (*_JOINED, f"--outdir={outdir}")
+    outdir, mode = settings
+    flags = (*_JOINED, f"--outdir={outdir}", _env(mode))
     done = esbuild.build(Build(folder, {PurePosixPath(entry).stem: entry}, flags, plugin))
     if done.errors:
         first = done.errors[0]
@@ -100,17 +108,20 @@ def _paths(names: Iterable[str], files: Files) -> dict[str, str]:
     return paths
 
 
-def _lowered(folder: Path, paths: Mapping[str, str], esbuild: Esbuild) -> dict[str, bytes]:
+def _lowered(folder: Path, names: Sequence[str], esbuild: Esbuild, mode: str) -> dict[str, bytes]:
     """Compile each file on its own, with the options of the ``tsconfig.json`` above it."""
-    if not paths:
+    if not names:
         return {}
-    entries = {name: name for name in paths}
-    flags = ("--outdir=.", "--target=es2022", "--preserve-symlinks", "--charset=utf8")
-    done = esbuild.build(Build(folder, entries, flags))
+    flags = ("--outdir=.", "--target=es2022", "--preserve-symlinks", "--charset=utf8", _env(mode))
+    done = esbuild.build(Build(folder, {name: name for name in names}, flags))
     if done.errors:
         first = done.errors[0]
         raise InputError(f"{first.where()}: {first.text}", hint="correct the code")
     return {output.path.removesuffix(".js"): output.data for output in done.outputs}
+
+
+def _env(mode: str) -> str:
+    return f"--define:{_MODE.decode()}={json.dumps(mode)}"
 
 
 def _is_commonjs(name: str, module: Module, files: Files) -> bool:

@@ -38,6 +38,7 @@ class Play:
     entry: str = ""
     runs_in: tuple[str, ...] = ("node", "chromium")
     conditions: tuple[str, ...] = ()  # of package.json's exports
+    mode: str = "production"  # what stands for process.env.NODE_ENV
     microphone: Path | None = None  # a WAV that Chromium hears
     limit_s: float = 60.0
     digests: Mapping[str, str] = field(default_factory=dict)  # of ``files``, for the cache

@@ -31,10 +31,16 @@ def prove(before: Graph, after: Graph, store: Store, options: Mapping[str, objec
         return Proof(NAME, holds=True, detail="not run: the project names no scenario")
     if before == after:
         return Proof(NAME, holds=True, detail="nothing changed")
-    given = options.get("conditions")
-    if isinstance(given, Sequence) and given:  # those that the pass resolved imports under
-        play = replace(play, conditions=tuple(map(str, given)))
     try:
-        return baseline(before, store, play).judge(after)
+        return baseline(before, store, as_bundled(play, options)).judge(after)
     except InputError as error:
         return Proof(NAME, holds=False, detail=f"cannot be compared: {error}")
+
+
+def as_bundled(play: Play, options: Mapping[str, object]) -> Play:
+    """Return ``play`` under the conditions and in the mode that a pass of ``options`` works in."""
+    mode = "production" if options.get("minify", True) else "development"  # as esbuild has it
+    given = options.get("conditions")
+    if isinstance(given, Sequence) and given:
+        return replace(play, conditions=tuple(map(str, given)), mode=mode)
+    return replace(play, mode=mode)
