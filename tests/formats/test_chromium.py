@@ -14,6 +14,7 @@ import pytest
 from toolchain.errors import ConfigError, ToolError
 from toolchain.formats import chromium
 from toolchain.formats.chromium import find_chromium, play_in_page
+from toolchain.formats.coverage import scripts
 from toolchain.formats.devtools import browser
 from toolchain.formats.loopback import served
 from toolchain.ir import Observation
@@ -30,8 +31,8 @@ def _play(folder: Path, *, limit_s: float = LIMIT_S, **files: str) -> list[str]:
         (folder / f"{name}.js").write_text(text)
     found = find_chromium()
     assert found is not None
-    seen = play_in_page(found, folder, ("s.js", "e.js"), limit_s, None)
-    return [_line(one, folder) for one in seen]
+    played = play_in_page(found, folder, ("s.js", "e.js"), limit_s)
+    return [_line(one, folder) for one in played.observations]
 
 
 def _line(one: Observation, folder: Path) -> str:
@@ -74,6 +75,31 @@ def test_a_page_that_does_not_end_and_one_that_hangs_are_left_in_time(tmp_path: 
         seen = _play(folder, limit_s=2, s=script, e="")
         assert seen[-1] == "process exit did not come in time"
         assert time.monotonic() - start < LIMIT_S
+
+
+@needs_chromium
+def test_what_of_a_page_and_its_worker_ran_is_counted(tmp_path: Path) -> None:
+    files = {
+        "s": "export default async (entry) => { (await import(entry)).used();"
+        " return new Promise((done) => (new Worker('/w.js').onmessage = done)); }",
+        "e": "export function used() { return 1; }\nexport function unused() { return 2; }",
+        "w": "function heard() { postMessage(1); }\nfunction deaf() {}\nheard();",
+    }
+    for name, text in files.items():
+        (tmp_path / f"{name}.js").write_text(text)
+    found = find_chromium()
+    assert found is not None
+    played = play_in_page(found, tmp_path, ("s.js", "e.js"), LIMIT_S, coverage=True)
+    ran = {
+        (Path(script.url).name, function.name): function.ran
+        for document in played.coverage
+        for script in scripts(document)
+        for function in script.functions
+    }
+    assert ran["e.js", "used"]
+    assert not ran["e.js", "unused"]
+    assert ran["w.js", "heard"]
+    assert not ran["w.js", "deaf"]
 
 
 @needs_chromium

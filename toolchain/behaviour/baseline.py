@@ -102,7 +102,7 @@ def _seen(runtime: str, staged: Staged, play: Play, code: Collection[str]) -> Se
     folder = staged.folder
     bases = [f"{(folder / part).as_uri()}/" for part in (PROGRAM, SCENARIO)]
     bases += [f"{folder / part}/" for part in (PROGRAM, SCENARIO)]
-    return placed(PLAYERS[runtime](staged, play), bases, code)
+    return placed(PLAYERS[runtime](staged, play).observations, bases, code)
 
 
 def _code(graph: Graph) -> set[str]:

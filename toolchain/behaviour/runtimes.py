@@ -2,29 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
+from typing import Protocol
 
 from toolchain.behaviour.staging import Staged
 from toolchain.errors import ToolError
 from toolchain.formats.chromium import PAGE_FILES, find_chromium, play_in_page
-from toolchain.formats.playing_node import OBSERVER_FILES, node_version, play_in_node
-from toolchain.ir import Observation, Play, digest_of
+from toolchain.formats.playing_node import (
+    OBSERVER_FILES,
+    Played,
+    node_version,
+    play_in_node,
+)
+from toolchain.ir import Play, digest_of
 from toolchain.sources.tools import node
 
-Player = Callable[[Staged, Play], tuple[Observation, ...]]
+
+class Player(Protocol):
+    """Plays a scenario where it can be played."""
+
+    def __call__(self, staged: Staged, play: Play, *, coverage: bool = False) -> Played:
+        """Return what was seen and, if asked for, counted."""
+        ...
 
 
-def _node(staged: Staged, play: Play) -> tuple[Observation, ...]:
-    return play_in_node(node(), staged.folder, staged.script, staged.entry, limit_s=play.limit_s)
+def _node(staged: Staged, play: Play, *, coverage: bool = False) -> Played:
+    start = (staged.script, staged.entry)
+    return play_in_node(node(), staged.folder, start, play.limit_s, coverage=coverage)
 
 
-def _chromium(staged: Staged, play: Play) -> tuple[Observation, ...]:
+def _chromium(staged: Staged, play: Play, *, coverage: bool = False) -> Played:
     found = find_chromium()
     if found is None:
         raise ToolError("there is no Chromium in PATH", hint=_HOW)
     start = (staged.script, staged.entry)
-    return play_in_page(found, staged.folder, start, play.limit_s, play.microphone)
+    return play_in_page(
+        found, staged.folder, start, play.limit_s, wav=play.microphone, coverage=coverage
+    )
 
 
 PLAYERS: Mapping[str, Player] = MappingProxyType({"node": _node, "chromium": _chromium})

@@ -7,16 +7,17 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-from toolchain.errors import ConfigError
+from toolchain.errors import ConfigError, ToolError
 from toolchain.formats.devtools import Devtools, Event, browser
 from toolchain.formats.loopback import served
+from toolchain.formats.playing_node import Played
 from toolchain.ir import Observation
 
 _HERE = Path(__file__).parent
@@ -73,9 +74,15 @@ def find_chromium() -> Chromium | None:
     return None
 
 
-def play_in_page(
-    chromium: Chromium, folder: Path, start: tuple[str, str], limit_s: float, wav: Path | None
-) -> tuple[Observation, ...]:
+def play_in_page(  # noqa: PLR0913 - a page of something, heard by something, for so long
+    chromium: Chromium,
+    folder: Path,
+    start: tuple[str, str],
+    limit_s: float,
+    *,
+    wav: Path | None = None,
+    coverage: bool = False,
+) -> Played:
     """Play a script on an entry (``start``, both files in ``folder``) in a new page.
 
     ``wav`` is what the page's microphone hears once. Texts hold addresses of ``folder``.
@@ -94,16 +101,18 @@ def play_in_page(
         served(folder) as origin,
         browser(chromium.program, [*flags, "about:blank"], limit_s=limit_s + _START_S) as devtools,
     ):
-        page = _Page(devtools)
+        page = _Page(devtools, coverage=coverage)
         page.open(f"{origin}/{_PAGE}?{urlencode({'script': f'/{script}', 'entry': entry})}")
         seen = tuple(page.watch(time.monotonic() + limit_s))
+        counted = json.loads(json.dumps(page.counted()).replace(origin, folder.resolve().as_uri()))
     if any(one.kind == "wrong scenario" for one in seen):
         raise ConfigError(
             f"scenario.script: {script}: its default export is not a function",
             hint="export default async (entry, report) => { ... } (docs/behaviour.md)",
         )
     here = folder.resolve().as_uri()
-    return tuple(Observation(o.stream, o.kind, o.text.replace(origin, here)) for o in seen)
+    texts = (Observation(o.stream, o.kind, o.text.replace(origin, here)) for o in seen)
+    return Played(tuple(texts), tuple(counted))
 
 
 def _unsafe() -> list[str]:
@@ -116,7 +125,9 @@ class _Page:
     """A page and its workers, watched while it plays."""
 
     devtools: Devtools
+    coverage: bool
     session: str = ""
+    workers: list[str] = field(default_factory=list)  # their sessions
     addresses: dict[str, str] = field(default_factory=dict)  # of requests
     apart: list[Observation] = field(default_factory=list)
     ended: bool = False
@@ -129,11 +140,29 @@ class _Page:
         for domain in ("Page", "Runtime", "Network", "Log", "Inspector"):
             self.devtools.call(f"{domain}.enable", self.session)
         self._attach_workers(self.session)
+        self._count(self.session)
         self.devtools.call("Runtime.addBinding", self.session, name=_BINDING)
         self.devtools.call(
             "Page.addScriptToEvaluateOnNewDocument", self.session, source=_observer()
         )
         self.devtools.call("Page.navigate", self.session, url=address)
+
+    def counted(self) -> list[Mapping[str, Any]]:
+        """Return the coverage documents of the page and of the workers that are still there."""
+        documents = []
+        for session in [self.session, *self.workers] if self.coverage else ():
+            try:
+                documents.append(self.devtools.call("Profiler.takePreciseCoverage", session))
+            except ToolError:  # a worker that has ended
+                continue
+        return documents
+
+    def _count(self, session: str) -> None:
+        if self.coverage:
+            self.devtools.send("Profiler.enable", session)
+            self.devtools.send(
+                "Profiler.startPreciseCoverage", session, callCount=False, detailed=True
+            )
 
     def watch(self, until: float) -> Iterator[Observation]:
         """Yield what the page does until it has ended, or ``until``; then what happened beside."""
@@ -204,6 +233,8 @@ class _Page:
         """Let a new worker start once everything in it is seen; none of the answers is awaited."""
         session = params["sessionId"]
         if params["targetInfo"]["type"] in _WORKERS:
+            self.workers.append(session)
+            self._count(session)
             self.devtools.send("Network.enable", session)
             self.devtools.send("Runtime.enable", session)
             self.devtools.send("Runtime.addBinding", session, name=_BINDING)

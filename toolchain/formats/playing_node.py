@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 import subprocess
 import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from toolchain.errors import ConfigError, ToolError
 from toolchain.ir import Observation
@@ -35,10 +38,18 @@ def node_version(node: Path) -> str:
     return done.stdout.strip()
 
 
+@dataclass(frozen=True, slots=True)
+class Played:
+    """What was seen, and where it was asked for, V8's coverage documents: one of each thread."""
+
+    observations: tuple[Observation, ...]
+    coverage: tuple[Mapping[str, Any], ...] = ()
+
+
 def play_in_node(
-    node: Path, folder: Path, script: str, entry: str, *, limit_s: float
-) -> tuple[Observation, ...]:
-    """Play ``script`` on ``entry``, both files in ``folder``, in a new node process.
+    node: Path, folder: Path, start: tuple[str, str], limit_s: float, *, coverage: bool = False
+) -> Played:
+    """Play a script on an entry (``start``, both files in ``folder``) in a new node process.
 
     Texts are as they were seen: they hold addresses of ``folder``. Observations of the main thread
     are in order; those of workers and of the process follow.
@@ -47,8 +58,10 @@ def play_in_node(
         ConfigError: the script is no scenario.
         ToolError: node cannot be started.
     """
+    folder = folder.resolve()
+    script, entry = start
     with tempfile.TemporaryDirectory(prefix="vtool-seen-") as name:
-        seen = Path(name) / "observations"
+        seen, counted = Path(name) / "observations", Path(name) / "coverage"
         seen.touch()
         command = [
             str(node),
@@ -58,8 +71,12 @@ def play_in_node(
             (folder / script).as_uri(),
             (folder / entry).as_uri(),
         ]
-        ended = _run(command, seen, folder, limit_s)
+        environment = {"VTOOL_OBSERVATIONS": str(seen), "NODE_NO_WARNINGS": "1"}
+        if coverage:
+            environment["NODE_V8_COVERAGE"] = str(counted)
+        ended = _run(command, environment, folder, limit_s)
         rows = [json.loads(line) for line in seen.read_text("utf-8").splitlines()]
+        documents = [json.loads(p.read_bytes()) for p in sorted(counted.glob("*.json"))]
     found = [Observation(stream, kind, " ".join(texts)) for stream, kind, *texts in rows]
     wrong = next((one.text for one in found if one.kind == _WRONG), "")
     if wrong:
@@ -67,10 +84,12 @@ def play_in_node(
             f"scenario.script: {script}: {wrong}",
             hint="export default async (entry, report) => { ... } (docs/behaviour.md)",
         )
-    return (*found, *ended)
+    return Played((*found, *ended), tuple(documents))
 
 
-def _run(command: list[str], seen: Path, folder: Path, limit_s: float) -> tuple[Observation, ...]:
+def _run(
+    command: list[str], environment: Mapping[str, str], folder: Path, limit_s: float
+) -> tuple[Observation, ...]:
     """Return how the process ended, and what it wrote beside the console."""
     with tempfile.TemporaryFile() as written:
         try:
@@ -82,7 +101,7 @@ def _run(command: list[str], seen: Path, folder: Path, limit_s: float) -> tuple[
                 timeout=limit_s,
                 check=False,
                 cwd=folder,
-                env={"VTOOL_OBSERVATIONS": str(seen), "NODE_NO_WARNINGS": "1"},
+                env=environment,
             )
             ending = str(done.returncode)
         except subprocess.TimeoutExpired:
