@@ -37,7 +37,14 @@ from toolchain.ir import (
     Relation,
     digest_of,
 )
-from toolchain.passes.base import ArtifactPass, GraphPass, GuardedPass, Step, make_pass
+from toolchain.passes.base import (
+    ArtifactPass,
+    GraphPass,
+    GuardedPass,
+    PlayedPass,
+    Step,
+    make_pass,
+)
 from toolchain.progress import SILENT, Progress
 from toolchain.rewriting import UNCHANGED, Outcome, Work, failed, rewrite
 from toolchain.sources.tree import SourceFile
@@ -232,7 +239,10 @@ class Pipeline:
                 seconds = Seconds(cached["seconds"])
                 return after, _rows(step.run, graph, after, _Booking(proof, seconds, cached=True))
         self.progress.update(f"pass {step.run}", 0, 0)
-        after = made.apply(graph, self.store)
+        if isinstance(made, PlayedPass):
+            after = made.apply_played(graph, self.store, self.scenario)
+        else:
+            after = made.apply(graph, self.store)
         proof = self._proof(made, graph, after)
         seconds = Seconds(round(time.perf_counter() - start, 3))
         if not proof.holds:

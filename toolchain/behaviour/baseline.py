@@ -14,11 +14,10 @@ from toolchain.behaviour.staging import (
     SCRIPTS,
     Staged,
     bundled_stage,
-    entries,
+    entry_of,
     successor,
     unbundled_stage,
 )
-from toolchain.errors import ConfigError
 from toolchain.ir import ArtifactId, Graph, Play, Proof, Store
 
 NAME = "same-behaviour"
@@ -75,7 +74,7 @@ def baseline(before: Graph, store: Store, play: Play) -> Baseline:
         InputError: code that cannot be compiled or laid out.
         ToolError: a runtime does not start.
     """
-    entry = _entry(before, play)
+    entry = entry_of(before, play)
     notes = {runtime: f"not run: {why}" for runtime in play.runs_in if (why := absence(runtime))}
     seen = {}
     code = frozenset(_code(before))
@@ -107,17 +106,6 @@ def _seen(runtime: str, staged: Staged, play: Play, code: Collection[str]) -> Se
 
 def _code(graph: Graph) -> set[str]:
     return {str(i) for i, a in graph.files.items() if a.kind in SCRIPTS}
-
-
-def _entry(graph: Graph, play: Play) -> ArtifactId:
-    known = entries(graph)
-    chosen = [r for r in known if play.entry in {"", r}]
-    if len(chosen) != 1:
-        wrong = f"{play.entry!r} is no entry of the project" if play.entry else "it is missing"
-        raise ConfigError(
-            f"scenario.entry: {wrong}", hint=f"entries: {', '.join(known)[:200] or 'none'}"
-        )
-    return chosen[0]
 
 
 def _said(runtime: str, found: Comparison) -> str:

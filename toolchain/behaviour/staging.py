@@ -5,16 +5,18 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from posixpath import dirname, join
 
 from toolchain.analysis.reachability import reachable
+from toolchain.errors import ConfigError
 from toolchain.formats import esbuild
 from toolchain.formats.code_folder import CODE_KINDS, code_folder
 from toolchain.formats.esbuild_plugins import AddressesStayRight
 from toolchain.formats.laid_out import lay_out
 from toolchain.formats.node_resolution import Resolver
+from toolchain.formats.sourcemap import SourceMap
 from toolchain.formats.unbundled import joined, unbundled
 from toolchain.ir import Artifact, ArtifactId, DirectoryStore, Graph, Kind, Play, Store
 from toolchain.sources.tools import tool
@@ -34,11 +36,29 @@ class Staged:
     entry: str
     code: frozenset[str] = frozenset()  # paths of the modules, relative to the program
     joined: tuple[str, ...] = ()  # CommonJS modules, for which all code is in one file
+    paths: Mapping[str, str] = field(default_factory=dict)  # of modules that are named otherwise
+    maps: Mapping[str, SourceMap] = field(default_factory=dict)  # of scripts with several modules
 
 
 def entries(graph: Graph) -> list[ArtifactId]:
     """Return the scripts among the roots, sorted."""
     return sorted(r for r in graph.roots if graph.artifacts[r].kind in SCRIPTS)
+
+
+def entry_of(graph: Graph, play: Play) -> ArtifactId:
+    """Return the script that ``play`` drives.
+
+    Errors:
+        ConfigError: it names none of the project's, or none of several.
+    """
+    known = entries(graph)
+    chosen = [r for r in known if play.entry in {"", r}]
+    if len(chosen) != 1:
+        wrong = f"{play.entry!r} is no entry of the project" if play.entry else "it is missing"
+        raise ConfigError(
+            f"scenario.entry: {wrong}", hint=f"entries: {', '.join(known)[:200] or 'none'}"
+        )
+    return chosen[0]
 
 
 def successor(root: ArtifactId, before: Graph, after: Graph) -> ArtifactId | None:
@@ -78,11 +98,13 @@ def unbundled_stage(
         made = unbundled(folder, [str(a.id) for a in code], resolver, service, play.mode)
         files, start = dict(made.files), made.paths.get(entry, entry)
         one_file = page and bool(made.commonjs)
+        maps: Mapping[str, SourceMap] = {}
         if one_file:
             start = f"{_JOINED}/{PurePosixPath(entry).stem}.js"
             moved = {**made.paths, entry: start}
             plugin = AddressesStayRight(folder, graph.files, conditions, moved, _JOINED)
-            files |= joined(folder, entry, service, plugin, (_JOINED, play.mode))
+            whole = joined(folder, entry, service, plugin, (_JOINED, play.mode))
+            files, maps = {**files, **whole.files}, whole.maps
     with _stage(graph, store, play, files) as staged:
         yield Staged(
             staged,
@@ -90,6 +112,8 @@ def unbundled_stage(
             join(PROGRAM, start),
             frozenset({*files, start}),
             made.commonjs if one_file else (),
+            made.paths,
+            maps,
         )
 
 

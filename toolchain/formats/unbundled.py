@@ -10,17 +10,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from posixpath import dirname, join, normpath, relpath
 from urllib.parse import quote, unquote
 
 from toolchain.errors import InputError
-from toolchain.formats.esbuild import Build, Esbuild, Plugin
+from toolchain.formats.esbuild import Build, Esbuild, Output, Plugin
 from toolchain.formats.javascript import Mention, Module, read
 from toolchain.formats.javascript_addresses import PLAIN, edited
 from toolchain.formats.javascript_text import without_query
 from toolchain.formats.node_resolution import EMPTY, Files, Resolver
+from toolchain.formats.sourcemap import SourceMap, parse
 
 _LOWERED = {".ts": ".js", ".tsx": ".js", ".jsx": ".js", ".mts": ".mjs", ".cts": ".cjs"}
 _JOINED = (
@@ -32,6 +33,8 @@ _JOINED = (
     "--target=es2022",
     "--preserve-symlinks",
     "--charset=utf8",
+    "--sourcemap=external",
+    "--sources-content=false",
 )
 _IMPORTS = frozenset({"import", "import()", "require"})
 _MODE = b"process.env.NODE_ENV"
@@ -46,6 +49,14 @@ class Unbundled:
     files: Mapping[str, bytes]
     paths: Mapping[str, str]  # where a module lies under another path than before
     commonjs: tuple[str, ...]  # modules that are imported and that a browser cannot load
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """A program in one file, and by its path the map back to the modules."""
+
+    files: Mapping[str, bytes]
+    maps: Mapping[str, SourceMap]
 
 
 def unbundled(
@@ -78,7 +89,7 @@ def unbundled(
 
 def joined(
     folder: Path, entry: str, esbuild: Esbuild, plugin: Plugin, settings: tuple[str, str]
-) -> Mapping[str, bytes]:
+) -> Joined:
     """Return ``entry`` with all its modules in one file: nothing left out, nothing renamed.
 
     For programs with CommonJS modules, which a browser cannot load one by one. ``settings`` are
@@ -94,7 +105,16 @@ def joined(
     if done.errors:
         first = done.errors[0]
         raise InputError(f"{first.where()}: {first.text}", hint="correct the code")
-    return {output.path: output.data for output in done.outputs}
+    files = {o.path: o.data for o in done.outputs if not o.path.endswith(".map")}
+    maps = {o.path.removesuffix(".map"): o for o in done.outputs if o.path.endswith(".map")}
+    return Joined(files, {path: _from_folder(o) for path, o in maps.items()})
+
+
+def _from_folder(output: Output) -> SourceMap:
+    """Return a map whose sources are named as in the folder, not as seen from the map."""
+    found = parse(output.data)
+    sources = (normpath(join(dirname(output.path), source)) for source in found.sources)
+    return replace(found, sources=tuple(sources), contents=())
 
 
 def _paths(names: Iterable[str], files: Files) -> dict[str, str]:
