@@ -55,6 +55,7 @@ ARROWS = {
     "%>": Relation.ENCODES,
     "[>": Relation.CONTAINS,
     "{>": Relation.UNPACKS,
+    "&>": Relation.MAPS,
 }
 _SIGNS = {relation: sign for sign, relation in ARROWS.items()}
 

@@ -21,7 +21,8 @@ from toolchain.ir import ArtifactId, Digest, DirectoryStore, Graph, Relation
 from toolchain.tables import dump
 
 MANIFEST = "vtool-manifest.json"
-RESERVED = frozenset({MANIFEST, "report.html", "report.json", "answers"})
+MAPS = "source-maps"
+RESERVED = frozenset({MANIFEST, MAPS, "report.html", "report.json", "answers"})
 """What a result holds besides the application: at the top of the output folder."""
 _MANIFEST_VERSION = 1
 _STAGING = ".vtool-staging-"
@@ -126,6 +127,8 @@ def write(
 ) -> dict[ArtifactId, Path]:
     """Write all files of ``graph`` and their encodings below ``folder``, and the manifest.
 
+    Source maps of its scripts go to a folder of their own, which is no part of what ships.
+
     ``formats`` says of each package in which format and setting it runs best on which target.
     Returns the path of every file by its id.
 
@@ -157,9 +160,15 @@ def write(
                 **({"formats": dump(formats[name])} if name in formats else {}),
             }
         )
+    maps = []
+    for script, sourcemap in sorted(graph.maps().items()):
+        name = ArtifactId(f"{MAPS}/{script}.map")
+        _copy(store, sourcemap.digest, folder / name)
+        maps.append({"script": script, "map": name, "size": sourcemap.size})
     manifest = {
         "manifest_version": _MANIFEST_VERSION,
         "files": rows,
+        **({"maps": maps} if maps else {}),
         "roots": sorted(graph.roots),
         "renamed": dict(sorted(renames.items())),
     }

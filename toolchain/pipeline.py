@@ -115,6 +115,7 @@ class Pipeline:
                 after, rows, names = *self._whole(graph, step, made), {}
             else:
                 raise PassError(f"the pass {step.run!r} is of no known kind")
+            after = after.without_stale_maps(graph)
             if problems := after.problems():
                 raise PassError(f"the pass {step.run!r} broke the graph: {problems[0]}")
             if sum(r.saved for r in rows) != graph.delivered - after.delivered:

@@ -133,7 +133,8 @@ def test_an_edit_that_somebody_has_to_judge_is_exact() -> None:
     "text",
     [
         "export const a = 1, b = [1, { c: -2, f() {} }], d = () => go();",
-        "import 'x';\n'use strict';\nexport default class { #a = go(); m() { go(); } static b = 1 }",
+        "import 'x';\n'use strict';",
+        "export default class { #a = go(); m() { go(); } static b = 1 }",
         "const seen = new Map();\nexport { seen };\nlet x;\nfunction* g() {}",
         "export default () => 1;",
         "interface A {}\ntype B = A;\nexport const c = `t` as B;\ndeclare const d: number;",

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator
 
 from toolchain.analysis.packages import package_of
-from toolchain.ir import FILE_KINDS, Artifact, ArtifactId, Graph, Kind, Relation
+from toolchain.ir import FILE_KINDS, OWNERSHIP, Artifact, ArtifactId, Graph, Kind, Relation
 
 _EAGER = frozenset({Relation.IMPORT, Relation.WORKER, Relation.FETCH, Relation.DYNAMIC})
 _NEEDS = _EAGER | {Relation.LAZY, Relation.LINK}
@@ -60,8 +60,7 @@ def possible_targets(graph: Graph) -> dict[ArtifactId, list[ArtifactId]]:
     blind = {
         e.source
         for e in graph.edges
-        if e.relation not in {Relation.CONTAINS, Relation.UNPACKS, Relation.ENCODES}
-        and graph.artifacts[e.target].kind is Kind.UNKNOWN
+        if e.relation not in OWNERSHIP and graph.artifacts[e.target].kind is Kind.UNKNOWN
     }
     packages: defaultdict[str, list[ArtifactId]] = defaultdict(list)
     for artifact in graph.artifacts.values():
@@ -83,7 +82,7 @@ def _followed(graph: Graph, relations: Collection[Relation]) -> Neighbours:
         elif edge.relation in {Relation.CONTAINS, Relation.UNPACKS}:
             along[edge.source].append(edge.target)
             along[edge.target].append(edge.source)
-        elif edge.relation is Relation.ENCODES:
+        elif edge.relation in {Relation.ENCODES, Relation.MAPS}:
             along[edge.target].append(edge.source)
             along[edge.source].append(edge.target)
     return lambda name: along.get(name, ())

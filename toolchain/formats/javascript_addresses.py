@@ -35,16 +35,22 @@ class Rebase:
 
         Surprise: code that does not parse comes back as it is; the bundler says what is wrong.
         """
+        edits = self.edits(name, data)
+        return edited(data, edits) if edits else data
+
+    def edits(self, name: str, data: bytes) -> dict[tuple[int, int], str]:
+        """Return the byte ranges of the module ``name`` that change, with their new texts."""
         if _META not in data:
-            return data
+            return {}
         module = read(data)
         if module.problem:
-            return data
+            return {}
         edits = {(m.start, m.end): text for m, text in self._literals(name, module.mentions)}
         right = {m.base for m in module.mentions if (m.start, m.end) in edits}
         here = f"new URL({self._way(name)}, import.meta.url).href"  # where it was, also if moved
-        edits |= {(at.start, at.end): here for at in module.locations if at.start not in right}
-        return edited(data, edits)
+        return edits | {
+            (at.start, at.end): here for at in module.locations if at.start not in right
+        }
 
     def _literals(self, name: str, mentions: tuple[Mention, ...]) -> Iterator[tuple[Mention, str]]:
         """Yield the addresses that are known to name a shipped file, with their new text."""

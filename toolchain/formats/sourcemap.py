@@ -14,8 +14,8 @@ from __future__ import annotations
 import json
 from bisect import bisect_right
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from posixpath import join, normpath
+from dataclasses import dataclass, replace
+from posixpath import dirname, join, normpath
 from typing import Any
 
 from toolchain.errors import FormatError
@@ -112,6 +112,16 @@ def dump(found: SourceMap, *, file: str = "") -> bytes:
     if any(found.contents):
         fields["sourcesContent"] = found.contents
     return json.dumps(fields, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def seen_from_above(found: SourceMap, path: str) -> SourceMap:
+    """Return the map of the script at ``path`` with its sources named as ``path`` is.
+
+    >>> seen_from_above(SourceMap(("../src/a.ts",), (), ()), "app/main.js").sources
+    ('src/a.ts',)
+    """
+    sources = (s if "://" in s else normpath(join(dirname(path), s)) for s in found.sources)
+    return replace(found, sources=tuple(sources))
 
 
 Origin = Callable[[int, int], Place | None]

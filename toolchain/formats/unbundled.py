@@ -10,18 +10,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from posixpath import dirname, join, normpath, relpath
 from urllib.parse import quote, unquote
 
 from toolchain.errors import InputError
-from toolchain.formats.esbuild import Build, Esbuild, Output, Plugin
+from toolchain.formats.esbuild import Build, Esbuild, Plugin
 from toolchain.formats.javascript import Mention, Module, read
 from toolchain.formats.javascript_addresses import PLAIN, edited
 from toolchain.formats.javascript_text import without_query
 from toolchain.formats.node_resolution import EMPTY, Files, Resolver
-from toolchain.formats.sourcemap import SourceMap, parse
+from toolchain.formats.sourcemap import SourceMap, parse, seen_from_above
 
 _LOWERED = {".ts": ".js", ".tsx": ".js", ".jsx": ".js", ".mts": ".mjs", ".cts": ".cjs"}
 _JOINED = (
@@ -105,16 +105,8 @@ def joined(
     if done.errors:
         first = done.errors[0]
         raise InputError(f"{first.where()}: {first.text}", hint="correct the code")
-    files = {o.path: o.data for o in done.outputs if not o.path.endswith(".map")}
-    maps = {o.path.removesuffix(".map"): o for o in done.outputs if o.path.endswith(".map")}
-    return Joined(files, {path: _from_folder(o) for path, o in maps.items()})
-
-
-def _from_folder(output: Output) -> SourceMap:
-    """Return a map whose sources are named as in the folder, not as seen from the map."""
-    found = parse(output.data)
-    sources = (normpath(join(dirname(output.path), source)) for source in found.sources)
-    return replace(found, sources=tuple(sources), contents=())
+    maps = {o.path: seen_from_above(parse(o.map), o.path) for o in done.outputs if o.map}
+    return Joined({o.path: o.data for o in done.outputs}, maps)
 
 
 def _paths(names: Iterable[str], files: Files) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from toolchain.ir.artifact import (
     FILE_KINDS,
+    OWNERSHIP,
     PART_KINDS,
     Artifact,
     ArtifactId,
@@ -25,6 +26,7 @@ from toolchain.ir.store import Digest, DirectoryStore, MemoryStore, Store, diges
 __all__ = [
     "FILE_KINDS",
     "LOSSLESS",
+    "OWNERSHIP",
     "PART_KINDS",
     "Artifact",
     "ArtifactId",

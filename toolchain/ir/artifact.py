@@ -68,10 +68,11 @@ class Relation(StrEnum):
     CONTAINS = "contains"  # a file and its parts
     UNPACKS = "unpacks"  # an archive and the files in it
     ENCODES = "encodes"  # x.js.br and x.js: the same bytes, compressed for transfer
+    MAPS = "maps"  # x.js.map and x.js: where each place of it came from; never shipped
     DYNAMIC = "dynamic"  # the target cannot be known statically
 
 
-OWNERSHIP = frozenset({Relation.CONTAINS, Relation.UNPACKS, Relation.ENCODES})
+OWNERSHIP = frozenset({Relation.CONTAINS, Relation.UNPACKS, Relation.ENCODES, Relation.MAPS})
 
 
 @dataclass(frozen=True, slots=True)
