@@ -59,7 +59,7 @@ class LazyLoad(PlayedPass):
         idle = {i for i in graph.artifacts if any(fnmatchcase(i, pattern) for pattern in self.idle)}
         if play is not None:
             idle |= idle_modules(graph, store, play)
-        while True:
+        while idle:
             found = next(
                 (
                     feature
@@ -71,6 +71,7 @@ class LazyLoad(PlayedPass):
             if found is None:
                 return graph
             graph = with_feature(graph, store, found)
+        return graph
 
 
 def idle_modules(graph: Graph, store: Store, play: Play) -> set[ArtifactId]:
