@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
 from types import MappingProxyType
 from typing import Protocol
 
@@ -16,7 +18,7 @@ from toolchain.formats.playing_node import (
     play_in_node,
 )
 from toolchain.ir import Play, digest_of
-from toolchain.sources.tools import node
+from toolchain.sources.tools import node, tool
 
 
 class Player(Protocol):
@@ -27,9 +29,21 @@ class Player(Protocol):
         ...
 
 
+@cache
+def _new_node() -> Path:
+    """Return a node that tells ES modules by their syntax, as bundlers do: the system's, or ours.
+
+    It does since 20.19 and 22.7: https://nodejs.org/api/packages.html#syntax-detection.
+    """
+    found = node()
+    major, minor = map(int, node_version(found).removeprefix("v").split(".")[:2])
+    knows = (major, minor) >= (22, 7) or (major == 20 and minor >= 19)  # noqa: PLR2004 - versions
+    return found if knows else tool("node")
+
+
 def _node(staged: Staged, play: Play, *, coverage: bool = False) -> Played:
     start = (staged.script, staged.entry)
-    return play_in_node(node(), staged.folder, start, play.limit_s, coverage=coverage)
+    return play_in_node(_new_node(), staged.folder, start, play.limit_s, coverage=coverage)
 
 
 def _chromium(staged: Staged, play: Play, *, coverage: bool = False) -> Played:
@@ -58,7 +72,7 @@ def version(runtime: str) -> str:
     if runtime in BROWSERS:
         found = find_chromium()
         return found.version if found else ""
-    return node_version(node())
+    return node_version(_new_node())
 
 
 def fingerprint(play: Play) -> str:

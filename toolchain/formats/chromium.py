@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -59,7 +60,12 @@ class Chromium:
 
 @cache
 def find_chromium() -> Chromium | None:
-    """Return the Chromium or Chrome in ``PATH``; None if there is none that starts."""
+    """Return the Chromium or Chrome in ``PATH``; None if there is none that starts.
+
+    Not on Windows, where a process gets no pipes by number.
+    """
+    if sys.platform == "win32":
+        return None
     for name in _NAMES:
         found = shutil.which(name)
         if found is None:

@@ -6,7 +6,6 @@ commands from descriptor 3 and writes to 4, each message JSON and a zero byte.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import select
@@ -140,6 +139,8 @@ def browser(program: Path, flags: Sequence[str], *, limit_s: float) -> Iterator[
 
 def _pipes() -> tuple[tuple[int, int], tuple[int, int]]:
     """Return our ends (to write to, to read from) and the browser's (to read from, to write to)."""
+    import fcntl  # noqa: PLC0415 - not on Windows, where nothing comes here
+
     low = [*os.pipe(), *os.pipe()]
     high = [fcntl.fcntl(one, fcntl.F_DUPFD_CLOEXEC, _ABOVE) for one in low]
     for descriptor in low:
