@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import subprocess
 import sys
@@ -20,13 +21,22 @@ from sdk_removal.program import bundle_whole, publish, run
 from sdk_removal.rate import Removed, removal, weigh
 from sdk_removal.rows import Row, differences
 
+from toolchain.behaviour.baseline import baseline
+from toolchain.execution.cache import ActionCache
+from toolchain.execution.local import LocalPool
 from toolchain.formats.esbuild import Esbuild, service
-from toolchain.formats.javascript import _parse
+from toolchain.formats.javascript import parse
 from toolchain.formats.javascript_exports import read_exports
+from toolchain.ir import DirectoryStore, Play
+from toolchain.loader import Loader
+from toolchain.passes.bundle_js import BundleJs
+from toolchain.sources.directory import open_tree
 from toolchain.sources.tools import tool
+from toolchain.units import Bytes
 
 ROOT = Path(__file__).parent.parent
 _LIVE_EACH = 3  # of each consumer; nox -s deletion takes all
+_NODE = frozenset({"node", "module"})
 _NO_ITEM = {"import_statement", "comment", "empty_statement"}
 
 
@@ -88,7 +98,7 @@ def test_every_export_and_declaration_has_a_label(published: Published) -> None:
         if module.format == "asset":
             continue
         data = (published.sdk.folder / module.path).read_bytes()
-        root = _parse(data)[1].root_node
+        root = parse(data)[1].root_node
         spans = {(item.start, item.end) for item in module.items}
         for node in root.named_children:
             if node.type in _NO_ITEM or node.text == b'"use strict";':
@@ -191,6 +201,31 @@ def test_esbuild_loses_what_is_wrongly_declared_free_of_effects_and_nothing_else
     heard = run(published.tree, tmp_path / "out" / "main.js")
     unbundled = run(published.tree, published.tree / "consumers" / "voice" / "main.js")
     assert differences(unbundled, heard) == ("handwritten core/registry",)
+
+
+def test_the_proof_by_scenario_sees_what_a_wrong_side_effects_field_loses_and_nothing_else(
+    published: Published, tmp_path: Path
+) -> None:
+    store = DirectoryStore(tmp_path / "store")
+    loader = Loader(store, ActionCache(tmp_path / "actions"), LocalPool(1))
+    files = open_tree(published.tree).files
+    loaded = loader.load(files, ["consumers/everything/main.js"], conditions=_NODE)
+    scripts = {name: files[name].path for name in ("play.mjs", "platform.mjs")}
+    play = Play("play.mjs", scripts, runs_in=("node",), conditions=tuple(_NODE))
+    base = baseline(loaded.graph, store, play)
+    bundle = BundleJs(conditions=tuple(_NODE))
+    lost = base.judge(bundle.apply(loaded.graph, store))
+    assert not lost.holds
+    assert "handwritten core/registry" in lost.detail
+    honest = []
+    for name, artifact in loaded.graph.files.items():
+        if name.endswith("/package.json"):
+            fields = json.loads(store.get(artifact.digest))
+            fields.pop("sideEffects", None)
+            data = json.dumps(fields).encode()
+            honest.append(replace(artifact, digest=store.put(data), size=Bytes(len(data))))
+    kept = base.judge(bundle.apply(loaded.graph.with_artifacts(honest), store))
+    assert kept.holds, kept.detail
 
 
 def test_ten_times_the_modules_still_bundle(published: Published, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from toolchain import accounts, gate, own_code, placement, plugins, previous, rulebook
+from toolchain.behaviour.scenario import play_of
 from toolchain.emit import check_output, staging, write
 from toolchain.entries import entries
 from toolchain.errors import InputError
@@ -148,6 +149,7 @@ def _pipeline(assembly: Assembly, workspace: Workspace) -> Pipeline:
         workspace.executor,
         workspace.progress,
         assembly.reference.files,
+        play_of(assembly),
     )
 
 

@@ -23,7 +23,8 @@ from toolchain.ir.artifact import SIBLINGS
 from toolchain.tables import dump
 
 MANIFEST = "vtool-manifest.json"
-RESERVED = frozenset({MANIFEST, HEADERS, "report.html", "report.json", "answers"})
+MAPS = "source-maps"
+RESERVED = frozenset({MANIFEST, HEADERS, MAPS, "report.html", "report.json", "answers"})
 """What a result holds besides the application: at the top of the output folder."""
 _MANIFEST_VERSION = 1
 _STAGING = ".vtool-staging-"
@@ -128,6 +129,8 @@ def write(
 ) -> dict[ArtifactId, Path]:
     """Write all files of ``graph`` and their encodings below ``folder``, manifest and headers.
 
+    Source maps of its scripts go to a folder of their own, which is no part of what ships.
+
     ``formats`` says of each package in which format and setting it runs best on which target.
     Returns the path of every file by its id.
 
@@ -139,7 +142,7 @@ def write(
     _check_names(graph)
     siblings: dict[tuple[ArtifactId, Relation], list[ArtifactId]] = {}
     for edge in sorted(graph.edges):
-        if edge.relation in SIBLINGS:
+        if edge.relation in SIBLINGS and edge.relation is not Relation.MAPS:
             siblings.setdefault((edge.target, edge.relation), []).append(edge.source)
     for other in (one for several in siblings.values() for one in several):
         _copy(store, graph.artifacts[other].digest, folder / other)
@@ -164,9 +167,15 @@ def write(
                 **({"formats": dump(formats[name])} if name in formats else {}),
             }
         )
+    maps = []
+    for script, sourcemap in sorted(graph.maps().items()):
+        name = ArtifactId(f"{MAPS}/{script}.map")
+        _copy(store, sourcemap.digest, folder / name)
+        maps.append({"script": script, "map": name, "size": sourcemap.size})
     manifest = {
         "manifest_version": _MANIFEST_VERSION,
         "files": rows,
+        **({"maps": maps} if maps else {}),
         "roots": sorted(graph.roots),
         "renamed": dict(sorted(renames.items())),
     }

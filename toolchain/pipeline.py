@@ -11,6 +11,7 @@ from typing import Any
 
 from toolchain import plugins, resources
 from toolchain.analysis.packages import package_of
+from toolchain.behaviour.runtimes import fingerprint
 from toolchain.errors import (
     ConfigError,
     InputError,
@@ -32,6 +33,7 @@ from toolchain.ir import (
     Kind,
     LedgerRow,
     ModelSearch,
+    Play,
     Proof,
     Relation,
     digest_of,
@@ -41,6 +43,7 @@ from toolchain.passes.base import (
     GraphPass,
     GuardedPass,
     Pass,
+    PlayedPass,
     ProfiledPass,
     Step,
     make_pass,
@@ -50,6 +53,8 @@ from toolchain.rewriting import UNCHANGED, Outcome, Work, failed, rewrite
 from toolchain.sources.tree import SourceFile
 from toolchain.tables import dump
 from toolchain.units import Bytes, Seconds
+
+BEHAVIOUR = "same-behaviour"  # the proof that plays the application's own scenario
 
 _Names = dict[ArtifactId, ArtifactId]
 _SETTLED = ("tools.toml", "compression.toml")
@@ -82,6 +87,8 @@ class Pipeline:
     """Everything that running passes needs; one value for a whole run.
 
     ``reference`` are files that are no part of the graph and that a task may read: recordings.
+    ``scenario`` drives the application: what a pass over the whole graph made of code must behave
+    like what it was made of.
     """
 
     store: DirectoryStore
@@ -89,6 +96,7 @@ class Pipeline:
     executor: Executor
     progress: Progress = SILENT
     reference: Mapping[str, SourceFile] = field(default_factory=dict)
+    scenario: Play | None = None
 
     def run(self, graph: Graph, steps: Sequence[Step]) -> Result:
         """Apply ``steps`` to the files of ``graph``, in order.
@@ -114,6 +122,7 @@ class Pipeline:
                 after, rows, names = *self._whole(graph, step, made), {}
             else:
                 raise PassError(f"the pass {step.run!r} is of no known kind")
+            after = after.without_stale_maps(graph)
             if problems := after.problems():
                 raise PassError(f"the pass {step.run!r} broke the graph: {problems[0]}")
             if sum(r.saved for r in rows) != graph.delivered - after.delivered:
@@ -234,7 +243,7 @@ class Pipeline:
     def _whole(self, graph: Graph, step: Step, made: GraphPass) -> tuple[Graph, list[LedgerRow]]:
         """Run a pass over the whole graph, or take its result from the cache."""
         start = time.perf_counter()
-        code = (*_code(step.run, made.proof), _tools())
+        code = (*_code(step.run, made.proof), *self._played(), _tools())
         read = self._read(made, graph)
         beside = (made.installed(), [(name, digest) for name, digest, _ in read])
         key = action_key("pass", *code, dict(step.options), _packed(graph), *beside)
@@ -248,21 +257,52 @@ class Pipeline:
         self.progress.update(f"pass {step.run}", 0, 0)
         files = {name: path for name, _, path in read}
         try:
-            after = _applied(made, graph, self.store, files)
+            after = self._applied(made, graph, files)
         except (InputError, ToolError) as error:
             if not isinstance(made, ProfiledPass):
                 raise
             return graph, [
                 _nothing(step.run, graph, Proof(made.proof, holds=False, detail=str(error)))
             ]
-        options = {**asdict(made), "files": files}
-        proof = plugins.find("verify", made.proof).prove(graph, after, self.store, options)
+        proof = self._proof(made, graph, after, files)
         seconds = Seconds(round(time.perf_counter() - start, 3))
         if not proof.holds:
             return graph, [_nothing(step.run, graph, proof, seconds=seconds)]
         document = {"graph": _packed(after), "proof": asdict(proof), "seconds": seconds}
         self.cache.put(key, document)
         return after, _rows(step.run, graph, after, _Booking(proof, seconds, cached=False))
+
+    def _applied(self, made: GraphPass, graph: Graph, files: Mapping[str, Path]) -> Graph:
+        if isinstance(made, ProfiledPass):
+            return made.apply_with(graph, self.store, files)
+        if isinstance(made, PlayedPass):
+            return made.apply_played(graph, self.store, self.scenario)
+        return made.apply(graph, self.store)
+
+    def _proof(
+        self, made: GraphPass, graph: Graph, after: Graph, files: Mapping[str, Path]
+    ) -> Proof:
+        """Return the pass's own proof, and after it what the scenario says where code changed."""
+        options = {**asdict(made), "files": files, "scenario": self.scenario}
+        proof: Proof = plugins.find("verify", made.proof).prove(graph, after, self.store, options)
+        if not proof.holds or made.proof == BEHAVIOUR or not _scripts(graph) ^ _scripts(after):
+            return proof
+        if self.scenario is None:
+            return proof
+        played: Proof = plugins.find("verify", BEHAVIOUR).prove(graph, after, self.store, options)
+        both = f"{proof.detail}; {played.detail}"
+        return replace(played, detail=both) if played.holds else played
+
+    def _played(self) -> tuple[str, ...]:
+        """Return what results depend on besides the graph, where a scenario judges them."""
+        if self.scenario is None:
+            return ()
+        code = source_digest(plugins.find("verify", BEHAVIOUR).__name__)
+        return (code, fingerprint(self.scenario))
+
+
+def _scripts(graph: Graph) -> set[Artifact]:
+    return {a for a in graph.files.values() if a.kind in {Kind.JS, Kind.TS}}
 
 
 def _lack(made: Pass) -> Proof | None:
@@ -272,14 +312,6 @@ def _lack(made: Pass) -> Proof | None:
     except UnavailableError as error:
         return Proof(made.proof, holds=True, detail=f"not run: {error}; {error.hint}")
     return None
-
-
-def _applied(
-    made: GraphPass, graph: Graph, store: DirectoryStore, files: Mapping[str, Path]
-) -> Graph:
-    if isinstance(made, ProfiledPass):
-        return made.apply_with(graph, store, files)
-    return made.apply(graph, store)
 
 
 def _nothing(name: str, graph: Graph, proof: Proof, *, seconds: float = 0) -> LedgerRow:

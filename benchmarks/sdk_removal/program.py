@@ -14,7 +14,7 @@ from toolchain.errors import ToolError
 from toolchain.formats.esbuild import Build, Esbuild, Loaded, Plugin
 from toolchain.sources.tools import node
 
-RUN_LIMIT_S = 60  # ours: a run takes 0.1 s; platform.mjs gives up after 20
+RUN_LIMIT_S = 60  # ours: a run takes 0.1 s; run.mjs gives up after 20
 # The imports stay as written, so that a module that is only loaded for its effects is loaded
 _SYNTAX = '--tsconfig-raw={"compilerOptions":{"verbatimModuleSyntax":true}}'
 _COMPILE = ("--format=esm", "--target=es2022", "--jsx=automatic", _SYNTAX)
@@ -112,7 +112,7 @@ def run(tree: Path, program: Path) -> str:
     """Run a program in node and return what it printed, with its exit code as the last line."""
     try:
         done = subprocess.run(
-            [node(), tree / "platform.mjs", program],
+            [node(), tree / "run.mjs", program],
             capture_output=True,
             text=True,
             timeout=RUN_LIMIT_S,

@@ -9,8 +9,9 @@ from graph_strategies import artifact, graph_of, graphs
 from hypothesis import given
 from hypothesis import strategies as st
 
-from toolchain.ir import PART_KINDS, ArtifactId, Edge, Graph, Kind, Relation
+from toolchain.ir import PART_KINDS, Artifact, ArtifactId, Digest, Edge, Graph, Kind, Relation
 from toolchain.ir.artifact import ABSENT_KINDS, OWNERSHIP
+from toolchain.units import Bytes
 
 
 @given(graphs())
@@ -135,3 +136,20 @@ def test_a_part_has_one_owner_and_parts_sum_to_their_file() -> None:
         Edge(ArtifactId(owner), part.id, Relation.CONTAINS) for owner in "ab"
     )
     assert graph.problems() == ["p has two owners", "the parts of b are 3 bytes of 4"]
+
+
+def test_a_source_map_ships_nothing_and_goes_with_a_script_that_changed() -> None:
+    script = Artifact(ArtifactId("a.js"), Kind.JS, Digest("1"), Bytes(100))
+    sourcemap = Artifact(ArtifactId("a.js.map"), Kind.SOURCEMAP, Digest("2"), Bytes(300))
+    edge = Edge(sourcemap.id, script.id, Relation.MAPS)
+    graph = Graph({a.id: a for a in (script, sourcemap)}, frozenset({edge}), frozenset({script.id}))
+    assert graph.problems() == []
+    assert (graph.size, graph.delivered) == (100, 100)
+    assert graph.maps() == {script.id: sourcemap}
+    assert graph.without_stale_maps(graph) == graph
+    changed = graph.with_artifacts([replace(script, digest=Digest("3"))])
+    assert changed.without_stale_maps(graph).maps() == {}
+    new = changed.with_artifacts([replace(sourcemap, digest=Digest("4"))])
+    assert new.without_stale_maps(graph) == new
+    bare = Graph({script.id: script}, frozenset(), frozenset({script.id}))
+    assert graph.without_stale_maps(bare) == graph

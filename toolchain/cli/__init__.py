@@ -23,6 +23,7 @@ COMMANDS = (
     "bench",
     "gate",
     "why",
+    "trace",
     "explain",
     "report",
     "materialize",

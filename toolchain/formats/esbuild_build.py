@@ -110,6 +110,7 @@ class Output:
     imports: tuple[Import, ...] = ()
     exports: tuple[str, ...] = ()
     entry: str = ""
+    map: bytes = b""  # its source map, where one was asked for; sources are relative to ``path``
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,17 +141,23 @@ def result(answer: Mapping[str, Any], folder: Path) -> Result:
     """Read the answer to a build in ``folder``, its metafile included."""
     meta = json.loads(answer["metafile"] or b'{"inputs": {}, "outputs": {}}')
     outputs = []
-    for raw in answer["outputFiles"]:
-        path = os.path.relpath(raw["path"], folder.resolve()).replace(os.sep, "/")
+    files = {
+        os.path.relpath(raw["path"], folder.resolve()).replace(os.sep, "/"): raw["contents"]
+        for raw in answer["outputFiles"]
+    }
+    for path, data in files.items():
+        if path.removesuffix(".map") != path and path.removesuffix(".map") in files:
+            continue
         about = meta["outputs"].get(path, {})
         outputs.append(
             Output(
                 path,
-                raw["contents"],
+                data,
                 {i: use["bytesInOutput"] for i, use in about.get("inputs", {}).items()},
                 _imports(about.get("imports", [])),
                 tuple(about.get("exports", ())),
                 about.get("entryPoint", ""),
+                files.get(f"{path}.map", b""),
             )
         )
     return Result(

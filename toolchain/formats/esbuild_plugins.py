@@ -6,8 +6,10 @@ from collections.abc import Container, Mapping
 from pathlib import Path
 
 from toolchain.formats.esbuild_build import Loaded, Plugin, Resolved, Resolving
-from toolchain.formats.javascript_addresses import Rebase, needs_itself
+from toolchain.formats.javascript_addresses import Rebase, edited, needs_itself
 from toolchain.formats.node_resolution import Resolver, is_builtin
+from toolchain.formats.sourcemap import Origin
+from toolchain.formats.sourcemap_edits import edited_text
 
 _BARE = r"^[^./]"
 
@@ -51,6 +53,7 @@ class AddressesStayRight(NodeStaysOutside):
     ) -> None:
         super().__init__(folder, files, conditions)
         self.own_address: set[str] = set()  # modules that may load themselves as a file
+        self.origins: dict[str, Origin] = {}  # where places of modules that were edited were
         self._rebase = Rebase(files, moved, outdir, self._resolver)
 
     def load(self, path: str) -> Loaded | None:
@@ -58,13 +61,14 @@ class AddressesStayRight(NodeStaysOutside):
         module = Path(path)
         name = module.relative_to(self._folder).as_posix()
         data = module.read_bytes()
-        edited = self._rebase.module(name, data)
-        if edited is data:
+        edits = self._rebase.edits(name, data)
+        if not edits:
             return None
+        self.origins[name] = edited_text(name, data, edits).original
         if needs_itself(data):
             self.own_address.add(name)
         # .mjs and .cts say how to load a module; the language is that of .js and .ts
-        return Loaded(edited, module.suffix.lstrip(".").lstrip("cm"))
+        return Loaded(edited(data, edits), module.suffix.lstrip(".").lstrip("cm"))
 
 
 class _Files:

@@ -89,7 +89,7 @@ def read(data: bytes) -> Module:
     >>> [mention.target for mention in module.mentions]
     ['./a.js', './*.wasm']
     """
-    dialect, tree = _parse(_readable(data))
+    dialect, tree = parse(data)
     captures = QueryCursor(_query(dialect)).captures(tree.root_node)
     mentions = {m.start: m for m in _strings(captures.get("string", ()))}
     # what is passed to import() or new URL() is more than a string: it replaces the plain mention
@@ -99,7 +99,7 @@ def read(data: bytes) -> Module:
     mentions.update((m.start, m) for m in _statements(captures.get("require", ()), "require"))
     found = tuple(_without_pieces(mentions[at] for at in sorted(mentions)))
     locations = tuple(_locations(captures.get("location", ())))
-    return Module(dialect, found, read_exports(tree.root_node), locations, _problem(tree))
+    return Module(dialect, found, read_exports(tree.root_node), locations, first_problem(tree))
 
 
 def _without_pieces(mentions: Iterable[Mention]) -> Iterator[Mention]:
@@ -142,8 +142,9 @@ def _query(dialect: Dialect) -> Query:
     return Query(_language(dialect), text)
 
 
-def _parse(data: bytes) -> tuple[Dialect, Tree]:
+def parse(data: bytes) -> tuple[Dialect, Tree]:
     """Return the first dialect that understands all of ``data``, else the one that got furthest."""
+    data = _readable(data)
     best: tuple[int, Dialect, Tree] | None = None
     order: tuple[Dialect, ...] = ("javascript", "typescript", "tsx")
     for dialect in order:
@@ -166,7 +167,8 @@ def _first_error(root: Node) -> Node | None:
     return node if node.is_missing else None
 
 
-def _problem(tree: Tree) -> str:
+def first_problem(tree: Tree) -> str:
+    """Return the first thing that is not understood, with its line; "" if all is."""
     error = _first_error(tree.root_node)
     if error is None:
         return ""
@@ -302,7 +304,7 @@ def prologue(data: bytes) -> Prologue:
     Prologue(hashbang_bytes=20, strict=True, is_esm=False)
     """
     line = data.partition(b"\n")[0] + b"\n" if data.startswith(b"#!") else b""
-    _, tree = _parse(_readable(data))
+    _, tree = parse(data)
     directives = []
     for statement in tree.root_node.named_children:
         if statement.type in {"comment", "hash_bang_line"}:
@@ -323,7 +325,7 @@ def literals(data: bytes) -> frozenset[str]:
     >>> sorted(literals(b"load('a' + `b${c}d`)"))
     ['a', 'b', 'd']
     """
-    dialect, tree = _parse(_readable(data))
+    dialect, tree = parse(data)
     query = Query(_language(dialect), "(string_fragment) @text")
     found = QueryCursor(query).captures(tree.root_node).get("text", ())
     return frozenset((node.text or b"").decode("utf-8", errors="replace") for node in found)

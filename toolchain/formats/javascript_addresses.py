@@ -18,7 +18,7 @@ from toolchain.formats.javascript_text import without_query
 from toolchain.formats.node_resolution import Resolver
 
 _META = b"import.meta"
-_PLAIN = "/!$&'()*+,;=:@-._~"  # RFC 3986, section 3.3: what a path may hold as it is
+PLAIN = "/!$&'()*+,;=:@-._~"  # RFC 3986, section 3.3: what a path may hold as it is
 
 
 @dataclass(frozen=True)
@@ -35,16 +35,22 @@ class Rebase:
 
         Surprise: code that does not parse comes back as it is; the bundler says what is wrong.
         """
+        edits = self.edits(name, data)
+        return edited(data, edits) if edits else data
+
+    def edits(self, name: str, data: bytes) -> dict[tuple[int, int], str]:
+        """Return the byte ranges of the module ``name`` that change, with their new texts."""
         if _META not in data:
-            return data
+            return {}
         module = read(data)
         if module.problem:
-            return data
+            return {}
         edits = {(m.start, m.end): text for m, text in self._literals(name, module.mentions)}
         right = {m.base for m in module.mentions if (m.start, m.end) in edits}
         here = f"new URL({self._way(name)}, import.meta.url).href"  # where it was, also if moved
-        edits |= {(at.start, at.end): here for at in module.locations if at.start not in right}
-        return _edited(data, edits)
+        return edits | {
+            (at.start, at.end): here for at in module.locations if at.start not in right
+        }
 
     def _literals(self, name: str, mentions: tuple[Mention, ...]) -> Iterator[tuple[Mention, str]]:
         """Yield the addresses that are known to name a shipped file, with their new text."""
@@ -71,7 +77,7 @@ class Rebase:
         way = relpath(target, self.outdir)
         if not way.startswith("../"):
             way = f"./{way}"
-        return json.dumps(quote(way, safe=_PLAIN) + rest, ensure_ascii=False)
+        return json.dumps(quote(way, safe=PLAIN) + rest, ensure_ascii=False)
 
 
 def needs_itself(data: bytes) -> bool:
@@ -79,7 +85,8 @@ def needs_itself(data: bytes) -> bool:
     return _META in data and any(not at.base for at in read(data).locations)
 
 
-def _edited(data: bytes, edits: Mapping[tuple[int, int], str]) -> bytes:
+def edited(data: bytes, edits: Mapping[tuple[int, int], str]) -> bytes:
+    """Return ``data`` with the byte ranges of ``edits`` replaced."""
     parts, at = [], 0
     for (start, end), text in sorted(edits.items()):
         parts += [data[at:start], text.encode()]

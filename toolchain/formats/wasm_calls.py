@@ -36,7 +36,11 @@ def lines(node: Path, data: bytes, *, seconds: float) -> list[str]:
         command = [str(node), "--no-warnings", str(_SCRIPT), str(module), str(written)]
         try:
             done = subprocess.run(
-                command, capture_output=True, check=False, timeout=_GRACE * seconds + _START_S, env={}
+                command,
+                capture_output=True,
+                check=False,
+                timeout=_GRACE * seconds + _START_S,
+                env={},
             )
             printed, code = done.stdout, done.returncode
         except subprocess.TimeoutExpired as error:

@@ -2,6 +2,7 @@
 
 from toolchain.ir.artifact import (
     FILE_KINDS,
+    OWNERSHIP,
     PART_KINDS,
     Artifact,
     ArtifactId,
@@ -16,6 +17,7 @@ from toolchain.ir.ledger import LedgerRow, Proof
 from toolchain.ir.machine import Machine
 from toolchain.ir.measure import Budget, Measure, State, Verdict
 from toolchain.ir.model_search import LOSSLESS, Execution, ModelSearch, OperatingPoint, TensorChoice
+from toolchain.ir.observation import Observation, Play
 from toolchain.ir.order_statistics import Interval
 from toolchain.ir.report import ArtifactRow, FileRow, Report, Sizes, Stage
 from toolchain.ir.session_choice import SessionChoice, Tuning
@@ -24,6 +26,7 @@ from toolchain.ir.store import Digest, DirectoryStore, MemoryStore, Store, diges
 __all__ = [
     "FILE_KINDS",
     "LOSSLESS",
+    "OWNERSHIP",
     "PART_KINDS",
     "Artifact",
     "ArtifactId",
@@ -43,7 +46,9 @@ __all__ = [
     "Measure",
     "MemoryStore",
     "ModelSearch",
+    "Observation",
     "OperatingPoint",
+    "Play",
     "Proof",
     "Relation",
     "Report",

@@ -69,11 +69,12 @@ class Relation(StrEnum):
     UNPACKS = "unpacks"  # an archive and the files in it
     ENCODES = "encodes"  # x.js.br and x.js: the same bytes, compressed for transfer
     DELTA = "delta"  # x.js.HASH.dcz and x.js: the same bytes, for who has its last release
+    MAPS = "maps"  # x.js.map and x.js: where each place of it came from; never shipped
     DYNAMIC = "dynamic"  # the target cannot be known statically
 
 
-SIBLINGS = frozenset({Relation.ENCODES, Relation.DELTA})
-"""From another form of a file to the file: with one goes the other."""
+SIBLINGS = frozenset({Relation.ENCODES, Relation.DELTA, Relation.MAPS})
+"""From another form of a file, or what is beside it, to the file: with one goes the other."""
 
 OWNERSHIP = frozenset({Relation.CONTAINS, Relation.UNPACKS}) | SIBLINGS
 

@@ -36,7 +36,7 @@ class Graph:
         """The files that take up room of their own, by id in sorted order.
 
         Not parts of files, not members of archives (their bytes are the archive's), not
-        compressed siblings, not what is outside.
+        compressed siblings, not source maps of what ships, not what is outside.
         """
         inside = {
             e.target for e in self.edges if e.relation in {Relation.CONTAINS, Relation.UNPACKS}
@@ -112,6 +112,26 @@ class Graph:
             for e in self.edges
             if e.source == source and (not relations or e.relation in relations)
         )
+
+    def maps(self) -> dict[ArtifactId, Artifact]:
+        """Return the source maps of scripts that ship, by the script."""
+        return {
+            e.target: self.artifacts[e.source] for e in self.edges if e.relation == Relation.MAPS
+        }
+
+    def without_stale_maps(self, before: Self) -> Self:
+        """Return the graph without source maps of scripts that are not what they were ``before``.
+
+        A map that came with the new script stays; a wrong one is worse than none.
+        """
+        known = before.maps()
+        stale = {
+            sourcemap.id
+            for script, sourcemap in self.maps().items()
+            if known.get(script) == sourcemap
+            and before.artifacts[script].digest != self.artifacts[script].digest
+        }
+        return self.keep(self.artifacts.keys() - stale)
 
     def problems(self) -> list[str]:
         """Return what makes this graph invalid; empty for a valid one."""

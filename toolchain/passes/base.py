@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 from toolchain import plugins
 from toolchain.errors import ConfigError
-from toolchain.ir import ArtifactId, Graph, Kind, ModelSearch, Store
+from toolchain.ir import ArtifactId, Graph, Kind, ModelSearch, Play, Store
 from toolchain.tables import check, table
 
 
@@ -146,6 +146,19 @@ class ProfiledPass(GraphPass):
     def apply(self, graph: Graph, store: Store) -> Graph:
         """Return the new graph for a pass that needs no program."""
         return self.apply_with(graph, store, {})
+
+
+@dataclass(frozen=True)
+class PlayedPass(GraphPass):
+    """Rewrites the graph by what is seen while the project's scenario is played."""
+
+    @abstractmethod
+    def apply_played(self, graph: Graph, store: Store, play: Play | None) -> Graph:
+        """Return the new graph; ``play`` is None where the project names no scenario."""
+
+    def apply(self, graph: Graph, store: Store) -> Graph:
+        """Return the new graph of a project without a scenario."""
+        return self.apply_played(graph, store, None)
 
 
 @table

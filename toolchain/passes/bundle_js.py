@@ -23,7 +23,7 @@ Source
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -33,6 +33,9 @@ from toolchain.formats import esbuild
 from toolchain.formats.code_folder import code_folder
 from toolchain.formats.esbuild_plugins import AddressesStayRight
 from toolchain.formats.package_json import parse
+from toolchain.formats.sourcemap import Origin, compose, seen_from_above
+from toolchain.formats.sourcemap import dump as dump_map
+from toolchain.formats.sourcemap import parse as parse_map
 from toolchain.ir import Artifact, ArtifactId, Edge, Graph, Kind, Relation, Store
 from toolchain.passes.base import GraphPass
 from toolchain.sources.tools import tool
@@ -55,6 +58,7 @@ class Built:
     entries: tuple[ArtifactId, ...]
     result: esbuild.Result
     own_address: frozenset[str]
+    origins: Mapping[str, Origin]  # where places of modules that were edited before were
 
 
 @dataclass(frozen=True)
@@ -62,7 +66,8 @@ class BundleJs(GraphPass):
     """Bundle every script that is a root.
 
     ``conditions`` are those of package.json's ``exports``; ``external`` names packages that stay
-    imports, for a page that provides them.
+    imports, for a page that provides them. ``sourcemap`` makes a map for each script, which
+    ``vtool trace`` reads and which does not ship.
     """
 
     proof = "same-exports"
@@ -73,6 +78,7 @@ class BundleJs(GraphPass):
     outdir: str = "app"
     conditions: tuple[str, ...] = ("browser", "module")
     external: tuple[str, ...] = ()
+    sourcemap: bool = False
 
     def apply(self, graph: Graph, store: Store) -> Graph:
         """Return ``graph`` with bundles in place of its modules.
@@ -85,7 +91,9 @@ class BundleJs(GraphPass):
         built = self.built(graph, store)
         if built is None:
             return graph
-        rewiring = _Rewiring(graph, store, built.result, self.outdir, built.own_address)
+        rewiring = _Rewiring(
+            graph, store, built.result, self.outdir, built.own_address, built.origins
+        )
         return rewiring.graph(set(built.entries))
 
     def built(self, graph: Graph, store: Store, *, shaken: bool = True) -> Built | None:
@@ -117,7 +125,8 @@ class BundleJs(GraphPass):
             result = service.build(esbuild.Build(folder, dict(entries), flags, plugin))
             if result.errors:
                 raise _wrong(result.errors, folder)
-        return Built(tuple(entries.values()), result, frozenset(plugin.own_address))
+        own_address = frozenset(plugin.own_address)
+        return Built(tuple(entries.values()), result, own_address, plugin.origins)
 
     def _entries(self, graph: Graph) -> dict[str, ArtifactId]:
         """Return the modules to bundle by the names of their bundles, without extension."""
@@ -161,6 +170,8 @@ class BundleJs(GraphPass):
             flags.append("--minify")
         if self.splitting:
             flags.append("--splitting")
+        if self.sourcemap:
+            flags += ["--sourcemap=external", "--sources-content=false"]
         return tuple(flags)
 
 
@@ -184,6 +195,7 @@ class _Rewiring:
     result: esbuild.Result
     outdir: str
     own_address: frozenset[str]
+    origins: Mapping[str, Origin]
 
     def graph(self, entries: set[ArtifactId]) -> Graph:
         """Return the new graph; ``entries`` are the modules that became bundles."""
@@ -205,6 +217,10 @@ class _Rewiring:
         kept = [e for e in before.edges if e.source not in names]
         edges = {*kept, *(e for o in scripts for e in self._edges(o, entries))}
         new += self._outside(edges)
+        for output in scripts:
+            if output.map:
+                new.append(self._map(output))
+                edges.add(Edge(new[-1].id, ArtifactId(output.path), Relation.MAPS))
         roots = (before.roots - entries) | starts | styles
         artifacts = {**before.artifacts, **{a.id: a for a in new}}
         return _without(Graph(artifacts, frozenset(edges), frozenset(roots)), used - names, before)
@@ -212,6 +228,13 @@ class _Rewiring:
     def _artifact(self, path: str, data: bytes) -> Artifact:
         kind = _KINDS.get(PurePosixPath(path).suffix, Kind.TEXT)
         return Artifact(ArtifactId(path), kind, self.store.put(data), Bytes(len(data)))
+
+    def _map(self, output: esbuild.Output) -> Artifact:
+        """Return the source map of a script, all the way back to the modules as they came in."""
+        built = seen_from_above(parse_map(output.map), output.path)
+        data = dump_map(compose(built, self.origins), file=PurePosixPath(output.path).name)
+        name = ArtifactId(f"{output.path}.map")
+        return Artifact(name, Kind.SOURCEMAP, self.store.put(data), Bytes(len(data)))
 
     def _edges(self, output: esbuild.Output, entries: set[ArtifactId]) -> Iterator[Edge]:
         """Yield what an output needs: other outputs, and what its modules need besides modules."""

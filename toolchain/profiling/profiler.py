@@ -18,6 +18,7 @@ from toolchain.ir.recommendation import Effect, Tried
 from toolchain.loader import Loaded
 from toolchain.profiling import bundle, changes, runtime, trials
 from toolchain.profiling.changes import Change, of_result
+from toolchain.profiling.later import later
 from toolchain.progress import SILENT
 from toolchain.sources.address import is_address
 from toolchain.sources.project import Assembly, Project
@@ -57,6 +58,8 @@ def profile(request: ProfileRequest, workspace: Workspace) -> Profile:
         found = replace(found, notes=("no bundle analysis: there is no code and no package",))
     project = assembly.project
     fewer = fewer_bytes(request, assembly, analysis)
+    if request.result is None:
+        fewer += later(assembly, loaded.graph, workspace.store)
     if project is None or not project.voice:
         return replace(
             found,

@@ -27,6 +27,17 @@ class Input:
 
 
 @table
+class Scenario:
+    """How the application is driven, to see that it behaves the same before and after."""
+
+    script: str  # an ES module whose default export drives the application
+    entry: str = ""  # which of ``entries``; empty where there is one
+    runs_in: tuple[Literal["node", "chromium"], ...] = ("node", "chromium")
+    microphone: str = ""  # a WAV of the project that Chromium hears
+    limit_s: Annotated[float, Field(gt=0, le=600)] = 60
+
+
+@table
 class Settings:
     """The keys of ``vtool.toml``."""
 
@@ -41,6 +52,7 @@ class Settings:
     dynamic: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     targets: tuple[str, ...] = ()  # in rules/targets: where models run
     profiles: tuple[str, ...] = ()  # own files and folders that passes run; they do not ship
+    scenario: Scenario | None = None
     voice: dict[str, Any] = field(default_factory=dict)  # the harness knows what is in it
 
 
@@ -76,6 +88,7 @@ def load_project(folder: Path) -> Project:
         "entries": settings.entries,
         "sources": settings.sources,
         "profiles": settings.profiles,
+        "scenario.script": [settings.scenario.script] if settings.scenario else [],
     }
     for key, name in ((key, name) for key, names in named.items() for name in names):
         inside(path, key, name)

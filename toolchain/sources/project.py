@@ -64,7 +64,7 @@ def assemble(project: Project, lock: Lock, progress: Progress = SILENT) -> Assem
     opened = registries.unpacked_all(pinned, progress)
     by_address = {one.address: found for one, found in zip(lock.package, opened, strict=True)}
     shipped = _Names(_own(project))
-    reference = _Names(dict(_profiles(project)))
+    reference = _Names({**_profiles(project), **_scenario(project)})
     install: dict[str, str] = {}
     roots = list(project.entries)
     for locked in lock.package:
@@ -108,7 +108,7 @@ def _own(project: Project) -> dict[str, SourceFile]:
 
     def wanted(name: str) -> bool:
         path = PurePosixPath(name)
-        if path.name.startswith(".") or path.parts[0] in _NOT_SOURCES:
+        if path.name.startswith(".") or path.parts[0] in _NOT_SOURCES or plays(project, name):
             return False
         if any(path.is_relative_to(one) for one in project.profiles):
             return False
@@ -130,6 +130,29 @@ def _profiles(project: Project) -> dict[str, SourceFile]:
         )
 
     return dict(directory.collect(project.folder, wanted).files) if chosen else {}
+
+
+def plays(project: Project, name: str) -> bool:
+    """Whether an own file belongs to the scenario: its script, and what lies in its folder."""
+    if project.scenario is None:
+        return False
+    script = PurePosixPath(project.scenario.script)
+    folder = script.parent
+    return PurePosixPath(name).is_relative_to(folder if folder.name else script)
+
+
+def _scenario(project: Project) -> Mapping[str, SourceFile]:
+    """Return the files of the scenario: read when it is played, no part of what ships."""
+    if project.scenario is None:
+        return {}
+    script = PurePosixPath(project.scenario.script)
+    if not (project.folder / script).is_file():
+        raise ConfigError(
+            f"scenario.script: there is no file {script}", hint="correct its path in vtool.toml"
+        )
+    above = {str(folder) for folder in script.parents}
+    wanted = directory.collect(project.folder, lambda n: n in above or plays(project, n))
+    return wanted.files
 
 
 def _members(one: Input, package: Unpacked) -> Iterator[tuple[str, SourceFile]]:

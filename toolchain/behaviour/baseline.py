@@ -1,0 +1,114 @@
+"""What was seen of an application before a pass, and the judgement of what came after."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+
+from toolchain.analysis.observations import Comparison, Seen, compare, placed
+from toolchain.behaviour.runtimes import BROWSERS, PLAYERS, absence
+from toolchain.behaviour.staging import (
+    PROGRAM,
+    SCENARIO,
+    SCRIPTS,
+    Staged,
+    bundled_stage,
+    entry_of,
+    successor,
+    unbundled_stage,
+)
+from toolchain.ir import ArtifactId, Graph, Play, Proof, Store
+
+NAME = "same-behaviour"
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """What was seen of an application before; ``judge`` plays results and compares.
+
+    One baseline serves any number of results of the same application.
+    """
+
+    before: Graph
+    store: Store
+    play: Play
+    entry: ArtifactId
+    seen: Mapping[str, tuple[Seen, Seen]]  # in each runtime, twice
+    notes: Mapping[str, str]  # what is to be said of a runtime: that it is not there
+    code: frozenset[str]  # paths of the modules, as they were and as they were run
+
+    def judge(self, after: Graph) -> Proof:
+        """Return whether ``after`` does the same.
+
+        Errors:
+            InputError: its code cannot be laid out.
+            ToolError: a runtime does not start.
+        """
+        entry = successor(self.entry, self.before, after)
+        if entry is None:
+            return Proof(NAME, holds=False, detail=f"there is no bundle for {self.entry}")
+        said = []
+        for runtime, (first, again) in self.seen.items():
+            found = compare(first, again, self._see(after, entry, runtime))
+            if found.difference:
+                return Proof(NAME, holds=False, detail=f"in {runtime}: {found.difference}")
+            said.append(_said(runtime, found))
+        said += [f"{runtime}: {note}" for runtime, note in self.notes.items()]
+        return Proof(NAME, holds=True, detail="; ".join(said))
+
+    def _see(self, after: Graph, entry: ArtifactId, runtime: str) -> Seen:
+        code = self.code | _code(after)
+        if entry in self.before.artifacts:
+            with _unbundled(after, self.store, self.play, entry, runtime) as staged:
+                return _seen(runtime, staged, self.play, code | staged.code)
+        with bundled_stage(after, self.store, self.play, entry) as staged:
+            return _seen(runtime, staged, self.play, code)
+
+
+def baseline(before: Graph, store: Store, play: Play) -> Baseline:
+    """Play the scenario on the application as it is, twice in each runtime.
+
+    Errors:
+        ConfigError: the scenario names no entry of the project, or is no scenario.
+        InputError: code that cannot be compiled or laid out.
+        ToolError: a runtime does not start.
+    """
+    entry = entry_of(before, play)
+    notes = {runtime: f"not run: {why}" for runtime in play.runs_in if (why := absence(runtime))}
+    seen = {}
+    code = frozenset(_code(before))
+    for runtime in play.runs_in:
+        if runtime in notes:
+            continue
+        with _unbundled(before, store, play, entry, runtime) as staged:
+            code |= staged.code
+            first = _seen(runtime, staged, play, code)
+            seen[runtime] = (first, _seen(runtime, staged, play, code))
+        if staged.joined:
+            count = len(staged.joined)
+            notes[runtime] = f"before was one file, since no page loads {count} CommonJS modules"
+    return Baseline(before, store, play, entry, seen, notes, code)
+
+
+def _unbundled(
+    graph: Graph, store: Store, play: Play, entry: ArtifactId, runtime: str
+) -> AbstractContextManager[Staged]:
+    return unbundled_stage(graph, store, play, entry, page=runtime in BROWSERS)
+
+
+def _seen(runtime: str, staged: Staged, play: Play, code: Collection[str]) -> Seen:
+    folder = staged.folder
+    bases = [f"{(folder / part).as_uri()}/" for part in (PROGRAM, SCENARIO)]
+    bases += [f"{folder / part}/" for part in (PROGRAM, SCENARIO)]
+    return placed(PLAYERS[runtime](staged, play).observations, bases, code)
+
+
+def _code(graph: Graph) -> set[str]:
+    return {str(i) for i, a in graph.files.items() if a.kind in SCRIPTS}
+
+
+def _said(runtime: str, found: Comparison) -> str:
+    counted = ", ".join(f"{count} {kind}" for kind, count in found.compared.items())
+    unknown = f" (differs from run to run, so unknown: {', '.join(found.unknown)})"
+    return f"same in {runtime}: {counted}{unknown if found.unknown else ''}"
