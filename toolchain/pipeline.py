@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 from toolchain import plugins, resources
 from toolchain.analysis.packages import package_of
+from toolchain.choosing import chosen
 from toolchain.errors import (
     ConfigError,
     InputError,
@@ -21,9 +22,11 @@ from toolchain.errors import (
 )
 from toolchain.execution.base import Executor
 from toolchain.execution.cache import ActionCache, action_key, source_digest
+from toolchain.formats import bundlers
 from toolchain.ir import (
     Artifact,
     ArtifactId,
+    Candidate,
     Digest,
     DirectoryStore,
     Edge,
@@ -38,8 +41,9 @@ from toolchain.ir import (
 from toolchain.passes.base import ArtifactPass, GraphPass, GuardedPass, Step, make_pass
 from toolchain.progress import SILENT, Progress
 from toolchain.rewriting import UNCHANGED, Outcome, Work, failed, rewrite
+from toolchain.sources.toolbox import lock_file
 from toolchain.sources.tree import SourceFile
-from toolchain.tables import dump
+from toolchain.tables import check, dump
 from toolchain.units import Bytes, Seconds
 
 _Names = dict[ArtifactId, ArtifactId]
@@ -221,21 +225,19 @@ class Pipeline:
         if cached is not None:
             after = _unpacked(cached["graph"])
             if all(a.digest in self.store for a in after.artifacts.values() if a.size):
-                proof = Proof(**cached["proof"])
-                seconds = Seconds(cached["seconds"])
-                return after, _rows(step.run, graph, after, _Booking(proof, seconds, cached=True))
+                booking = check(cached["booking"], _Booking, where="the cache")
+                return after, _rows(step.run, graph, after, replace(booking, cached=True))
         self.progress.update(f"pass {step.run}", 0, 0)
-        after = made.apply(graph, self.store)
-        proof = plugins.find("verify", made.proof).prove(graph, after, self.store, asdict(made))
+        found = chosen(made, graph, self.store, self.progress)
         seconds = Seconds(round(time.perf_counter() - start, 3))
-        if not proof.holds:
-            row = LedgerRow(
-                step.run, "*", graph.delivered, graph.delivered, seconds, proof, kept=False
-            )
-            return graph, [row]
-        document = {"graph": _packed(after), "proof": asdict(proof), "seconds": seconds}
-        self.cache.put(key, document)
-        return after, _rows(step.run, graph, after, _Booking(proof, seconds, cached=False))
+        booking = _Booking(found.proof, seconds, cached=False, candidates=found.candidates)
+        if not found.proof.holds:
+            nothing = Bytes(graph.delivered)
+            row = LedgerRow(step.run, "*", nothing, nothing, seconds, found.proof, kept=False)
+            return graph, [replace(row, candidates=found.candidates)]
+        if found.lasts:
+            self.cache.put(key, {"graph": _packed(found.graph), "booking": dump(booking)})
+        return found.graph, _rows(step.run, graph, found.graph, booking)
 
 
 def _end_if_hopeless(artifact: ArtifactId, error: VtoolError | None) -> None:
@@ -277,7 +279,9 @@ def _linked(graph: Graph, name: ArtifactId) -> list[Artifact]:
 
 def _tools() -> str:
     """Return a digest of the pinned external tools: another esbuild is another result."""
-    return digest_of((resources.folder("rules") / "tools.toml").read_bytes())
+    rules = resources.folder("rules")
+    files = (rules / "tools.toml", lock_file(), bundlers.SCRIPT)
+    return digest_of(b"".join(path.read_bytes() for path in files))
 
 
 def _new(
@@ -305,30 +309,33 @@ class _Booking:
     proof: Proof
     seconds: Seconds
     cached: bool
+    candidates: tuple[Candidate, ...] = ()
 
 
 def _rows(name: str, before: Graph, after: Graph, booking: _Booking) -> list[LedgerRow]:
-    """Return one row per package whose delivered bytes changed; the seconds stand on the first."""
+    """Return one row per package whose delivered bytes changed; what is said once, on the first."""
     old, new = _by_package(before), _by_package(after)
     changed = [p for p in sorted({*old, *new}) if old.get(p, 0) != new.get(p, 0)]
     proof = booking.proof
     if not changed:
         detail = UNCHANGED if after == before else proof.detail
         row = LedgerRow(name, "*", before.delivered, after.delivered, booking.seconds, proof)
-        kept = after != before
-        return [replace(row, proof=replace(proof, detail=detail), kept=kept, cached=booking.cached)]
-    return [
+        row = replace(row, kept=after != before, cached=booking.cached)
+        return [replace(row, proof=replace(proof, detail=detail), candidates=booking.candidates)]
+    rows = [
         LedgerRow(
             name,
             package,
             Bytes(old.get(package, 0)),
             Bytes(new.get(package, 0)),
-            booking.seconds if package == changed[0] else Seconds(0),
+            Seconds(0),
             proof,
             cached=booking.cached,
         )
         for package in changed
     ]
+    rows[0] = replace(rows[0], seconds=booking.seconds, candidates=booking.candidates)
+    return rows
 
 
 def _by_package(graph: Graph) -> dict[str, int]:

@@ -53,6 +53,10 @@ class AddressesStayRight(NodeStaysOutside):
         self.own_address: set[str] = set()  # modules that may load themselves as a file
         self._rebase = Rebase(files, moved, outdir, self._resolver)
 
+    def edited(self, name: str) -> bytes:
+        """Return the text of the module ``name`` as bundlers get it."""
+        return self._rebase.module(name, (self._folder / name).read_bytes())
+
     def load(self, path: str) -> Loaded | None:
         """Give esbuild the edited text of a module that asks where it is."""
         module = Path(path)

@@ -44,7 +44,7 @@ class Rebase:
         right = {m.base for m in module.mentions if (m.start, m.end) in edits}
         here = f"new URL({self._way(name)}, import.meta.url).href"  # where it was, also if moved
         edits |= {(at.start, at.end): here for at in module.locations if at.start not in right}
-        return _edited(data, edits)
+        return edited(data, edits)
 
     def _literals(self, name: str, mentions: tuple[Mention, ...]) -> Iterator[tuple[Mention, str]]:
         """Yield the addresses that are known to name a shipped file, with their new text."""
@@ -79,7 +79,8 @@ def needs_itself(data: bytes) -> bool:
     return _META in data and any(not at.base for at in read(data).locations)
 
 
-def _edited(data: bytes, edits: Mapping[tuple[int, int], str]) -> bytes:
+def edited(data: bytes, edits: Mapping[tuple[int, int], str]) -> bytes:
+    """Return ``data`` with the text of each byte range replaced; ranges do not overlap."""
     parts, at = [], 0
     for (start, end), text in sorted(edits.items()):
         parts += [data[at:start], text.encode()]
