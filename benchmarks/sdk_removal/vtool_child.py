@@ -1,6 +1,6 @@
 """Runs vtool's own passes for JavaScript on a folder, in a process of its own.
 
-python vtool_child.py '{"tree": FOLDER, "entries": {"main": FILE}, "out": FOLDER, "platform": "node"}'
+python vtool_child.py '{"tree": DIR, "entries": {"main": FILE}, "out": DIR, "platform": "node"}'
 """
 
 from __future__ import annotations

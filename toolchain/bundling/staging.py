@@ -173,8 +173,8 @@ class _Writing:
             if mention.computed:
                 edits |= self._computed(mention, data)
                 continue
-            target = known.get((mention.target, kind)) or loose.get(mention.target)
-            if target in self.names:
+            target = known.get((mention.target, kind), loose.get(mention.target))
+            if target is not None and target in self.names:
                 edits[mention.start, mention.end] = self._way(target)
         return edited(data, edits)
 

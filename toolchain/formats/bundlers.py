@@ -1,7 +1,7 @@
 """Runs rollup, rolldown, rspack or bun on a staged folder, in a process of its own, under a limit.
 
-What each is told stands in ``bundlers.mjs`` beside this file. A bundler that fails, or does not end,
-is a value: the code may be at fault, and there are others.
+What each is told stands in ``bundlers.mjs`` beside this file. A bundler that fails, or does not
+end, is a value: the code may be at fault, and there are others.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ _STARTS = (b"/*!", b"//!")
 
 
 def legal_comments(data: bytes) -> list[str]:
-    """Return the legal comments of a module, each once, in order.
+    r"""Return the legal comments of a module, each once, in order.
 
     Legal is what esbuild, terser and closure take for it: ``/*!``, ``//!``, ``@license`` and
     ``@preserve``.

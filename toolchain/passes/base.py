@@ -109,6 +109,9 @@ class GraphPass(Pass):
         """Return the new graph; ``graph`` itself where there is nothing to do."""
 
 
+_NONE = Bytes(0)
+
+
 @dataclass(frozen=True)
 class Attempt:
     """One candidate of a ``PortfolioPass``: what it made, or why it made nothing."""
@@ -116,7 +119,7 @@ class Attempt:
     name: str
     seconds: Seconds
     graph: Graph | None = None
-    size: Bytes = Bytes(0)  # in brotli, of what is new in ``graph``: the smallest wins
+    size: Bytes = _NONE  # in brotli, of what is new in ``graph``: the smallest wins
     fate: Fate = Fate.LARGER  # where there is no graph: what became of it
     detail: str = ""
     differs: Callable[[], str] = lambda: ""  # makes it again: what is not the same, or nothing

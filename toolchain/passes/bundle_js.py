@@ -186,6 +186,10 @@ class BundleJs(PortfolioPass):
         return tuple(flags)
 
 
+def _unable(name: str, why: str) -> Attempt:
+    return Attempt(name, Seconds(0), fate=Fate.FAILED, detail=why)
+
+
 def _package(folder: Path) -> Callable[[str], bytes | None]:
     def read(name: str) -> bytes | None:
         path = folder / name / "package.json"
