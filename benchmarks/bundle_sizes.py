@@ -23,6 +23,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 
 from sdk_removal import bundling
@@ -85,7 +86,8 @@ def main() -> None:
         chosen = {n: b for n, b in known.items() if n in (asked.bundler or known)}
         bundling.lay_out(work / "bundlers")
         rows = []
-        for row in (*_packages(work, chosen, asked.entry), *_sdk(work, chosen, asked.entry)):
+        packages, sdk = _packages(work, chosen, asked.entry), _sdk(work, chosen, asked.entry)
+        for row in chain(packages, sdk):
             rows.append(row)
             print(_line(row), file=sys.stderr, flush=True)
     print(_table(rows, "{:<18}", "{:>9}"))

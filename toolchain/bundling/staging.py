@@ -19,12 +19,14 @@ from posixpath import dirname, join, normpath, relpath
 from toolchain.errors import VtoolError
 from toolchain.formats import esbuild
 from toolchain.formats.esbuild_build import Import
-from toolchain.formats.javascript import Mention, read
+from toolchain.formats.javascript import Mention, imported_names, read
 from toolchain.formats.javascript_addresses import edited
 
-_EMPTY = "vtool-empty.cjs"  # for what the browser field removes
+_EMPTY = "vtool-empty.cjs"  # for what the browser field removes, where it is required
+_NOTHING = "vtool-empty.js"  # and where it is imported
 _STYLE = "vtool-style.js"  # for style sheets, which are bundled by esbuild
 _STUBS = {_EMPTY: b"module.exports = {};\n", _STYLE: b"export default {};\n"}
+_DISABLED = "(disabled):"  # esbuild's mark on what the browser field removes
 _OUT = "vtool-compiled"
 _WRITTEN = {".ts": ".js", ".tsx": ".js", ".jsx": ".js", ".mts": ".mjs", ".cts": ".cjs"}
 _PLAIN = frozenset({".js", ".mjs", ".cjs"})
@@ -87,6 +89,7 @@ def stage(project: Project, entries: Mapping[str, str], target: str) -> Staged:
         writing = _Writing(name, inputs[name].imports, names)
         texts[at] = writing.text(text) if _is_code(name) else text
     texts |= dict(_packages(project, names))
+    texts[_NOTHING] = _nothing(project, texts, names)
     imports = [one for module in inputs.values() for one in module.imports]
     external = {one.path for one in imports if one.external and "*" not in one.path}
     required = {one.path for one in imports if one.kind == "require-call"}
@@ -113,7 +116,7 @@ def _names(inputs: Mapping[str, object], entries: Mapping[str, str]) -> dict[str
         path = PurePosixPath(name)
         if name.endswith(".module.css"):
             raise UnstagedError(f"{name}: only esbuild gives names of style sheets to scripts")
-        if name.startswith("(disabled)") or path.suffix == ".css":
+        if name.startswith(_DISABLED) or path.suffix == ".css":
             names[name] = _STYLE if path.suffix == ".css" else _EMPTY
             continue
         if not (_is_code(name) or path.suffix == ".json"):
@@ -125,6 +128,17 @@ def _names(inputs: Mapping[str, object], entries: Mapping[str, str]) -> dict[str
         taken.add(at)
         names[name] = at
     return names
+
+
+def _nothing(project: Project, texts: Mapping[str, bytes], names: Mapping[str, str]) -> bytes:
+    """Return the module that stands for what the browser field removes: each name is undefined."""
+    wanted: set[str] = set()
+    for name, module in project.result.inputs.items():
+        if any(one.path.startswith(_DISABLED) for one in module.imports):
+            found = imported_names(texts[names[name]])
+            wanted |= {n for at, of in found.items() if at.endswith(f"/{_NOTHING}") for n in of}
+    lines = [f"export let {name};\n" for name in sorted(wanted - {"default"})]
+    return "".join([*lines, "export default {};\n"]).encode()
 
 
 def _compiled(project: Project, names: list[str], target: str) -> dict[str, bytes]:
@@ -175,11 +189,14 @@ class _Writing:
                 continue
             target = known.get((mention.target, kind), loose.get(mention.target))
             if target is not None and target in self.names:
-                edits[mention.start, mention.end] = self._way(target)
+                at = self.names[target]
+                if at == _EMPTY and mention.how != "require":
+                    at = _NOTHING
+                edits[mention.start, mention.end] = self._way(at)
         return edited(data, edits)
 
-    def _way(self, target: str) -> str:
-        way = relpath(self.names[target], dirname(self.names[self.name]) or ".")
+    def _way(self, at: str) -> str:
+        way = relpath(at, dirname(self.names[self.name]) or ".")
         return json.dumps(way if way.startswith("../") else f"./{way}", ensure_ascii=False)
 
     def _computed(self, mention: Mention, data: bytes) -> dict[tuple[int, int], str]:
@@ -196,7 +213,7 @@ class _Writing:
         if not fitting:
             return {(mention.start, mention.start): _IGNORED}
         rows = ", ".join(
-            f"{json.dumps(name)}: () => import({self._way(module)})"
+            f"{json.dumps(name)}: () => import({self._way(self.names[module])})"
             for name, module in sorted(fitting.items())
         )
         missing = 'Promise.reject(new Error("Module not found in bundle: " + name))'

@@ -112,6 +112,30 @@ def comments(data: bytes) -> list[bytes]:
     return [data[node.start_byte : node.end_byte] for node in nodes]
 
 
+_NAMES_QUERY = """
+(import_statement
+  (import_clause (named_imports (import_specifier name: (identifier) @name)))
+  source: (string) @source)
+(export_statement (export_clause (export_specifier name: (identifier) @name))
+  source: (string) @source)
+"""
+
+
+def imported_names(data: bytes) -> dict[str, set[str]]:
+    """Return the names that a module imports, or passes on, by what it imports them from.
+
+    >>> sorted(imported_names(b'import { b, a as c } from "./x.js"')["./x.js"])
+    ['a', 'b']
+    """
+    dialect, tree = _parse(_readable(data))
+    found: dict[str, set[str]] = {}
+    for _, captures in QueryCursor(Query(_language(dialect), _NAMES_QUERY)).matches(tree.root_node):
+        for source in captures["source"]:
+            names = {(n.text or b"").decode(errors="replace") for n in captures["name"]}
+            found.setdefault(string_value(source), set()).update(names)
+    return found
+
+
 def _without_pieces(mentions: Iterable[Mention]) -> Iterator[Mention]:
     """Leave out strings that are a piece of a name that is mentioned as a whole."""
     covered = 0

@@ -14,7 +14,7 @@ def legal_comments(data: bytes) -> list[str]:
     Legal is what esbuild, terser and closure take for it: ``/*!``, ``//!``, ``@license`` and
     ``@preserve``.
 
-    >>> legal_comments(b"/*! a */ let x; // @license b\\n/* no */ /*! a */")
+    >>> legal_comments(b"/*! a */ let x; // @license b\n/* no */ /*! a */")
     ['/*! a */', '// @license b']
     """
     if not any(sign in data for sign in (*_SIGNS, *_STARTS)):
