@@ -112,10 +112,7 @@ class BundleJs(PortfolioPass):
             try:
                 staged = stage(project, self._names(built), self.target)
             except UnstagedError as error:
-                fate = Fate.ABSENT
-                yield from (
-                    Attempt(c.name, Seconds(0), fate=fate, detail=str(error)) for c in chosen
-                )
+                yield from (_unable(one.name, str(error)) for one in chosen)
                 return
         race = Race(staged, built.result, self.outdir, self.target, self.limit_s)
         yield from (finish.of(run, race) for run in race.runs(chosen))
