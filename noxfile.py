@@ -123,3 +123,10 @@ def deletion(session: nox.Session) -> None:
     """Check every label of the fixture SDK by deleting what it is about."""
     _install(session)
     session.run("python", "benchmarks/deletion.py", *session.posargs)
+
+
+@nox.session
+def bundle_sizes(session: nox.Session) -> None:
+    """Compare how small bundlers make voice SDKs, libraries and the fixture SDK."""
+    _install(session)
+    session.run("python", "benchmarks/bundle_sizes.py", *session.posargs)

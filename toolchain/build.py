@@ -42,6 +42,7 @@ class Request:
     scenario: str = "single-turn"
     wish: Wish = field(default_factory=Wish)  # for a model without a project
     tuning: Tuning = Tuning.ONCE
+    fast: bool = False  # of candidates that compete only the first: for development
 
 
 def load(target: str, workspace: Workspace) -> tuple[Assembly, Loaded]:
@@ -91,6 +92,7 @@ def optimize(
     alone = assembly.project is None
     assembly, project, steps = _asked(request, assembly)
     steps = placement.with_formats(steps, project)
+    steps = tuple(map(_first_candidate, steps)) if request.fast else steps
     budgets = rulebook.budgets(project.budgets, where)
     rulebook.require_quality(steps, budgets)
     play = _player(request, assembly, workspace) if request.harness and project.voice else None
@@ -135,6 +137,12 @@ def _asked(request: Request, assembly: Assembly) -> tuple[Assembly, Project, tup
         return assembly, project, rulebook.pipeline(project.pipeline, Path(request.project))
     assembly, project = as_project(request.project, assembly, request.wish)
     return assembly, project, wished(rulebook.pipeline(project.pipeline), request.wish)
+
+
+def _first_candidate(step: Step) -> Step:
+    """Return ``step`` with the first of its candidates only, where it lets several compete."""
+    named = step.options.get("candidates", ())
+    return replace(step, options={**step.options, "candidates": named[:1]}) if named else step
 
 
 def _pipeline(assembly: Assembly, workspace: Workspace) -> Pipeline:
