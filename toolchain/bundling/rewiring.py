@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from toolchain.analysis.packages import is_notice, package_of
+from toolchain.bundling.live import is_named, live_outputs, starting
 from toolchain.errors import InputError
 from toolchain.formats import esbuild
 from toolchain.formats.compression import SHIPPING, Codec, encode
@@ -21,9 +22,10 @@ _KINDS = {".js": Kind.JS, ".css": Kind.CSS}
 _NOTICES = "LICENSES.txt"
 
 
-def brotli_size(result: esbuild.Result) -> int:
-    """Return the bytes of all scripts of ``result``, each compressed as it will be shipped."""
-    scripts = (o.data for o in result.outputs if o.path.endswith(".js"))
+def brotli_size(result: esbuild.Result, roots: Collection[str]) -> int:
+    """Return the bytes of all scripts that ``roots`` may load, each compressed as it will ship."""
+    live = live_outputs(result, roots)
+    scripts = (o.data for o in result.outputs if o.path in live)
     return sum(len(encode(data, Codec.BROTLI, SHIPPING.brotli)) for data in scripts)
 
 
@@ -41,7 +43,10 @@ class Rewiring:
         """Return the new graph; ``entries`` are the modules that became bundles."""
         before = self.before
         used = {ArtifactId(i) for i in self.result.inputs if i in before.artifacts}
-        scripts = [o for o in self.result.outputs if not o.path.endswith(LEGAL)]
+        live = live_outputs(self.result, starting(before, entries))
+        scripts = [
+            o for o in self.result.outputs if o.path in live or not o.path.endswith((LEGAL, ".js"))
+        ]
         new = [self._artifact(o.path, o.data) for o in scripts]
         if notices := self._notices(used):
             new.append(self._artifact(f"{self.outdir}/{_NOTICES}", notices))
@@ -83,7 +88,8 @@ class Rewiring:
             absent = self.before.artifacts[edge.target].kind in ABSENT
             if edge.relation not in IMPORTS.values() or absent:
                 target = bundles.get(edge.target, edge.target)
-                if target != source:
+                module = self.store.get(self.before.artifacts[edge.source].digest)
+                if target != source and is_named(edge, module, output.data, target):
                     yield Edge(source, target, edge.relation)
 
     def _outside(self, edges: Iterable[Edge]) -> list[Artifact]:

@@ -38,6 +38,7 @@ from pathlib import Path, PurePosixPath
 
 from toolchain.bundling.contenders import Race, Run, contenders
 from toolchain.bundling.entries import entries
+from toolchain.bundling.live import live_outputs, starting
 from toolchain.bundling.rewiring import Rewiring, brotli_size
 from toolchain.bundling.staging import Project, UnstagedError, stage
 from toolchain.errors import ConfigError, InputError
@@ -145,12 +146,20 @@ class BundleJs(PortfolioPass):
         files = graph.files
         folder = stack.enter_context(code_folder(files.values(), store))
         service = stack.enter_context(esbuild.service(tool("esbuild")))
-        moved = {str(i): f"{self.outdir}/{name}.js" for name, i in named.items()}
-        plugin = AddressesStayRight(folder, files, frozenset(self.conditions), moved, self.outdir)
         flags = (*self._flags(), *more)
-        result = service.build(esbuild.Build(folder, dict(named), flags, plugin))
-        if result.errors:
-            raise _wrong(result.errors, folder)
+        while True:  # what only starts a worker from code that nobody needs makes no bundle
+            moved = {str(i): f"{self.outdir}/{name}.js" for name, i in named.items()}
+            plugin = AddressesStayRight(
+                folder, files, frozenset(self.conditions), moved, self.outdir
+            )
+            result = service.build(esbuild.Build(folder, dict(named), flags, plugin))
+            if result.errors:
+                raise _wrong(result.errors, folder)
+            live = live_outputs(result, starting(graph, named.values()))
+            needed = {n: i for n, i in named.items() if f"{self.outdir}/{n}.js" in live}
+            if needed == named:
+                break
+            named = needed
         built = Built(tuple(named.values()), result, frozenset(plugin.own_address))
         return built, Project(service, folder, result, plugin, plugin.edited, _package(folder))
 
@@ -224,7 +233,10 @@ class _Finish:
         )
         made = rewiring.graph(set(self.built.entries))
         took = Seconds(round(seconds, 3))
-        return Attempt(name, took, made, Bytes(brotli_size(result)), differs=differs)
+        return Attempt(name, took, made, self._size(result), differs=differs)
+
+    def _size(self, result: esbuild.Result) -> Bytes:
+        return Bytes(brotli_size(result, starting(self.graph, self.built.entries)))
 
     def of(self, run: Run, race: Race) -> Attempt:
         """Return what became of a contender."""
