@@ -54,6 +54,8 @@ const tools = {
         chunkFormat: "module",
       },
       module: {
+        // packages of bundlers' times write no endings: webpack's own switch for them
+        rules: forNode ? [] : [{ test: /\.m?js$/, resolve: { fullySpecified: false } }],
         parser: {
           javascript: {
             worker: ["*context.audioWorklet.addModule()", "..."],

@@ -192,4 +192,6 @@ def run_command(command: list[str], folder: Path) -> None:
         raise ToolError(f"no end within {_LIMIT_S:g} s") from error
     if done.returncode:
         lines = (done.stderr or done.stdout).strip().splitlines() or ["no word"]
-        raise ToolError(next((x for x in lines if "rror" in x), lines[0])[:200])
+        marks = ("Error: ", "error: ", "rror")  # node first shows the line that threw
+        found = [x for mark in marks for x in lines if mark in x]
+        raise ToolError((found or lines)[0][:200])

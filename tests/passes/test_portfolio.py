@@ -16,7 +16,7 @@ from toolchain.passes.bundle_js import BundleJs
 from toolchain.sources.toolbox import missing_here
 from toolchain.verify import same_exports
 
-NAMES = ("esbuild", "rolldown", "rolldown+swc", "rspack", "bun", "rollup+swc", "rollup+oxc")
+NAMES = ("esbuild", "rolldown", "rolldown+swc", "rspack", "bun", "rollup+swc", "rollup+terser")
 # Every way in which an import may be hard to find, or to leave alone.
 PROJECT = """\
 ts *src/main.ts -> src/data.json -> src/old.cjs -> src/twice.ts ~> src/lazy.ts => src/w.js
@@ -102,7 +102,12 @@ def test_every_candidate_keeps_names_files_and_licences(
     text = store.get(after.artifacts[main].digest).decode()
     assert "../models/vad.onnx" in text
     code = b"".join(store.get(a.digest) for a in after.files.values() if a.kind is Kind.JS)
-    assert b"nobody asks" not in code or name in {"esbuild", "rspack", "rollup+swc", "rollup+oxc"}
+    assert b"nobody asks" not in code or name in {
+        "esbuild",
+        "rspack",
+        "rollup+swc",
+        "rollup+terser",
+    }
     assert b'"production"' in code or b"`production`" in code
     notices = store.get(after.artifacts[ArtifactId("app/LICENSES.txt")].digest)
     assert b"/*! by the authors of main */" in notices
@@ -144,7 +149,7 @@ def test_what_is_wrong_with_the_code_esbuild_says_before_anybody_else_is_asked()
 
 
 def test_names_that_nobody_has_are_refused() -> None:
-    for name in ("rollup", "rollup+terser", "parcel", "bun+"):
+    for name in ("rollup", "rollup+closure", "parcel", "bun+"):
         with pytest.raises(ConfigError, match="nothing is called"):
             contenders([name])
     assert [c.name for c in contenders(["bun+oxc", "esbuild", "bun+oxc"])] == ["bun+oxc"]

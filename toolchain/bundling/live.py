@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import re
+from collections.abc import Collection, Iterable, Mapping
+from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
+from posixpath import dirname, join, normpath
 from urllib.parse import quote, unquote
 
 from toolchain.formats import esbuild
+from toolchain.formats.esbuild_build import Input
 from toolchain.formats.javascript import read
 from toolchain.formats.javascript_text import without_query
 from toolchain.ir import ArtifactId, Edge, Graph, Relation
@@ -40,11 +44,14 @@ def live_outputs(result: esbuild.Result, roots: Collection[str]) -> set[str]:
     return seen
 
 
-def is_named(edge: Edge, module: bytes, output: bytes, target: ArtifactId) -> bool:
-    """Whether ``output`` may still load what ``module``, which went into it, did by ``edge``.
+def is_named(
+    edge: Edge, module: bytes, outputs: Iterable[esbuild.Output], target: ArtifactId
+) -> bool:
+    """Whether ``outputs`` may still load what ``module``, which went into one, did by ``edge``.
 
     That is known where the module writes the file's name out: a bundler rewrites the way to a file,
-    never its name. ``target`` is what the file is called now.
+    never its name; it may write a constant into another module's code. ``target`` is what the file
+    is called now.
     """
     name = PurePosixPath(edge.target).name
     if edge.relation not in _LOADED or quote(name) != name:
@@ -52,4 +59,30 @@ def is_named(edge: Edge, module: bytes, output: bytes, target: ArtifactId) -> bo
     written = (m for m in read(module).mentions if m.how not in _IMPORTS and not m.computed)
     if not any(unquote(without_query(m.target)).rpartition("/")[2] == name for m in written):
         return True
-    return any(PurePosixPath(one).name.encode() in output for one in (edge.target, target))
+    names = [PurePosixPath(one).name.encode() for one in (edge.target, target)]
+    return any(name in output.data for output in outputs for name in names)
+
+
+def is_bundled(edge: Edge, module: bytes, inputs: Mapping[str, Input]) -> bool:
+    """Whether a computed name that may mean a module is one that the bundler knows the files of.
+
+    esbuild takes ``import(`./voices/${name}.js`)`` for all files that fit and bundles them. They
+    are files no longer, unless the name may also be computed for something else.
+    """
+    source = inputs.get(edge.source)
+    if edge.relation is not Relation.DYNAMIC or edge.target not in inputs or source is None:
+        return False
+    globs = [one.path for one in source.imports if one.external and "*" in one.path]
+    if not any(glob_of(edge.source, one).fullmatch(edge.target) for one in globs):
+        return False
+    name = PurePosixPath(edge.target).name
+    others = (m for m in read(module).mentions if m.computed and m.how not in _IMPORTS)
+    return not any(fnmatchcase(name, m.target.rpartition("/")[2]) for m in others)
+
+
+def glob_of(module: str, pattern: str) -> re.Pattern[str]:
+    """Return esbuild's pattern in ``module`` as one on paths: ``**`` is any folders, ``*`` one."""
+    path = normpath(join(dirname(module), pattern))
+    parts = re.split(r"(\*\*/|\*)", path)
+    signs = {"**/": "(?:.*/)?", "*": "[^/]*"}
+    return re.compile("".join(signs.get(part) or re.escape(part) for part in parts))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from toolchain.analysis.packages import is_notice, package_of
-from toolchain.bundling.live import is_named, live_outputs, starting
+from toolchain.bundling.live import is_bundled, is_named, live_outputs, starting
 from toolchain.errors import InputError
 from toolchain.formats import esbuild
 from toolchain.formats.compression import SHIPPING, Codec, encode
@@ -83,14 +83,23 @@ class Rewiring:
         for module in modules & self.own_address:
             yield Edge(source, ArtifactId(module), Relation.FETCH)
         for edge in self.before.edges:
-            if edge.source not in modules or edge.relation is Relation.CONTAINS:
-                continue
-            absent = self.before.artifacts[edge.target].kind in ABSENT
-            if edge.relation not in IMPORTS.values() or absent:
+            if edge.source in modules and self._stays(edge):
                 target = bundles.get(edge.target, edge.target)
                 module = self.store.get(self.before.artifacts[edge.source].digest)
-                if target != source and is_named(edge, module, output.data, target):
+                if target != source and is_named(edge, module, self._scripts(), target):
                     yield Edge(source, target, edge.relation)
+
+    def _stays(self, edge: Edge) -> bool:
+        """Whether what a module needs is not in the bundles with it."""
+        if edge.relation in IMPORTS.values():
+            return self.before.artifacts[edge.target].kind in ABSENT
+        if edge.relation is Relation.DYNAMIC:
+            module = self.store.get(self.before.artifacts[edge.source].digest)
+            return not is_bundled(edge, module, self.result.inputs)
+        return edge.relation is not Relation.CONTAINS
+
+    def _scripts(self) -> Iterator[esbuild.Output]:
+        return (o for o in self.result.outputs if o.path.endswith(".js"))
 
     def _outside(self, edges: Iterable[Edge]) -> list[Artifact]:
         """Return what bundles leave to the page and no module left to it before."""

@@ -14,8 +14,9 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from posixpath import dirname, join, normpath, relpath
+from posixpath import dirname, join, relpath
 
+from toolchain.bundling.live import glob_of
 from toolchain.errors import VtoolError
 from toolchain.formats import esbuild
 from toolchain.formats.esbuild_build import Import
@@ -226,20 +227,12 @@ class _Writing:
         if not globs or not pattern.startswith(("./", "../")):
             return
         wanted = re.compile(".*".join(map(re.escape, pattern.split("*"))))
-        allowed = [_glob(self.name, one) for one in globs]
+        allowed = [glob_of(self.name, one) for one in globs]
         for module in self.names:
             way = relpath(module, dirname(self.name) or ".")
             way = way if way.startswith("../") else f"./{way}"
             if wanted.fullmatch(way) and any(one.fullmatch(module) for one in allowed):
                 yield way, module
-
-
-def _glob(module: str, pattern: str) -> re.Pattern[str]:
-    """Return esbuild's pattern as one on paths in the project: ``**`` is any folders, ``*`` one."""
-    path = normpath(join(dirname(module), pattern))
-    parts = re.split(r"(\*\*/|\*)", path)
-    signs = {"**/": "(?:.*/)?", "*": "[^/]*"}
-    return re.compile("".join(signs.get(part) or re.escape(part) for part in parts))
 
 
 def _packages(project: Project, names: Mapping[str, str]) -> Iterator[tuple[str, bytes]]:

@@ -60,6 +60,9 @@ function fromChunk(chunk, dynamic) {
   };
 }
 
+// two `export *` may offer one name, which nobody then can import: no error in ESM
+const PRESENCE = { exportsPresence: "error", reexportExportsPresence: "warn" };
+
 const fail = (log) => {
   // what a bundler only warns of and esbuild refuses
   if (["UNRESOLVED_IMPORT", "MISSING_EXPORT", "IMPORT_IS_UNDEFINED"].includes(log.code))
@@ -129,7 +132,7 @@ const engines = {
         },
       ],
       externalsPresets: { web: false, node: false },
-      module: { parser: { javascript: { url: false, worker: false, importMeta: false, exportsPresence: "error" } } },
+      module: { parser: { javascript: { url: false, worker: false, importMeta: false, ...PRESENCE } } },
       output: {
         path: out,
         module: true,
@@ -235,6 +238,10 @@ const minifiers = {
     const { minify } = (await import("@swc/core")).default;
     const options = { module: true, ecma: ecma(), compress: SWC.compress, mangle: { toplevel: true }, format: { comments: false } };
     return (await minify(code, options)).code;
+  },
+  async terser(code) {
+    const { minify } = await import("terser");
+    return (await minify(code, { module: true, ecma: ecma(), format: { comments: false } })).code;
   },
   async oxc(code, name) {
     const { minify } = await import("rolldown/utils");

@@ -25,7 +25,7 @@ from toolchain.formats.javascript import read
 OWN = "own"
 """The minifier that is part of the bundler."""
 ENGINES = ("rollup", "rolldown", "rspack", "bun")
-MINIFIERS = {"swc": "swc", "oxc": "rolldown"}
+MINIFIERS = {"swc": "swc", "oxc": "rolldown", "terser": "terser"}
 """The minifiers beside the bundlers' own, and the tool of the toolbox that brings each."""
 SCRIPT = Path(__file__).with_suffix(".mjs")
 _KINDS = {"import": "import-statement", "import()": "dynamic-import"}

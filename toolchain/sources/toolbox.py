@@ -12,7 +12,7 @@ import shutil
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -36,7 +36,7 @@ class Engine:
 
     why: str
     package: str  # empty where the native package is all of it
-    native: Mapping[str, str]
+    native: Mapping[str, str] = field(default_factory=dict)  # none: it runs everywhere
     program: str = ""  # in the native package, where it is a program
 
 
@@ -61,7 +61,7 @@ def missing_here(machine: str | None = None) -> dict[str, str]:
     return {
         name: f"there is no {name} for {here}"
         for name, engine in _engines().items()
-        if here not in engine.native
+        if engine.native and here not in engine.native
     }
 
 
