@@ -85,8 +85,8 @@ class Rewiring:
         for edge in self.before.edges:
             if edge.source in modules and self._stays(edge):
                 target = bundles.get(edge.target, edge.target)
-                module = self.store.get(self.before.artifacts[edge.source].digest)
-                if target != source and is_named(edge, module, self._scripts(), target):
+                text = self.store.get(self.before.artifacts[edge.source].digest)
+                if target != source and is_named(edge, text, self._scripts(), target):
                     yield Edge(source, target, edge.relation)
 
     def _stays(self, edge: Edge) -> bool:
