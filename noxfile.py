@@ -130,3 +130,10 @@ def deltas(session: nox.Session) -> None:
     """Measure deltas between real releases that follow each other: about two minutes."""
     _install(session)
     session.run("python", "benchmarks/deltas.py", *session.posargs)
+
+
+@nox.session
+def bundle_sizes(session: nox.Session) -> None:
+    """Compare how small bundlers make voice SDKs, libraries and the fixture SDK."""
+    _install(session)
+    session.run("python", "benchmarks/bundle_sizes.py", *session.posargs)

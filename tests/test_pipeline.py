@@ -18,15 +18,16 @@ from toolchain.ir import (
     ArtifactId,
     DirectoryStore,
     Edge,
+    Fate,
     Graph,
     Kind,
     Proof,
     Relation,
     Store,
 )
-from toolchain.passes.base import ArtifactPass, GraphPass, Step
+from toolchain.passes.base import ArtifactPass, Attempt, GraphPass, PortfolioPass, Step
 from toolchain.pipeline import Pipeline
-from toolchain.units import Bytes
+from toolchain.units import Bytes, Seconds
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,30 @@ class Forget(GraphPass):
         return kept if self.edges else Graph(kept.artifacts, graph.edges, kept.roots)
 
 
+@dataclass(frozen=True)
+class Compete(PortfolioPass):
+    """Drop an artifact in two ways, of which the smaller leaves nothing; or lack a tool."""
+
+    proof: ClassVar[str] = "some-left"
+    lacks: bool = False
+
+    def apply(self, graph: Graph, store: Store) -> Graph:
+        raise NotImplementedError
+
+    def attempts(self, graph: Graph, store: Store) -> Iterator[Attempt]:
+        del store
+        half = graph.keep(graph.artifacts.keys() - {ArtifactId("b.bin")})
+        yield Attempt("half", Seconds(1), half, Bytes(5))
+        yield Attempt("nothing", Seconds(2), graph.keep(()), Bytes(0))
+        if self.lacks:
+            yield Attempt("absent", Seconds(0), fate=Fate.ABSENT, detail="no such tool here")
+
+
+def _some_left(before: Graph, after: Graph, store: Store, options: Mapping[str, object]) -> Proof:
+    del before, store, options
+    return Proof("some-left", holds=bool(after.files), detail=f"{len(after.files)} files left")
+
+
 def _is_prefix(before: bytes, after: bytes, options: Mapping[str, object]) -> Proof:
     del options
     return Proof("is-prefix", before.startswith(after), f"{len(after)} bytes compared")
@@ -90,7 +115,9 @@ def _passes(monkeypatch: pytest.MonkeyPatch) -> None:
     for room, name, contents in (
         ("passes", "halve", {"Halve": Halve}),
         ("passes", "forget", {"Forget": Forget}),
+        ("passes", "compete", {"Compete": Compete}),
         ("verify", "is-prefix", {"prove": _is_prefix}),
+        ("verify", "some-left", {"prove": _some_left}),
         ("verify", "always", {"prove": _always}),
     ):
         module = ModuleType(f"foreign_{name.replace('-', '_')}")
@@ -206,6 +233,26 @@ def test_the_ledger_of_a_graph_pass_is_by_package_and_adds_up(pipeline: Pipeline
     result = pipeline.run(graph, [Step("forget", "why")])
     assert [(r.artifact, r.before, r.after) for r in result.ledger] == [(".", 6, 4)]
     assert sum(r.saved for r in result.ledger) == graph.delivered - result.graph.delivered == 2
+
+
+@pytest.mark.parametrize("lacks", [False, True])
+def test_the_ledger_shows_candidates_and_what_lacked_a_tool_is_tried_again(
+    pipeline: Pipeline, *, lacks: bool
+) -> None:
+    graph = _graph(pipeline, a=b"1234", b=b"12345678")
+    steps = [Step("compete", "test", {"lacks": lacks})]
+    first, second = pipeline.run(graph, steps), pipeline.run(graph, steps)
+    assert first.graph == second.graph
+    assert sorted(first.graph.files) == ["a.bin"]
+    (row,), (again,) = first.ledger, second.ledger
+    assert (row.saved, row.proof.detail, again.cached) == (8, "1 files left", not lacks)
+    assert row.candidates == again.candidates
+    fates = [(c.name, c.fate, c.detail) for c in row.candidates]
+    assert fates[:2] == [
+        ("nothing", Fate.UNPROVED, "0 files left"),
+        ("half", Fate.KEPT, ""),
+    ]
+    assert fates[2:] == ([("absent", Fate.ABSENT, "no such tool here")] if lacks else [])
 
 
 def test_a_pass_that_breaks_the_graph_is_stopped(pipeline: Pipeline) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -44,6 +44,7 @@ class Request:
     wish: Wish = field(default_factory=Wish)  # for a model without a project
     tuning: Tuning = Tuning.ONCE
     previous: Path | None = None  # the last release: a result, or its archive
+    fast: bool = False  # of candidates that compete only the first: for development
 
 
 def load(target: str, workspace: Workspace) -> tuple[Assembly, Loaded]:
@@ -93,7 +94,8 @@ def optimize(
     assembly = open_target(request.project, workspace.progress)
     alone = assembly.project is None
     assembly, project, steps = _asked(request, assembly)
-    steps = previous.with_deltas(placement.with_formats(steps, project), release, workspace.store)
+    steps = placement.with_formats(_in_time(request, steps), project)
+    steps = previous.with_deltas(steps, release, workspace.store)
     budgets = rulebook.budgets(project.budgets, where)
     rulebook.require_quality(steps, budgets)
     play = _player(request, assembly, workspace) if request.harness and project.voice else None
@@ -104,8 +106,9 @@ def optimize(
     result = pipeline.run(loaded.graph, steps)
     result, notes = _no_larger(loaded.graph, result, pipeline) if alone else (result, ())
     travels = _travels(accounts.brotli_siblings(result.graph), workspace)
-    placed = placement.placed(result, project, workspace)
-    models = accounts.with_downloads(placed, loaded.graph, result.renames, travels)
+    models = accounts.with_downloads(
+        placement.placed(result, project, workspace), loaded.graph, result.renames, travels
+    )
     report = replace(
         _report(project.name, loaded, _findings(loaded, workspace)),
         ledger=result.ledger,
@@ -140,6 +143,16 @@ def _asked(request: Request, assembly: Assembly) -> tuple[Assembly, Project, tup
         return assembly, project, rulebook.pipeline(project.pipeline, Path(request.project))
     assembly, project = as_project(request.project, assembly, request.wish)
     return assembly, project, wished(rulebook.pipeline(project.pipeline), request.wish)
+
+
+def _in_time(request: Request, steps: Iterable[Step]) -> tuple[Step, ...]:
+    return tuple(map(_first_candidate, steps)) if request.fast else tuple(steps)
+
+
+def _first_candidate(step: Step) -> Step:
+    """Return ``step`` with the first of its candidates only, where it lets several compete."""
+    named = step.options.get("candidates", ())
+    return replace(step, options={**step.options, "candidates": named[:1]}) if named else step
 
 
 def _pipeline(assembly: Assembly, workspace: Workspace) -> Pipeline:

@@ -12,6 +12,7 @@ from typing import Any
 from toolchain import plugins, resources
 from toolchain.analysis.packages import package_of
 from toolchain.behaviour.runtimes import fingerprint
+from toolchain.choosing import Doing, chosen
 from toolchain.errors import (
     ConfigError,
     InputError,
@@ -23,9 +24,11 @@ from toolchain.errors import (
 )
 from toolchain.execution.base import Executor
 from toolchain.execution.cache import ActionCache, action_key, source_digest
+from toolchain.formats import bundlers
 from toolchain.ir import (
     Artifact,
     ArtifactId,
+    Candidate,
     Digest,
     DirectoryStore,
     Edge,
@@ -50,8 +53,9 @@ from toolchain.passes.base import (
 )
 from toolchain.progress import SILENT, Progress
 from toolchain.rewriting import UNCHANGED, Outcome, Work, failed, rewrite
+from toolchain.sources.toolbox import lock_file
 from toolchain.sources.tree import SourceFile
-from toolchain.tables import dump
+from toolchain.tables import check, dump
 from toolchain.units import Bytes, Seconds
 
 BEHAVIOUR = "same-behaviour"  # the proof that plays the application's own scenario
@@ -247,30 +251,44 @@ class Pipeline:
         read = self._read(made, graph)
         beside = (made.installed(), [(name, digest) for name, digest, _ in read])
         key = action_key("pass", *code, dict(step.options), _packed(graph), *beside)
-        cached = self.cache.get(key)
-        if cached is not None:
-            after = _unpacked(cached["graph"])
-            if all(a.digest in self.store for a in after.artifacts.values() if a.size):
-                proof = Proof(**cached["proof"])
-                seconds = Seconds(cached["seconds"])
-                return after, _rows(step.run, graph, after, _Booking(proof, seconds, cached=True))
+        known = self._known(key)
+        if known is not None:
+            after, booking = known
+            return after, _rows(step.run, graph, after, booking)
         self.progress.update(f"pass {step.run}", 0, 0)
         files = {name: path for name, _, path in read}
+
+        doing = Doing(
+            lambda before: self._applied(made, before, files),
+            lambda after: self._proof(made, graph, after, files),
+            self.progress,
+        )
         try:
-            after = self._applied(made, graph, files)
+            found = chosen(made, graph, self.store, doing)
         except (InputError, ToolError) as error:
             if not isinstance(made, ProfiledPass):
                 raise
             return graph, [
                 _nothing(step.run, graph, Proof(made.proof, holds=False, detail=str(error)))
             ]
-        proof = self._proof(made, graph, after, files)
         seconds = Seconds(round(time.perf_counter() - start, 3))
-        if not proof.holds:
-            return graph, [_nothing(step.run, graph, proof, seconds=seconds)]
-        document = {"graph": _packed(after), "proof": asdict(proof), "seconds": seconds}
-        self.cache.put(key, document)
-        return after, _rows(step.run, graph, after, _Booking(proof, seconds, cached=False))
+        booking = _Booking(found.proof, seconds, cached=False, candidates=found.candidates)
+        if not found.proof.holds:
+            row = _nothing(step.run, graph, found.proof, seconds=seconds)
+            return graph, [replace(row, candidates=found.candidates)]
+        if found.lasts:
+            self.cache.put(key, {"graph": _packed(found.graph), "booking": dump(booking)})
+        return found.graph, _rows(step.run, graph, found.graph, booking)
+
+    def _known(self, key: Digest) -> tuple[Graph, _Booking] | None:
+        """Return what the cache says that a pass over the whole graph made."""
+        cached = self.cache.get(key)
+        if cached is None:
+            return None
+        after = _unpacked(cached["graph"])
+        if not all(a.digest in self.store for a in after.artifacts.values() if a.size):
+            return None
+        return after, replace(check(cached["booking"], _Booking, where="the cache"), cached=True)
 
     def _applied(self, made: GraphPass, graph: Graph, files: Mapping[str, Path]) -> Graph:
         if isinstance(made, ProfiledPass):
@@ -360,7 +378,8 @@ def _linked(graph: Graph, name: ArtifactId) -> list[Artifact]:
 def _tools() -> str:
     """Return a digest of the pinned tools and levels: another esbuild is another result."""
     rules = resources.folder("rules")
-    return digest_of(b"".join((rules / name).read_bytes() for name in _SETTLED))
+    files = (*(rules / name for name in _SETTLED), lock_file(), bundlers.SCRIPT)
+    return digest_of(b"".join(path.read_bytes() for path in files))
 
 
 def _new(
@@ -388,30 +407,33 @@ class _Booking:
     proof: Proof
     seconds: Seconds
     cached: bool
+    candidates: tuple[Candidate, ...] = ()
 
 
 def _rows(name: str, before: Graph, after: Graph, booking: _Booking) -> list[LedgerRow]:
-    """Return one row per package whose delivered bytes changed; the seconds stand on the first."""
+    """Return one row per package whose delivered bytes changed; what is said once, on the first."""
     old, new = _by_package(before), _by_package(after)
     changed = [p for p in sorted({*old, *new}) if old.get(p, 0) != new.get(p, 0)]
     proof = booking.proof
     if not changed:
         detail = UNCHANGED if after == before else proof.detail
         row = LedgerRow(name, "*", before.delivered, after.delivered, booking.seconds, proof)
-        kept = after != before
-        return [replace(row, proof=replace(proof, detail=detail), kept=kept, cached=booking.cached)]
-    return [
+        row = replace(row, kept=after != before, cached=booking.cached)
+        return [replace(row, proof=replace(proof, detail=detail), candidates=booking.candidates)]
+    rows = [
         LedgerRow(
             name,
             package,
             Bytes(old.get(package, 0)),
             Bytes(new.get(package, 0)),
-            booking.seconds if package == changed[0] else Seconds(0),
+            Seconds(0),
             proof,
             cached=booking.cached,
         )
         for package in changed
     ]
+    rows[0] = replace(rows[0], seconds=booking.seconds, candidates=booking.candidates)
+    return rows
 
 
 def _by_package(graph: Graph) -> dict[str, int]:

@@ -1,9 +1,11 @@
 // Bundles with rollup, rolldown or webpack, each as its own documentation sets it up:
 // node bundle.mjs '{"tool": "rollup", "tree": FOLDER, "entries": {"main": FILE}, "out": FOLDER}'
+// "platform": "node", or "browser" for a page in production
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 
-const { tool, tree, entries, out } = JSON.parse(process.argv[2]);
+const { tool, tree, entries, out, platform = "node" } = JSON.parse(process.argv[2]);
+const forNode = platform === "node";
 const input = Object.fromEntries(Object.entries(entries).map(([n, f]) => [n, join(tree, f)]));
 const names = { entryFileNames: "[name].js", chunkFileNames: "chunk-[hash].js" };
 
@@ -13,7 +15,12 @@ const tools = {
     const { default: commonjs } = await import("@rollup/plugin-commonjs");
     const { nodeResolve } = await import("@rollup/plugin-node-resolve");
     const { minify } = await import("terser");
-    const plugins = [nodeResolve({ exportConditions: ["node"] }), commonjs()];
+    const { default: json } = await import("@rollup/plugin-json");
+    const { default: replace } = await import("@rollup/plugin-replace");
+    const resolve = nodeResolve(forNode ? { exportConditions: ["node"] } : { browser: true, preferBuiltins: false });
+    const production = { "process.env.NODE_ENV": '"production"' };
+    const replaced = replace({ values: production, preventAssignment: true });
+    const plugins = [...(forNode ? [] : [replaced]), resolve, json(), commonjs()];
     const bundle = await rollup({ input, plugins, onwarn() {} });
     const { output } = await bundle.generate({ format: "es", ...names });
     await mkdir(out, { recursive: true });
@@ -25,7 +32,7 @@ const tools = {
   },
   async rolldown() {
     const { rolldown } = await import("rolldown");
-    const bundle = await rolldown({ input, platform: "node", onLog() {} });
+    const bundle = await rolldown({ input, platform, cwd: tree, onLog() {} });
     await bundle.write({ dir: out, format: "esm", minify: true, ...names });
     await bundle.close();
   },
@@ -33,19 +40,22 @@ const tools = {
     const { default: webpack } = await import("webpack");
     const configuration = {
       mode: "production",
-      target: "node18",
+      target: forNode ? "node18" : ["web", "es2022"],
       context: tree,
       entry: input,
       experiments: { outputModule: true },
       output: {
         path: out,
         module: true,
+        ...(forNode ? {} : { library: { type: "module" } }), // what an entry exports is wanted
         filename: "[name].js",
         chunkFilename: "chunk-[id].js",
         assetModuleFilename: "[name][ext]",
         chunkFormat: "module",
       },
       module: {
+        // packages of bundlers' times write no endings: webpack's own switch for them
+        rules: forNode ? [] : [{ test: /\.m?js$/, resolve: { fullySpecified: false } }],
         parser: {
           javascript: {
             worker: ["*context.audioWorklet.addModule()", "..."],
@@ -58,7 +68,7 @@ const tools = {
     await new Promise((resolve, reject) => {
       webpack(configuration, (error, stats) => {
         if (error) reject(error);
-        else if (stats.hasErrors()) reject(new Error(stats.toString("errors-only")));
+        else if (stats.hasErrors()) reject(new Error(stats.toJson({ all: false, errors: true }).errors[0].message));
         else resolve();
       });
     });

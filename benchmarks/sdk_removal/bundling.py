@@ -25,7 +25,7 @@ from toolchain.sources.tools import node, tool
 
 _ROUNDS = 5  # a worker may start a worker; three do it here
 _LIMIT_S = 300.0
-_ACCOUNT = "vtool-manifest.json"  # says what was written; no program loads it
+_ACCOUNTS = {"vtool-manifest.json", "vtool-candidates.json"}  # no program loads them
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +44,7 @@ class Job:
     tree: Path
     entries: Mapping[str, str]
     out: Path
+    platform: str = "node"  # or "browser": a page in production
 
 
 Command = Callable[[Job], list[str]]
@@ -65,6 +66,7 @@ def bundlers(installed: Path) -> dict[str, Bundler]:
     def script(name: str) -> Bundler:
         def command(job: Job) -> list[str]:
             about = {"tool": name, "tree": str(job.tree), "out": str(job.out)}
+            about["platform"] = job.platform
             asked = json.dumps({**about, "entries": dict(job.entries)})
             return [str(node()), str(installed / "bundle.mjs"), asked]
 
@@ -81,11 +83,18 @@ def bundlers(installed: Path) -> dict[str, Bundler]:
     }
 
 
+_TARGETS = {
+    "node": ("--platform=node", "--target=node18"),
+    "browser": ("--platform=browser", "--target=es2022"),
+}
+
+
 def _esbuild(job: Job) -> list[str]:
     entries = [f"{name}={file}" for name, file in job.entries.items()]
     return [
         *(str(tool("esbuild")), *entries, "--bundle", "--minify", "--splitting", "--format=esm"),
-        *("--platform=node", "--target=node18", "--log-level=error", f"--outdir={job.out}"),
+        *_TARGETS[job.platform],
+        *("--log-level=error", f"--outdir={job.out}"),
     ]
 
 
@@ -94,13 +103,15 @@ def _bun(bun: Path, job: Job) -> list[str]:
     # bun names entries after their files; the program's is main.js everywhere
     return [
         *(str(bun), "build", *entries, "--minify", "--splitting", "--format=esm"),
-        *("--target=node", "--entry-naming=[name].js", "--asset-naming=[name].[ext]"),
+        *(f"--target={job.platform}", "--entry-naming=[name].js", "--asset-naming=[name].[ext]"),
         *("--chunk-naming=chunk-[hash].js", f"--outdir={job.out}"),
+        *(() if job.platform == "node" else ('--define=process.env.NODE_ENV="production"',)),
     ]
 
 
 def _vtool(job: Job) -> list[str]:
-    asked = {"tree": str(job.tree), "entries": dict(job.entries), "out": str(job.out)}
+    asked: dict[str, object] = {"tree": str(job.tree), "entries": dict(job.entries)}
+    asked |= {"out": str(job.out), "platform": job.platform}
     child = Path(__file__).with_name("vtool_child.py")
     return [sys.executable, str(child), json.dumps(asked)]
 
@@ -127,14 +138,14 @@ def bundle(bundler: Bundler, sdk: Sdk, tree: Path, consumer: str, out: Path) -> 
         out.mkdir(parents=True)
         start = time.perf_counter()
         try:
-            _run(bundler.command(Job(tree.resolve(), entries, out.resolve())), tree)
+            run_command(bundler.command(Job(tree.resolve(), entries, out.resolve())), tree)
         except VtoolError as error:
             return Bundle({}, time.perf_counter() - start, str(error))
         seconds = time.perf_counter() - start
         for name, path in copies.items():
             if not (out / name).exists():
                 shutil.copyfile(tree / path, out / name)
-        found = (p for p in sorted(out.rglob("*")) if p.is_file() and p.name != _ACCOUNT)
+        found = (p for p in sorted(out.rglob("*")) if p.is_file() and p.name not in _ACCOUNTS)
         files = {p.relative_to(out).as_posix(): p.read_bytes() for p in found}
         wanted = {} if bundler.is_whole else _named(sdk, files)
         if not wanted:
@@ -171,7 +182,8 @@ def _named(sdk: Sdk, files: Mapping[str, bytes]) -> dict[str, str]:
     return found
 
 
-def _run(command: list[str], folder: Path) -> None:
+def run_command(command: list[str], folder: Path) -> None:
+    """Run a bundler; raise ToolError with what it says, if it fails."""
     try:
         done = subprocess.run(
             command, cwd=folder, capture_output=True, text=True, timeout=_LIMIT_S, check=False
@@ -180,4 +192,6 @@ def _run(command: list[str], folder: Path) -> None:
         raise ToolError(f"no end within {_LIMIT_S:g} s") from error
     if done.returncode:
         lines = (done.stderr or done.stdout).strip().splitlines() or ["no word"]
-        raise ToolError(next((x for x in lines if "rror" in x), lines[0])[:200])
+        marks = ("Error: ", "error: ", "rror")  # node first shows the line that threw
+        found = [x for mark in marks for x in lines if mark in x]
+        raise ToolError((found or lines)[0][:200])

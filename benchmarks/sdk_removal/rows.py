@@ -11,7 +11,7 @@ from sdk_removal.labels import Sdk, generate
 from sdk_removal.program import publish, run
 from sdk_removal.rate import Removed, removal, weigh
 
-from toolchain.formats.compression import SHIPPING, encode
+from toolchain.formats.compression import SHIPPING, Codec, encode
 from toolchain.formats.esbuild import service
 from toolchain.sources.tools import tool
 
@@ -90,7 +90,7 @@ def _row(bench: Bench, consumer: str, name: str, bundler: bundling.Bundler, expe
         files=len(bundle.files),
         size_bytes=sum(map(len, bundle.files.values())),
         brotli_bytes=sum(
-            len(encode(data, "brotli", SHIPPING.brotli)) for data in bundle.files.values()
+            len(encode(data, Codec.BROTLI, SHIPPING.brotli)) for data in bundle.files.values()
         ),
         seconds=round(bundle.seconds, 2),
     )

@@ -1,6 +1,6 @@
 """Runs vtool's own passes for JavaScript on a folder, in a process of its own.
 
-python vtool_child.py '{"tree": FOLDER, "entries": {"main": FILE}, "out": FOLDER}'
+python vtool_child.py '{"tree": DIR, "entries": {"main": FILE}, "out": DIR, "platform": "node"}'
 """
 
 from __future__ import annotations
@@ -15,10 +15,11 @@ from toolchain.emit import write
 from toolchain.loader import Loader
 from toolchain.pipeline import Pipeline
 from toolchain.sources.directory import open_tree
+from toolchain.tables import dump
 from toolchain.workspace import Workspace
 
+ACCOUNT = "vtool-candidates.json"  # what became of each candidate; no program loads it
 _PASSES = ("drop-unreachable", "bundle-js")  # of the pipeline web-voice: what concerns code
-_CONDITIONS = frozenset({"node", "module"})
 
 
 def main() -> None:
@@ -27,9 +28,10 @@ def main() -> None:
     workspace = Workspace.open()
     tools = (workspace.store, workspace.cache, workspace.executor)
     files = open_tree(Path(asked["tree"])).files
-    loaded = Loader(*tools).load(files, asked["entries"].values(), conditions=_CONDITIONS)
+    conditions = frozenset({asked["platform"], "module"})
+    loaded = Loader(*tools).load(files, asked["entries"].values(), conditions=conditions)
     steps = [
-        replace(step, options={**step.options, "conditions": sorted(_CONDITIONS)})
+        replace(step, options={**step.options, "conditions": sorted(conditions)})
         if step.run == "bundle-js"
         else step
         for step in rulebook.pipeline("web-voice")
@@ -38,6 +40,8 @@ def main() -> None:
     result = Pipeline(*tools).run(loaded.graph, steps)
     out = Path(asked["out"])
     write(result.graph, workspace.store, out, result.renames, {})
+    rows = [c for row in result.ledger for c in row.candidates]
+    (out / ACCOUNT).write_text(json.dumps(dump(rows)), "utf-8")
 
 
 if __name__ == "__main__":

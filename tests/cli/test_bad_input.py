@@ -79,7 +79,7 @@ def private(tmp_path: Path) -> dict[str, str]:
         (["analyze", ""], "empty"),
         (["analyze", "npm:../up@1.0.0"], "not a package address"),
         (["analyze", "cargo:serde@1.0.0"], "cargo"),
-        (["optimize", ".", "-o", "out", "--fast"], "--fast"),
+        (["optimize", ".", "-o", "out", "--faster"], "--faster"),
         (["optimize", ".", "-o", "out", "--jobs", "-1"], "--jobs"),
         (["optimize", "."], "--out"),
         (["explain", "no-such-pass"], "no-such-pass"),

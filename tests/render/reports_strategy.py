@@ -12,7 +12,9 @@ from toolchain.ir import (
     ArtifactId,
     ArtifactRow,
     Budget,
+    Candidate,
     Digest,
+    Fate,
     FileRow,
     Finding,
     Interval,
@@ -108,6 +110,21 @@ verdicts = st.builds(
     st.sampled_from(list(State)),
     st.one_of(st.none(), intervals),
 )
+
+
+def few(what: st.SearchStrategy[object]) -> st.SearchStrategy[tuple[object, ...]]:
+    """Draw none to three of ``what``."""
+    return st.lists(what, max_size=3).map(tuple)
+
+
+candidates = st.builds(
+    Candidate,
+    name=names,
+    seconds=st.floats(0, 1e6),
+    fate=st.sampled_from(list(Fate)),
+    size=st.one_of(st.none(), sizes_of),
+    detail=names,
+)
 ledger_rows = st.builds(
     LedgerRow,
     step=names,
@@ -118,6 +135,7 @@ ledger_rows = st.builds(
     proof=st.builds(Proof, names, st.booleans(), names),
     kept=st.booleans(),
     cached=st.booleans(),
+    candidates=few(candidates),
 )
 findings = st.builds(
     Finding,
@@ -146,11 +164,6 @@ files = st.builds(
 artifacts = st.builds(
     ArtifactRow, stage=stages, id=names, kind=kinds, owner=names, sizes=sizes, facts=pairs
 )
-
-
-def few(what: st.SearchStrategy[object]) -> st.SearchStrategy[tuple[object, ...]]:
-    """Draw none to three of ``what``."""
-    return st.lists(what, max_size=3).map(tuple)
 
 
 reports = st.builds(

@@ -60,7 +60,8 @@ def test_a_true_bundle_is_proved_by_name_by_import_and_in_node() -> None:
     assert proof.holds
     assert proof.detail == (
         "2 files, all imports resolve; app/main.js: 3 exports as in src/main.js, "
-        "same names and types in node as an unshaken, unminified bundle; 1 chunk loads in node"
+        "same names and types in node as an unshaken, unminified bundle, same console and "
+        "globals; 1 chunk loads in node"
     )
     assert _with(_text()).holds
 
@@ -82,6 +83,13 @@ def test_a_true_bundle_is_proved_by_name_by_import_and_in_node() -> None:
         ),
         ("var low", "let x = y; let y = 1;\nvar low", "before initialization"),
         ("var low", "syntax error;\nvar low", "only app/main.js fails to load in node"),
+        ("var low", "console.warn('hm', {});\nvar low", "says 'warn: hm object' where the whole"),
+        ("var low", "globalThis.seen = 1;\nvar low", "built-in members are changed: seen"),
+        (
+            "var low",
+            "Array.prototype.at = null;\nvar low",
+            "built-in members are changed: Array.prototype.at",
+        ),
     ],
 )
 def test_a_bundle_is_refused_that(change: str, by: str, detail: str) -> None:
@@ -90,6 +98,34 @@ def test_a_bundle_is_refused_that(change: str, by: str, detail: str) -> None:
     proof = _with(text.replace(change, by, 1))
     assert not proof.holds
     assert detail in proof.detail
+
+
+def test_what_the_sources_print_and_change_must_stay() -> None:
+    acting = """\
+js *main.js
+    console.log("loaded", 1);
+    String.prototype.shout = function () { return `${this}!`; };
+    globalThis.isReady = true;
+    export const a = 1;
+"""
+    assert prove(*_bundled(acting)).holds
+    lines = {
+        "console.log('loaded', 1);": "the console says nothing where",
+        "String.prototype.shout = () => 1;": "members are changed: String.prototype.shout",
+        "globalThis.isReady = true;": "members are changed: isReady",
+    }
+    for gone, detail in lines.items():
+        proof = _with("export const a = 1;" + "".join(lines.keys() - {gone}), of=acting)
+        assert not proof.holds
+        assert detail in proof.detail
+    assert _with("export const a = 1;" + "".join(lines), of=acting).holds
+
+
+def test_a_console_that_tells_the_time_is_no_difference() -> None:
+    timely = "js *main.js\n    console.log(performance.now());\n    export const a = 1;\n"
+    proof = prove(*_bundled(timely))
+    assert proof.holds
+    assert "so does the whole bundle from run to run" in proof.detail
 
 
 def test_temporary_and_working_folders_are_found_but_not_what_a_source_says_itself() -> None:

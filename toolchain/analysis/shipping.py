@@ -16,7 +16,7 @@ def needed(
 ) -> frozenset[ArtifactId]:
     """Return what the roots, and ``more`` beside them, may load, and what goes along with it.
 
-    That is the nearest ``package.json`` above each script, which says whether it is a module, and
+    That is each ``package.json`` above a script, which says how its package is loaded, and
     (``licences``) the licences and notices of every package of which a file ships; each with its
     siblings and members. Where the graph has no roots nobody said what the application is, and
     everything is needed.
@@ -34,12 +34,19 @@ def needed(
 
 
 def _package_files(graph: Graph, found: frozenset[ArtifactId]) -> Iterator[ArtifactId]:
-    """Yield the nearest package.json above each script in ``found``."""
+    """Yield every package.json above each script in ``found``, up to that of its package.
+
+    The nearest says whether the script is a module; that of the package, which may be further up
+    (@babel/runtime has one in ``helpers/esm``), what its exports are.
+    """
     scripts = (i for i in found if graph.artifacts[i].kind in _SCRIPTS)
-    for folder in {i.rpartition("/")[0] for i in scripts}:
+    for folder, package in {(i.rpartition("/")[0], package_of(i)) for i in scripts}:
         above = folder
-        while f"{above}/package.json" not in graph.artifacts and above:
+        while True:
+            name = ArtifactId(f"{above}/package.json" if above else "package.json")
+            if name in graph.artifacts:
+                yield name
+            is_last = above == package if "node_modules/" in package else name in graph.artifacts
+            if is_last or not above:
+                break
             above = above.rpartition("/")[0]
-        name = ArtifactId(f"{above}/package.json" if above else "package.json")
-        if name in graph.artifacts:
-            yield name

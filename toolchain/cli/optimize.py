@@ -27,6 +27,10 @@ def optimize(
     ] = None,
     scenario: Annotated[str, typer.Option(help="A file in rules/scenarios.")] = "single-turn",
     tune: TuneOption = Tuning.ONCE,
+    fast: Annotated[
+        bool,
+        typer.Option("--fast", help="For development: bundle with esbuild alone; larger, sooner."),
+    ] = False,
     jobs: JobsOption = 0,
     task: Annotated[
         str | None,
@@ -69,6 +73,8 @@ def optimize(
 
       vtool optimize fixtures/voice-app -o build/vtool/voice-app
 
+      vtool optimize fixtures/voice-app -o build/fast --fast --no-harness
+
       vtool optimize model.onnx -o out --error 0.01 --target native-cpu
 
       vtool optimize vad.onnx -o out --task vad --data recordings/ --task-option threshold=0.4
@@ -100,6 +106,7 @@ def optimize(
         wish=wish,
         tuning=tune,
         previous=previous,
+        fast=fast,
     )
     with progress() as bars:
         report = build.optimize(request, Workspace.open(jobs=jobs, progress=bars), finish)

@@ -56,6 +56,10 @@ class AddressesStayRight(NodeStaysOutside):
         self.origins: dict[str, Origin] = {}  # where places of modules that were edited were
         self._rebase = Rebase(files, moved, outdir, self._resolver)
 
+    def edited(self, name: str) -> bytes:
+        """Return the text of the module ``name`` as bundlers get it."""
+        return self._rebase.module(name, (self._folder / name).read_bytes())
+
     def load(self, path: str) -> Loaded | None:
         """Give esbuild the edited text of a module that asks where it is."""
         module = Path(path)

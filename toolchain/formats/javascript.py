@@ -7,7 +7,7 @@ trying: JavaScript, then TypeScript, then TSX.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Literal
 
@@ -53,6 +53,8 @@ class Mention:
     end: int
     computed: bool = False
     base: int = -1  # where its import.meta.url starts, if it is relative to that
+    call: tuple[int, int] = (-1, -1)  # the byte range of the whole call, of import()
+    module: bool = False  # of a worker: it is started as a module for sure
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +102,38 @@ def read(data: bytes) -> Module:
     found = tuple(_without_pieces(mentions[at] for at in sorted(mentions)))
     locations = tuple(_locations(captures.get("location", ())))
     return Module(dialect, found, read_exports(tree.root_node), locations, first_problem(tree))
+
+
+def comments(data: bytes) -> list[bytes]:
+    """Return all comments of a module, in order."""
+    dialect, tree = parse(data)
+    found = QueryCursor(Query(_language(dialect), "(comment) @comment")).captures(tree.root_node)
+    nodes = sorted(found.get("comment", ()), key=lambda node: node.start_byte)
+    return [data[node.start_byte : node.end_byte] for node in nodes]
+
+
+_NAMES_QUERY = """
+(import_statement
+  (import_clause (named_imports (import_specifier name: (identifier) @name)))
+  source: (string) @source)
+(export_statement (export_clause (export_specifier name: (identifier) @name))
+  source: (string) @source)
+"""
+
+
+def imported_names(data: bytes) -> dict[str, set[str]]:
+    """Return the names that a module imports, or passes on, by what it imports them from.
+
+    >>> sorted(imported_names(b'import { b, a as c } from "./x.js"')["./x.js"])
+    ['a', 'b']
+    """
+    dialect, tree = parse(data)
+    found: dict[str, set[str]] = {}
+    for _, captures in QueryCursor(Query(_language(dialect), _NAMES_QUERY)).matches(tree.root_node):
+        for source in captures["source"]:
+            names = {(n.text or b"").decode(errors="replace") for n in captures["name"]}
+            found.setdefault(string_value(source), set()).update(names)
+    return found
 
 
 def _without_pieces(mentions: Iterable[Mention]) -> Iterator[Mention]:
@@ -200,11 +234,13 @@ def _calls(calls: Iterable[Node]) -> Iterator[Mention]:
         name = (callee.text or b"").decode("utf-8", errors="replace").rpartition(".")[2]
         first = arguments[0]
         if callee.type == "import":
-            yield from _address_or(first, "import()")
+            span = (call.start_byte, call.end_byte)
+            yield from (replace(m, call=span) for m in _address_or(first, "import()"))
         elif name == "require" and callee.type == "identifier":
             yield _mention("require", first)
         elif name in _SCRIPTS:
-            yield from _address_or(first, "worker")
+            is_module = name == "addModule"  # a worklet is a module always
+            yield from (replace(m, module=is_module) for m in _address_or(first, "worker"))
 
 
 def _addresses(news: Iterable[Node]) -> Iterator[Mention]:
@@ -213,7 +249,8 @@ def _addresses(news: Iterable[Node]) -> Iterator[Mention]:
         if not arguments:
             continue
         if name in _WORKERS:
-            yield from _address_or(arguments[0], "worker")
+            is_module = len(arguments) > 1 and _says_module(arguments[1])
+            yield from (replace(m, module=is_module) for m in _address_or(arguments[0], "worker"))
         elif _is_relative_to_module(new) and not _is_first_argument_of_worker(new):
             yield _mention("url", arguments[0], base=arguments[1].start_byte)
 
@@ -245,6 +282,15 @@ def _is_first_argument_of_worker(new: Node) -> bool:
     callee = call.child_by_field_name("function")
     script = callee is not None and (callee.text or b"").decode().rpartition(".")[2] in _SCRIPTS
     return (script or _constructor(call) in _WORKERS) and _arguments(call)[0] == new
+
+
+def _says_module(options: Node) -> bool:
+    """Whether the options of a worker are written out and say ``type: "module"``."""
+    for pair in options.named_children:
+        key, value = pair.child_by_field_name("key"), pair.child_by_field_name("value")
+        if key is not None and (key.text or b"").strip(b"'\"") == b"type":
+            return value is not None and value.type == "string" and string_value(value) == "module"
+    return False
 
 
 def _is_relative_to_module(new: Node) -> bool:

@@ -86,7 +86,7 @@ def needs_itself(data: bytes) -> bool:
 
 
 def edited(data: bytes, edits: Mapping[tuple[int, int], str]) -> bytes:
-    """Return ``data`` with the byte ranges of ``edits`` replaced."""
+    """Return ``data`` with the text of each byte range replaced; ranges do not overlap."""
     parts, at = [], 0
     for (start, end), text in sorted(edits.items()):
         parts += [data[at:start], text.encode()]

@@ -12,27 +12,21 @@ from toolchain.errors import ToolError
 _TIMEOUT_SECONDS = 60.0  # ours: loading the largest bundle we know takes 0.2 s
 _MARK = "vtool-module:"  # what the module itself prints comes before the line that starts so
 
-_SCRIPT = f"""
-const say = (answer) => {{
-  process.stdout.write("\\n{_MARK}" + JSON.stringify(answer) + "\\n", () => process.exit(0));
-}};
-try {{
-  const module = await import(process.argv[1]);
-  const names = Object.keys(module).sort();
-  say({{ exports: Object.fromEntries(names.map((name) => [name, typeof module[name]])) }});
-}} catch (error) {{
-  // who asked for a missing package is a bundle of ours, whose name says nothing
-  say({{ error: String(error).split(" imported from ")[0] }});
-}}
-"""
+_SCRIPT = Path(__file__).with_suffix(".mjs")
 
 
 @dataclass(frozen=True, slots=True)
 class Loading:
-    """What became of a module: its exports with their types, or the error it threw."""
+    """What became of a module: its exports with their types, or the error it threw.
+
+    ``said`` is what it wrote to the console; of objects only that they were. ``changed`` names the
+    globals that are new or gone, and the members of built-in classes that are not what they were.
+    """
 
     exports: tuple[tuple[str, str], ...]
     error: str = ""
+    said: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
 
 
 def load_module(node: Path, module: Path, *, timeout_seconds: float = _TIMEOUT_SECONDS) -> Loading:
@@ -41,7 +35,8 @@ def load_module(node: Path, module: Path, *, timeout_seconds: float = _TIMEOUT_S
     Errors:
         ToolError: node cannot be started.
     """
-    command = [str(node), "--no-warnings", "--input-type=module", "-e", _SCRIPT, module.as_uri()]
+    code = _SCRIPT.read_text("utf-8")
+    command = [str(node), "--no-warnings", "--input-type=module", "-e", code, module.as_uri()]
     try:
         done = subprocess.run(
             command,
@@ -62,6 +57,8 @@ def load_module(node: Path, module: Path, *, timeout_seconds: float = _TIMEOUT_S
     if not lines:
         return Loading((), f"node ended with exit code {done.returncode} while loading it")
     answer = json.loads(lines[-1].removeprefix(_MARK))
-    if "error" in answer:
-        return Loading((), answer["error"].replace(str(module.parent), "."))
-    return Loading(tuple(answer["exports"].items()))
+    here = str(module.parent)
+    said = tuple(line.replace(here, ".") for line in answer["said"])
+    exports = tuple(answer.get("exports", {}).items())
+    failure = answer.get("error", "").replace(here, ".")
+    return Loading(exports, failure, said, tuple(answer["changed"]))

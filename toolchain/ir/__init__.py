@@ -13,7 +13,7 @@ from toolchain.ir.artifact import (
 )
 from toolchain.ir.finding import Finding, Severity
 from toolchain.ir.graph import Graph
-from toolchain.ir.ledger import LedgerRow, Proof
+from toolchain.ir.ledger import Candidate, Fate, LedgerRow, Proof
 from toolchain.ir.machine import Machine
 from toolchain.ir.measure import Budget, Measure, State, Verdict
 from toolchain.ir.model_search import LOSSLESS, Execution, ModelSearch, OperatingPoint, TensorChoice
@@ -32,10 +32,12 @@ __all__ = [
     "ArtifactId",
     "ArtifactRow",
     "Budget",
+    "Candidate",
     "Digest",
     "DirectoryStore",
     "Edge",
     "Execution",
+    "Fate",
     "FileRow",
     "Finding",
     "Graph",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 from toolchain.units import Bytes, Seconds
 
@@ -14,6 +15,29 @@ class Proof:
     name: str
     holds: bool
     detail: str
+
+
+class Fate(StrEnum):
+    """What became of a candidate."""
+
+    KEPT = "kept"
+    LARGER = "larger"  # than one that is proved; whether it would hold is not known
+    UNPROVED = "failed proof"
+    UNSTEADY = "not the same twice"
+    SLOW = "too slow"
+    ABSENT = "not available"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One of several results of a pass over the whole graph; the smallest proved one is kept."""
+
+    name: str
+    seconds: Seconds
+    fate: Fate
+    size: Bytes | None = None  # in brotli, of what was made; None if nothing was
+    detail: str = ""  # why it was not kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +57,7 @@ class LedgerRow:
     proof: Proof
     kept: bool = True
     cached: bool = False
+    candidates: tuple[Candidate, ...] = ()  # on the first row of a pass that has them
 
     @property
     def saved(self) -> Bytes:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, ClassVar
 
 from toolchain import plugins
 from toolchain.errors import ConfigError
-from toolchain.ir import ArtifactId, Graph, Kind, ModelSearch, Play, Store
+from toolchain.ir import ArtifactId, Fate, Graph, Kind, ModelSearch, Play, Store
 from toolchain.tables import check, table
+from toolchain.units import Bytes, Seconds
 
 
 @dataclass(frozen=True)
@@ -159,6 +160,37 @@ class PlayedPass(GraphPass):
     def apply(self, graph: Graph, store: Store) -> Graph:
         """Return the new graph of a project without a scenario."""
         return self.apply_played(graph, store, None)
+
+
+_NONE = Bytes(0)
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One candidate of a ``PortfolioPass``: what it made, or why it made nothing."""
+
+    name: str
+    seconds: Seconds
+    graph: Graph | None = None
+    size: Bytes = _NONE  # in brotli, of what is new in ``graph``: the smallest wins
+    fate: Fate = Fate.LARGER  # where there is no graph: what became of it
+    detail: str = ""
+    differs: Callable[[], str] = lambda: ""  # makes it again: what is not the same, or nothing
+
+
+@dataclass(frozen=True)
+class PortfolioPass(GraphPass):
+    """Rewrites the graph in several ways, of which the smallest that is proved is kept."""
+
+    @abstractmethod
+    def attempts(self, graph: Graph, store: Store) -> Iterator[Attempt]:
+        """Yield the candidates as they are done; the same in every order.
+
+        None at all means that there is nothing to do.
+
+        Errors:
+            as ``apply``
+        """
 
 
 @table

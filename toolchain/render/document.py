@@ -11,7 +11,7 @@ from typing import Annotated, Literal, NotRequired
 from pydantic import AllowInfNan, ConfigDict, Field, with_config
 from typing_extensions import TypedDict  # pydantic refuses typing's own before Python 3.12
 
-from toolchain.ir import Kind, Severity, Stage, State
+from toolchain.ir import Fate, Kind, Severity, Stage, State
 from toolchain.ir.measure import Unit
 from toolchain.ir.order_statistics import MOST_LOOKS
 from toolchain.ir.report import SCHEMA_VERSION
@@ -96,6 +96,17 @@ class ProofObject(TypedDict):
     detail: str
 
 
+@_closed
+class CandidateObject(TypedDict):
+    """One of several results of a pass; ``size`` is in brotli, null where nothing was made."""
+
+    name: str
+    seconds: Number
+    fate: Fate
+    size: Size | None
+    detail: str
+
+
 # the functional form, because ``pass`` is a Python keyword
 LedgerObject = TypedDict(
     "LedgerObject",
@@ -108,10 +119,14 @@ LedgerObject = TypedDict(
         "proof": ProofObject,
         "kept": bool,
         "cached": bool,
+        "candidates": NotRequired[list[CandidateObject]],
     },
 )
 _closed(LedgerObject)
-LedgerObject.__doc__ = """One pass on one artifact; ``before`` and ``after`` are delivered bytes."""
+LedgerObject.__doc__ = """One pass on one artifact; ``before`` and ``after`` are delivered bytes.
+
+``candidates`` are on the first row of a pass that let several results compete.
+"""
 
 
 @_closed

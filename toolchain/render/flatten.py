@@ -7,6 +7,7 @@ from typing import Any, cast
 
 from toolchain.ir import (
     ArtifactRow,
+    Candidate,
     FileRow,
     Finding,
     Interval,
@@ -20,6 +21,7 @@ from toolchain.ir import (
 )
 from toolchain.render.document import (
     ArtifactObject,
+    CandidateObject,
     FileObject,
     FindingObject,
     IntervalObject,
@@ -147,7 +149,7 @@ def _interval_object(interval: Interval) -> IntervalObject:
 
 
 def _ledger_object(row: LedgerRow) -> LedgerObject:
-    return {
+    found: LedgerObject = {
         "pass": row.step,
         "artifact": row.artifact,
         "before": row.before,
@@ -156,6 +158,19 @@ def _ledger_object(row: LedgerRow) -> LedgerObject:
         "proof": {"name": row.proof.name, "holds": row.proof.holds, "detail": row.proof.detail},
         "kept": row.kept,
         "cached": row.cached,
+    }
+    if row.candidates:
+        found["candidates"] = [_candidate_object(one) for one in row.candidates]
+    return found
+
+
+def _candidate_object(one: Candidate) -> CandidateObject:
+    return {
+        "name": one.name,
+        "seconds": _number(one.seconds),
+        "fate": one.fate,
+        "size": one.size,
+        "detail": one.detail,
     }
 
 

@@ -8,6 +8,7 @@ from toolchain.ir import (
     ArtifactId,
     ArtifactRow,
     Budget,
+    Candidate,
     Digest,
     FileRow,
     Finding,
@@ -24,6 +25,7 @@ from toolchain.ir import (
 )
 from toolchain.render.document import (
     ArtifactObject,
+    CandidateObject,
     FileObject,
     FindingObject,
     LedgerObject,
@@ -132,7 +134,13 @@ def _ledger_row(row: LedgerObject) -> LedgerRow:
         proof=Proof(proof["name"], proof["holds"], proof["detail"]),
         kept=row["kept"],
         cached=row["cached"],
+        candidates=tuple(_candidate(one) for one in row.get("candidates", ())),
     )
+
+
+def _candidate(row: CandidateObject) -> Candidate:
+    size = None if row["size"] is None else Bytes(row["size"])
+    return Candidate(row["name"], Seconds(row["seconds"]), row["fate"], size, row["detail"])
 
 
 def _finding(row: FindingObject) -> Finding:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from rich.console import Console
 from rich.text import Text
 
-from toolchain.ir import Measure, Report, Severity, Sizes, Stage
+from toolchain.ir import LedgerRow, Measure, Report, Severity, Sizes, Stage
 from toolchain.render import figures
 from toolchain.render.figures import StepTotal
 from toolchain.render.terminal import grid, mark, paragraph, plain, title, wrapped
@@ -112,6 +112,24 @@ def ledger_table(report: Report, console: Console) -> None:
                 if r.step == step.step and figures.is_unchanged(r)
             )
             paragraph(console, f"{plain(step.step)} left {_unchanged(why)}")
+    for row in report.ledger:
+        if len(row.candidates) > 1:
+            _candidates(row, console)
+
+
+def _candidates(row: LedgerRow, console: Console) -> None:
+    """Print what became of each candidate of a pass: the smallest first."""
+    title(console, f"Candidates of {plain(row.step)}: the smallest that is proved is kept")
+    rows = [
+        (
+            "-" if one.size is None else f"{one.size:,}",
+            f"{one.seconds:.2f}",
+            plain(one.name),
+            plain(f"{one.fate.value}: {one.detail}" if one.detail else one.fate.value),
+        )
+        for one in row.candidates
+    ]
+    grid(console, ("brotli", "seconds", "candidate", "outcome"), rows, numbers=range(2))
 
 
 def findings_table(report: Report, console: Console) -> None:

@@ -95,6 +95,11 @@ def system_node(oldest_major: int = 18) -> Path | None:
     return Path(found) if major >= oldest_major else None
 
 
+def machine_name() -> str:
+    """Return this kind of machine as builds are named: ``linux-x64``, ``darwin-arm64``."""
+    return f"{sys.platform}-{_CPUS.get(platform.machine().lower(), platform.machine())}"
+
+
 def _build(name: str) -> Build:
     tools = load(resources.folder("rules") / "tools.toml", Tools).tool
     if name not in tools:
@@ -102,7 +107,7 @@ def _build(name: str) -> Build:
             f"rules/tools.toml has no tool {name!r}", hint=f"it has {', '.join(tools)}"
         )
     known = tools[name]
-    machine = f"{sys.platform}-{_CPUS.get(platform.machine().lower(), platform.machine())}"
+    machine = machine_name()
     if machine in known.builds and not known.builds[machine].file.endswith(".whl"):
         return known.builds[machine]
     ours = set(sys_tags())

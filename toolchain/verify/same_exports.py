@@ -4,13 +4,16 @@ Four things are compared: the names that each root exports, as the source text a
 text say; every import of the new files, which must lead to a file of the result or to something
 outside that the sources ask for, too; paths of this machine, of which there must be none; and
 what node gets when it loads the bundle, against a bundle of the same sources with nothing removed
-and nothing renamed. Code that needs a browser to load fails alike both times, and the proof says
-that it rests on the other three. Lazy and shared chunks and workers must load in node as well, or
-fail as a whole bundle of such a module does. Sources are resolved under the pass's ``conditions``.
+and nothing renamed: exports with their types, what the console says, which globals and members of
+built-in classes are changed. Code that needs a browser to load fails alike both times, and the
+proof says that it rests on the other three. Lazy and shared chunks and workers must load in node as
+well, or fail as a whole bundle of such a module does. Sources are resolved under the pass's
+``conditions``.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -37,7 +40,8 @@ _APART = frozenset({Relation.LAZY, Relation.WORKER})  # what a bundler puts into
 
 def prove(before: Graph, after: Graph, store: Store, options: Mapping[str, object]) -> Proof:
     """Return whether the bundles in ``after`` stand for the roots of ``before``."""
-    case = _Case(before, after, store, _conditions(options))
+    mode = "production" if options.get("minify") else "development"  # as esbuild has it
+    case = _Case(before, after, store, _conditions(options), mode)
     if not case.new:
         return Proof("same-exports", holds=True, detail="nothing was bundled")
     try:
@@ -70,10 +74,16 @@ class _Case:
     """Both graphs, and what is asked of them more than once."""
 
     def __init__(
-        self, before: Graph, after: Graph, store: Store, conditions: frozenset[str]
+        self,
+        before: Graph,
+        after: Graph,
+        store: Store,
+        conditions: frozenset[str],
+        mode: str = "development",
     ) -> None:
         self.before, self.after, self.store = before, after, store
         self.conditions = conditions
+        self.mode = mode
         self.new = sorted(
             i
             for i, a in after.artifacts.items()
@@ -184,8 +194,17 @@ class _Case:
             _write(folder / "whole", whole)
             for number, (root, bundle) in enumerate(self.pairs.items()):
                 ours = load_module(node(), folder / bundle)
-                theirs = load_module(node(), folder / "whole" / f"{number}.js")
+                whole_bundle = folder / "whole" / f"{number}.js"
+                theirs = load_module(node(), whole_bundle)
                 yield self._compared(root, bundle, ours, theirs)
+                if difference := _seen_otherwise(ours, theirs):
+                    again = load_module(node(), whole_bundle)
+                    steady = not _seen_otherwise(theirs, again)  # else it says the time, or dice
+                    yield _Outcome(
+                        holds=not steady,
+                        text=f"{bundle}: {difference}"
+                        + ("" if steady else "; so does the whole bundle from run to run"),
+                    )
 
     def chunk_loadings(self) -> Iterator[_Outcome]:
         """Load the files that are no root's bundle; what fails must fail as a whole module does."""
@@ -225,6 +244,7 @@ class _Case:
         }
         flags = ["--bundle", "--format=esm", "--platform=browser", "--tree-shaking=false"]
         flags += ["--outdir=.", "--preserve-symlinks"]
+        flags += [f"--define:process.env.NODE_ENV={json.dumps(self.mode)}"]
         flags += [f"--conditions={','.join(sorted(self.conditions))}"]
         flags += [f"--external:{name}" for name in sorted(outside)]
         entries = {str(number): str(root) for number, root in enumerate(modules)}
@@ -257,7 +277,8 @@ class _Case:
         return _Outcome(
             holds=True,
             text=f"{bundle}: {_count(dict(ours.exports))} as in {root}, "
-            "same names and types in node as an unshaken, unminified bundle",
+            "same names and types in node as an unshaken, unminified bundle, same console and "
+            "globals",
         )
 
     def _module(self, graph: Graph, name: ArtifactId) -> Module:
@@ -265,6 +286,24 @@ class _Case:
         if digest not in self._modules:
             self._modules[digest] = read(self.store.get(digest))
         return self._modules[digest]
+
+
+def _seen_otherwise(ours: Loading, theirs: Loading) -> str:
+    """Return what two loadings do not have in common besides exports, in words; empty if nothing.
+
+    Lines of the console are compared in order, globals and members of built-in classes by name.
+    """
+    if ours.said != theirs.said:
+        mine, whole = list(ours.said), list(theirs.said)
+        at = next((n for n, (a, b) in enumerate(zip(mine, whole, strict=False)) if a != b), None)
+        at = min(len(mine), len(whole)) if at is None else at
+        said = repr(mine[at])[:_LONGEST_PATH] if at < len(mine) else "nothing"
+        other = repr(whole[at])[:_LONGEST_PATH] if at < len(whole) else "nothing"
+        return f"the console says {said} where the whole bundle says {other}"
+    if ours.changed != theirs.changed:
+        names = sorted(set(ours.changed) ^ set(theirs.changed))
+        return f"other globals or built-in members are changed: {', '.join(names[:10])}"
+    return ""
 
 
 class _Files:

@@ -1,0 +1,1 @@
+export { DeepgramClient } from "@deepgram/sdk";

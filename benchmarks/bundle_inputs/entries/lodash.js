@@ -1,0 +1,1 @@
+export { chunk, debounce, groupBy, merge } from "lodash-es";

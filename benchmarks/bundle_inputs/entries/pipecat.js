@@ -1,0 +1,1 @@
+export { PipecatClient } from "@pipecat-ai/client-js";

@@ -1,0 +1,1 @@
+export { AudioPlayback, ExtensionPoint, PipelineState, RunAnywhere, SDKEnvironment, VoicePipeline } from "@runanywhere/web";

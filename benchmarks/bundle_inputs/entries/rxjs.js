@@ -1,0 +1,1 @@
+export { debounceTime, fromEvent, map, switchMap } from "rxjs";

@@ -1,0 +1,1 @@
+export { Vector3 } from "three";

@@ -1,0 +1,167 @@
+"""Runs rollup, rolldown, rspack or bun on a staged folder, in a process of its own, under a limit.
+
+What each is told stands in ``bundlers.mjs`` beside this file. A bundler that fails, or does not
+end, is a value: the code may be at fault, and there are others.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from toolchain.errors import ToolError
+from toolchain.formats.esbuild_build import Import, Output
+from toolchain.formats.javascript import read
+
+OWN = "own"
+"""The minifier that is part of the bundler."""
+ENGINES = ("rollup", "rolldown", "rspack", "bun")
+MINIFIERS = {"swc": "swc", "oxc": "rolldown", "terser": "terser"}
+"""The minifiers beside the bundlers' own, and the tool of the toolbox that brings each."""
+SCRIPT = Path(__file__).with_suffix(".mjs")
+_KINDS = {"import": "import-statement", "import()": "dynamic-import"}
+_ENDING_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What to bundle: ``entries`` maps the names of bundles to files in ``stage``."""
+
+    engine: str
+    minifiers: tuple[str, ...]
+    stage: Path
+    entries: Mapping[str, str]
+    external: Sequence[str]  # imports that stay, exactly as they are written
+    required: Sequence[str]  # JSON files that some module asks for with require()
+    target: str  # "es2022"
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What one engine and minifier made; ``error`` says why there is nothing."""
+
+    seconds: float
+    outputs: tuple[Output, ...] = ()
+    error: str = ""
+    is_late: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """Where the engines are: node, the folder with ``node_modules``, programs by name."""
+
+    node: Path
+    folder: Path
+    programs: Mapping[str, Path] = field(default_factory=dict)
+
+
+def bundle(bench: Bench, job: Job, *, limit_s: float) -> dict[str, Made]:
+    """Return what ``job`` made, by minifier.
+
+    Errors:
+        ToolError: node cannot be started.
+    """
+    with tempfile.TemporaryDirectory(prefix="vtool-bundle-") as name:
+        out = Path(name).resolve()
+        start = time.perf_counter()
+        error = _run(bench, _asked(bench, job, out), out, limit_s)
+        took = round(time.perf_counter() - start, 3)
+        if error:
+            late = took >= limit_s
+            return {one: Made(took, error=error, is_late=late) for one in job.minifiers}
+        answer = json.loads((out / "answer.json").read_bytes())["bundles"]
+        return {one: _made(answer[one], out / one, job) for one in job.minifiers}
+
+
+def _asked(bench: Bench, job: Job, out: Path) -> bytes:
+    asked = {
+        "engine": job.engine,
+        "minifiers": job.minifiers,
+        "stage": str(job.stage),
+        "out": str(out),
+        "answer": str(out / "answer.json"),
+        "entries": dict(job.entries),
+        "external": list(job.external),
+        "required": list(job.required),
+        "target": job.target,
+        "bun": str(bench.programs.get("bun", "")),
+    }
+    return json.dumps(asked).encode()
+
+
+def _run(bench: Bench, asked: bytes, out: Path, limit_s: float) -> str:
+    """Run the script; return what went wrong, empty if nothing did."""
+    code = SCRIPT.read_text("utf-8")
+    command = [str(bench.node), "--no-warnings", "--input-type=module", "-e", code]
+    environment = {"HOME": str(out), "TMPDIR": str(out), "NODE_ENV": "production"}
+    if os.name == "nt":  # node does not start without it
+        environment["SYSTEMROOT"] = os.environ.get("SYSTEMROOT", "")
+    try:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            cwd=bench.folder,
+            env=environment,
+            start_new_session=True,  # bun is a process of its own, which must end with it
+        )
+    except OSError as error:
+        raise ToolError(f"node cannot be started: {error.strerror}") from error
+    try:
+        _, said = process.communicate(asked, timeout=limit_s)
+    except subprocess.TimeoutExpired:
+        return f"no end within {limit_s:g} s"
+    finally:
+        _end(process)
+    if process.returncode == 0 and (out / "answer.json").is_file():
+        return ""
+    lines = said.decode("utf-8", errors="replace").splitlines()
+    why = next((line.strip() for line in lines if "rror" in line), "")
+    return why[:300] or f"it ended with exit code {process.returncode}"
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End the process and all that it started."""
+    if os.name == "posix":
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+    elif process.poll() is None:
+        process.kill()
+    with suppress(subprocess.TimeoutExpired):
+        process.communicate(timeout=_ENDING_S)
+
+
+def _made(answer: Mapping[str, Any], folder: Path, job: Job) -> Made:
+    if "error" in answer:
+        return Made(answer["seconds"], error=_without_paths(answer["error"], job))
+    rows = sorted(answer["outputs"], key=lambda row: row["file"])
+    names = {row["file"] for row in rows}
+    outputs = tuple(_output(row, (folder / row["file"]).read_bytes(), names) for row in rows)
+    return Made(answer["seconds"], outputs)
+
+
+def _output(row: Mapping[str, Any], data: bytes, names: set[str]) -> Output:
+    """Return an output; what it imports says its text, and the engine where that is computed."""
+    found = {Import(one["path"], one["kind"], external=False) for one in row["imports"]}
+    found = {one for one in found if one.path in names}
+    for mention in read(data).mentions:
+        if mention.how in _KINDS and not mention.computed:
+            path = mention.target.removeprefix("./")
+            outside = path not in names
+            found.add(Import(mention.target if outside else path, _KINDS[mention.how], outside))
+    imports = tuple(sorted(found, key=lambda one: (one.path, one.kind)))
+    return Output(row["file"], data, row["modules"], imports, entry=row["entry"])
+
+
+def _without_paths(text: str, job: Job) -> str:
+    return text.replace(f"{job.stage}{os.sep}", "").replace(str(job.stage), ".")
