@@ -53,7 +53,7 @@ ARROWS = {
     "+>": Relation.LINK,
     "?>": Relation.DYNAMIC,
     "%>": Relation.ENCODES,
-    "&>": Relation.DELTA,
+    "^>": Relation.DELTA,
     "[>": Relation.CONTAINS,
     "{>": Relation.UNPACKS,
     "^>": Relation.MAPS,

@@ -124,7 +124,7 @@ def test_the_proof_sees_every_flipped_byte_that_changes_the_file() -> None:
         assert not proof.holds, at
 
 
-@pytest.mark.parametrize("relation", [Relation.ENCODES, Relation.FETCH])
+@pytest.mark.parametrize("relation", [Relation.ENCODES, Relation.MAPS, Relation.FETCH])
 def test_the_proof_sees_a_delta_that_is_tied_as_something_else(relation: Relation) -> None:
     graph, after, store, made = _made()
     (good,) = (e for e in after.edges if e.relation is Relation.DELTA)

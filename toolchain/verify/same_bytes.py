@@ -18,10 +18,10 @@ from toolchain.errors import FormatError
 from toolchain.formats.compression import SUFFIX, Codec, decode
 from toolchain.formats.compression_dictionary import decode_delta, delta_name, dictionary_of
 from toolchain.ir import Artifact, Edge, Graph, Kind, Proof, Relation, Store
-from toolchain.ir.artifact import SIBLINGS
 from toolchain.units import Bytes, show_bytes
 
 _CODEC = {suffix: codec for codec, suffix in SUFFIX.items()}
+_FORMS = frozenset({Relation.ENCODES, Relation.DELTA})
 
 
 def prove(before: Graph, after: Graph, store: Store, options: Mapping[str, object]) -> Proof:
@@ -79,7 +79,7 @@ def _odd_siblings(before: Graph, after: Graph) -> Iterator[str]:
         yield f"{len(added)} new artifacts have {len(sources)} new edges"
     for edge in new:
         sibling = after.artifacts[edge.source]
-        if edge.relation not in SIBLINGS or sibling.kind is not Kind.COMPRESSED:
+        if edge.relation not in _FORMS or sibling.kind is not Kind.COMPRESSED:
             yield f"{edge.source} is no compressed sibling ({edge.relation})"
         if edge.target not in files:
             yield f"{edge.source} encodes {edge.target}, which is no file of its own"
