@@ -7,7 +7,7 @@
 // an output is {file, entry, modules: {file: bytes}, imports: [{path, kind}]}. In the stage every
 // import is a path to a file or one of `external`, so that no engine has to find anything.
 import { spawn } from "node:child_process";
-import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join, relative, sep } from "node:path";
 import { text } from "node:stream/consumers";
 
@@ -281,7 +281,14 @@ for (const own of [...new Set(job.minifiers.map((one) => one === "own"))]) {
     } catch (error) {
       bundles[one] = { seconds: bundling + seconds(begun), error: said(error) };
     }
+    await answered();
   }
 }
-await writeFile(job.answer, JSON.stringify({ bundles }));
+await answered();
 process.exit(0);
+
+/** Write what is done by now: the time may run out before the next minifier is ready. */
+async function answered() {
+  await writeFile(`${job.answer}.part`, JSON.stringify({ bundles }));
+  await rename(`${job.answer}.part`, job.answer);
+}
