@@ -7,6 +7,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import ClassVar
 
+import golden
 import pytest
 
 from toolchain import plugins
@@ -21,6 +22,7 @@ from toolchain.ir import (
     Fate,
     Graph,
     Kind,
+    Play,
     Proof,
     Relation,
     Store,
@@ -264,3 +266,26 @@ def test_a_pass_that_breaks_the_graph_is_stopped(pipeline: Pipeline) -> None:
 def test_an_option_that_a_pass_does_not_have_is_refused(pipeline: Pipeline) -> None:
     with pytest.raises(ConfigError, match="no option 'nmae'"):
         pipeline.run(_graph(pipeline, a=b"1"), [Step("forget", "why", {"nmae": "a"})])
+
+
+def test_a_pass_is_judged_by_the_application_as_it_came_in(tmp_path: Path) -> None:
+    """What drop-unreachable takes away that a computed name needs is seen when it is dropped."""
+    script = tmp_path / "turn.mjs"
+    script.write_text("export default async (entry) => (await import(entry)).start();")
+    play = Play("turn.mjs", {"turn.mjs": script}, runs_in=("node",), digests={"turn.mjs": "1"})
+    text = (
+        "js *main.js\n"
+        '    const name = ["other", "js"].join(".");\n'
+        "    export const start = async () => (await import(`./${name}`)).other;\n"
+        "js other.js\n    export const other = 1;\n"
+    )
+    graph, memory = golden.parse(text)
+    store = DirectoryStore(tmp_path / "store")
+    for data in memory.blobs.values():
+        store.put(data)
+    pipeline = Pipeline(store, ActionCache(tmp_path / "actions"), Here(), scenario=play)  # type: ignore[arg-type]  # items are given as a list
+    steps = [Step("drop-unreachable", "test"), Step("bundle-js", "test")]
+    result = pipeline.run(graph, steps)
+    drop = result.ledger[0]
+    assert (drop.step, drop.kept, drop.proof.name) == ("drop-unreachable", False, "same-behaviour")
+    assert "was result `1` and is error" in drop.proof.detail

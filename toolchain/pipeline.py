@@ -11,6 +11,7 @@ from typing import Any
 
 from toolchain import plugins, resources
 from toolchain.analysis.packages import package_of
+from toolchain.behaviour.baseline import Scenes
 from toolchain.behaviour.runtimes import fingerprint
 from toolchain.choosing import Doing, chosen
 from toolchain.errors import (
@@ -110,6 +111,7 @@ class Pipeline:
             InputError: a pass over the whole graph cannot work on what it was given.
         """
         before = graph = graph.without_parts()
+        scenes = Scenes(before, self.store, self.scenario) if self.scenario else None
         ledger: list[LedgerRow] = []
         renames: dict[ArtifactId, ArtifactId] = {}
         searches: dict[ArtifactId, _Searched] = {}
@@ -123,7 +125,7 @@ class Pipeline:
                 after, rows, names, found = self._each(graph, step, made, before)
                 searches = {names.get(n, n): s for n, s in {**searches, **found}.items()}
             elif isinstance(made, GraphPass):
-                after, rows, names = *self._whole(graph, step, made), {}
+                after, rows, names = *self._whole(graph, step, made, scenes), {}
             else:
                 raise PassError(f"the pass {step.run!r} is of no known kind")
             after = after.without_stale_maps(graph)
@@ -135,8 +137,7 @@ class Pipeline:
             ledger += rows
             graph = after
         self.progress.update("passes", len(steps), len(steps))
-        if sum(r.saved for r in ledger) != before.delivered - graph.delivered:
-            raise PassError("the ledger does not add up")
+        _check_sum(ledger, before, graph)
         searched = tuple(replace(s, artifact=n) for n, (s, _) in sorted(searches.items()))
         questions = {str(n): asked for n, (_, asked) in searches.items()}
         return Result(graph, tuple(ledger), renames, searched, questions)
@@ -244,10 +245,12 @@ class Pipeline:
             self.progress.update(f"pass {works[artifact].step}", len(done), len(works))
         return done
 
-    def _whole(self, graph: Graph, step: Step, made: GraphPass) -> tuple[Graph, list[LedgerRow]]:
+    def _whole(
+        self, graph: Graph, step: Step, made: GraphPass, scenes: Scenes | None
+    ) -> tuple[Graph, list[LedgerRow]]:
         """Run a pass over the whole graph, or take its result from the cache."""
         start = time.perf_counter()
-        code = (*_code(step.run, made.proof), *self._played(), _tools())
+        code = (*_code(step.run, made.proof), *self._played(scenes), _tools())
         read = self._read(made, graph)
         beside = (made.installed(), [(name, digest) for name, digest, _ in read])
         key = action_key("pass", *code, dict(step.options), _packed(graph), *beside)
@@ -260,7 +263,7 @@ class Pipeline:
 
         doing = Doing(
             lambda before: self._applied(made, before, files),
-            lambda after: self._proof(made, graph, after, files),
+            lambda after: self._proof(made, graph, after, files, scenes),
             self.progress,
         )
         try:
@@ -298,29 +301,39 @@ class Pipeline:
         return made.apply(graph, self.store)
 
     def _proof(
-        self, made: GraphPass, graph: Graph, after: Graph, files: Mapping[str, Path]
+        self,
+        made: GraphPass,
+        graph: Graph,
+        after: Graph,
+        files: Mapping[str, Path],
+        scenes: Scenes | None,
     ) -> Proof:
         """Return the pass's own proof, and after it what the scenario says where code changed."""
         options = {**asdict(made), "files": files, "scenario": self.scenario}
         proof: Proof = plugins.find("verify", made.proof).prove(graph, after, self.store, options)
         if not proof.holds or made.proof == BEHAVIOUR or not _scripts(graph) ^ _scripts(after):
             return proof
-        if self.scenario is None:
+        if scenes is None:
             return proof
-        played: Proof = plugins.find("verify", BEHAVIOUR).prove(graph, after, self.store, options)
+        played = scenes.judge(after, options)
         both = f"{proof.detail}; {played.detail}"
         return replace(played, detail=both) if played.holds else played
 
-    def _played(self) -> tuple[str, ...]:
+    def _played(self, scenes: Scenes | None) -> tuple[str, ...]:
         """Return what results depend on besides the graph, where a scenario judges them."""
-        if self.scenario is None:
+        if scenes is None:
             return ()
         code = source_digest(plugins.find("verify", BEHAVIOUR).__name__)
-        return (code, fingerprint(self.scenario))
+        return (code, fingerprint(scenes.play), action_key("origin", _packed(scenes.origin)))
 
 
 def _scripts(graph: Graph) -> set[Artifact]:
     return {a for a in graph.files.values() if a.kind in {Kind.JS, Kind.TS}}
+
+
+def _check_sum(ledger: Iterable[LedgerRow], before: Graph, after: Graph) -> None:
+    if sum(r.saved for r in ledger) != before.delivered - after.delivered:
+        raise PassError("the ledger does not add up")
 
 
 def _lack(made: Pass) -> Proof | None:

@@ -36,7 +36,7 @@ def _maps(result: Path) -> dict[str, SourceMap]:
     if not named:
         raise ConfigError(
             f"{result} has no source maps",
-            hint="give bundle-js the option `sourcemap = true` in the pipeline",
+            hint="give bundle-js `sourcemap = true` and `candidates = ['esbuild']` in the pipeline",
         )
     try:
         return {script: parse((result / name).read_bytes()) for script, name in named.items()}

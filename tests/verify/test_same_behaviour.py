@@ -193,7 +193,7 @@ def test_in_a_page_dangling_workers_and_assets_are_seen(play: Play) -> None:
     assert proof.holds
     for change, seen in (
         ({"models/a.bin": "models/b.bin"}, "failed request `/models/b.bin 404` is new"),
-        ({"src/ear.js": "src/far.js"}, "is result `deaf`"),
+        ({"ear.js": "far.js"}, "is result `deaf`"),
     ):
         wrong = base.judge(_changed(after, store, change))
         assert not wrong.holds

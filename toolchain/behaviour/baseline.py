@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from toolchain.analysis.observations import Comparison, Seen, compare, placed
 from toolchain.behaviour.runtimes import BROWSERS, PLAYERS, absence
@@ -18,6 +18,7 @@ from toolchain.behaviour.staging import (
     successor,
     unbundled_stage,
 )
+from toolchain.errors import InputError
 from toolchain.ir import ArtifactId, Graph, Play, Proof, Store
 
 NAME = "same-behaviour"
@@ -89,6 +90,41 @@ def baseline(before: Graph, store: Store, play: Play) -> Baseline:
             count = len(staged.joined)
             notes[runtime] = f"before was one file, since no page loads {count} CommonJS modules"
     return Baseline(before, store, play, entry, seen, notes, code)
+
+
+def as_bundled(play: Play, options: Mapping[str, object]) -> Play:
+    """Return ``play`` under the conditions and in the mode that a pass of ``options`` works in."""
+    mode = "production" if options.get("minify", True) else "development"  # as esbuild has it
+    given = options.get("conditions")
+    if isinstance(given, Sequence) and given:
+        return replace(play, conditions=tuple(map(str, given)), mode=mode)
+    return replace(play, mode=mode)
+
+
+@dataclass
+class Scenes:
+    """An application as it came in, played once for all that several passes make of it."""
+
+    origin: Graph
+    store: Store
+    play: Play
+    known: list[Baseline] = field(default_factory=list)
+
+    def judge(self, after: Graph, options: Mapping[str, object]) -> Proof:
+        """Return whether ``after``, made by a pass of ``options``, does what the origin did.
+
+        Errors:
+            as ``baseline``
+        """
+        play = as_bundled(self.play, options)
+        try:
+            base = next((b for b in self.known if b.play == play), None)
+            if base is None:
+                base = baseline(self.origin, self.store, play)
+                self.known.append(base)
+            return base.judge(after)
+        except InputError as error:
+            return Proof(NAME, holds=False, detail=f"cannot be compared: {error}")
 
 
 def _unbundled(

@@ -11,10 +11,9 @@ none, the detail says that nothing was run.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping
 
-from toolchain.behaviour.baseline import NAME, baseline
+from toolchain.behaviour.baseline import NAME, as_bundled, baseline
 from toolchain.errors import InputError
 from toolchain.ir import Graph, Play, Proof, Store
 
@@ -35,12 +34,3 @@ def prove(before: Graph, after: Graph, store: Store, options: Mapping[str, objec
         return baseline(before, store, as_bundled(play, options)).judge(after)
     except InputError as error:
         return Proof(NAME, holds=False, detail=f"cannot be compared: {error}")
-
-
-def as_bundled(play: Play, options: Mapping[str, object]) -> Play:
-    """Return ``play`` under the conditions and in the mode that a pass of ``options`` works in."""
-    mode = "production" if options.get("minify", True) else "development"  # as esbuild has it
-    given = options.get("conditions")
-    if isinstance(given, Sequence) and given:
-        return replace(play, conditions=tuple(map(str, given)), mode=mode)
-    return replace(play, mode=mode)
