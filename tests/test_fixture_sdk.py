@@ -21,7 +21,7 @@ from sdk_removal.rate import Removed, removal, weigh
 from sdk_removal.rows import Row, differences
 
 from toolchain.formats.esbuild import Esbuild, service
-from toolchain.formats.javascript import _parse
+from toolchain.formats.javascript import parse
 from toolchain.formats.javascript_exports import read_exports
 from toolchain.sources.tools import tool
 
@@ -88,7 +88,7 @@ def test_every_export_and_declaration_has_a_label(published: Published) -> None:
         if module.format == "asset":
             continue
         data = (published.sdk.folder / module.path).read_bytes()
-        root = _parse(data)[1].root_node
+        root = parse(data)[1].root_node
         spans = {(item.start, item.end) for item in module.items}
         for node in root.named_children:
             if node.type in _NO_ITEM or node.text == b'"use strict";':

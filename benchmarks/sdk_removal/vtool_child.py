@@ -17,7 +17,7 @@ from toolchain.pipeline import Pipeline
 from toolchain.sources.directory import open_tree
 from toolchain.workspace import Workspace
 
-_PASSES = ("drop-unreachable", "bundle-js")  # of the pipeline web-voice: what concerns code
+_PASSES = ("tree-shake", "drop-unreachable", "bundle-js")  # of the pipeline web-voice: what concerns code
 _CONDITIONS = frozenset({"node", "module"})
 
 
@@ -30,7 +30,7 @@ def main() -> None:
     loaded = Loader(*tools).load(files, asked["entries"].values(), conditions=_CONDITIONS)
     steps = [
         replace(step, options={**step.options, "conditions": sorted(_CONDITIONS)})
-        if step.run == "bundle-js"
+        if step.run in {"tree-shake", "bundle-js"}
         else step
         for step in rulebook.pipeline("web-voice")
         if step.run in _PASSES

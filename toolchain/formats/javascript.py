@@ -89,7 +89,7 @@ def read(data: bytes) -> Module:
     >>> [mention.target for mention in module.mentions]
     ['./a.js', './*.wasm']
     """
-    dialect, tree = _parse(_readable(data))
+    dialect, tree = parse(data)
     captures = QueryCursor(_query(dialect)).captures(tree.root_node)
     mentions = {m.start: m for m in _strings(captures.get("string", ()))}
     # what is passed to import() or new URL() is more than a string: it replaces the plain mention
@@ -99,7 +99,7 @@ def read(data: bytes) -> Module:
     mentions.update((m.start, m) for m in _statements(captures.get("require", ()), "require"))
     found = tuple(_without_pieces(mentions[at] for at in sorted(mentions)))
     locations = tuple(_locations(captures.get("location", ())))
-    return Module(dialect, found, read_exports(tree.root_node), locations, _problem(tree))
+    return Module(dialect, found, read_exports(tree.root_node), locations, first_problem(tree))
 
 
 def _without_pieces(mentions: Iterable[Mention]) -> Iterator[Mention]:
@@ -142,8 +142,9 @@ def _query(dialect: Dialect) -> Query:
     return Query(_language(dialect), text)
 
 
-def _parse(data: bytes) -> tuple[Dialect, Tree]:
+def parse(data: bytes) -> tuple[Dialect, Tree]:
     """Return the first dialect that understands all of ``data``, else the one that got furthest."""
+    data = _readable(data)
     best: tuple[int, Dialect, Tree] | None = None
     order: tuple[Dialect, ...] = ("javascript", "typescript", "tsx")
     for dialect in order:
@@ -166,7 +167,8 @@ def _first_error(root: Node) -> Node | None:
     return node if node.is_missing else None
 
 
-def _problem(tree: Tree) -> str:
+def first_problem(tree: Tree) -> str:
+    """Return the first thing that is not understood, with its line; "" if all is."""
     error = _first_error(tree.root_node)
     if error is None:
         return ""
