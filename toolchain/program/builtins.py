@@ -6,14 +6,15 @@ in no table here is unknown: nothing is claimed about calling it.
 
 from __future__ import annotations
 
-_READS = """
+READS = frozenset(
+    """
 Array Array.from Array.isArray Array.of ArrayBuffer ArrayBuffer.isView BigInt BigInt.asIntN
 BigInt.asUintN Boolean Date Date.now Date.UTC Date.parse Error EvalError RangeError ReferenceError
 SyntaxError TypeError URIError AggregateError Float32Array Float64Array Int8Array Int16Array
 Int32Array Uint8Array Uint16Array Uint32Array Uint8ClampedArray BigInt64Array BigUint64Array
 DataView JSON.parse JSON.stringify Map Set WeakMap WeakSet WeakRef FinalizationRegistry Number
 Number.isFinite Number.isInteger Number.isNaN Number.isSafeInteger Number.parseFloat
-Number.parseInt Object Object.create Object.entries Object.fromEntries
+Number.parseInt Object Object.entries Object.fromEntries
 Object.getOwnPropertyDescriptor Object.getOwnPropertyDescriptors Object.getOwnPropertyNames
 Object.getOwnPropertySymbols Object.getPrototypeOf Object.hasOwn Object.is Object.isExtensible
 Object.isFrozen Object.isSealed Object.keys Object.values Promise.resolve Promise.reject
@@ -23,10 +24,10 @@ Symbol.for Symbol.keyFor atob btoa decodeURI decodeURIComponent encodeURI encode
 escape unescape isFinite isNaN parseFloat parseInt structuredClone performance.now
 SharedArrayBuffer TextDecoder TextEncoder URL URLSearchParams AbortController Headers Blob
 EventTarget Event CustomEvent Intl.NumberFormat Intl.DateTimeFormat Intl.Collator
-Intl.PluralRules Intl.Segmenter Proxy crypto.randomUUID WebAssembly.validate
+Intl.PluralRules Intl.Segmenter crypto.randomUUID WebAssembly.validate
 Object.prototype.hasOwnProperty.call Object.prototype.toString.call Array.prototype.slice.call
 """.split()
-READS = frozenset(_READS)
+)
 READ_FAMILIES = ("Math.",)
 
 # They change what their first argument is, and give it back
@@ -35,6 +36,21 @@ CHANGE_FIRST = frozenset(
     Object.assign Object.defineProperty Object.defineProperties Object.freeze Object.seal
     Object.preventExtensions Object.setPrototypeOf Reflect.set Reflect.defineProperty
     Reflect.deleteProperty Reflect.setPrototypeOf Reflect.preventExtensions
+    """.split()
+)
+
+# Those of them that define members by descriptors, and those that give no new members
+DEFINE = frozenset({"Object.defineProperty", "Reflect.defineProperty"})
+ONLY_CLOSE = frozenset(
+    {"Object.freeze", "Object.seal", "Object.preventExtensions", "Reflect.preventExtensions"}
+)
+
+# Those that only read, but go through their first argument
+ITERATE = frozenset(
+    """
+    Array.from Map Set WeakMap WeakSet Object.fromEntries Promise.all Int8Array Uint8Array
+    Uint8ClampedArray Int16Array Uint16Array Int32Array Uint32Array Float32Array Float64Array
+    BigInt64Array BigUint64Array
     """.split()
 )
 
@@ -63,7 +79,8 @@ STARTS = frozenset(
     {"Worker", "SharedWorker", "WebSocket", "EventSource", "XMLHttpRequest", "BroadcastChannel"}
 )
 
-_NAMES = """
+_NAMES = frozenset(
+    """
 AbortSignal Atomics AudioContext AudioData AudioNode AudioWorkletNode AudioWorkletProcessor Buffer
 CSSStyleSheet CustomElementRegistry DOMException DOMParser Document DocumentFragment Element
 FileReader File FormData Function Generator HTMLElement IDBKeyRange Image Infinity Intl
@@ -71,7 +88,8 @@ IntersectionObserver Iterator JSON KeyboardEvent Math MediaRecorder MediaStream 
 MessagePort MouseEvent MutationObserver NaN Navigator Node NodeList OfflineAudioContext
 OffscreenCanvas Path2D PerformanceObserver PointerEvent Promise RTCPeerConnection
 RTCRtpReceiver RTCRtpSender RTCRtpTransceiver ReadableStream Reflect Request ResizeObserver
-Response SVGElement Storage TouchEvent TransformStream UIEvent VideoFrame WebAssembly WebGL2RenderingContext
+Response SVGElement Storage TouchEvent TransformStream UIEvent VideoFrame WebAssembly
+WebGL2RenderingContext
 WebGLRenderingContext WebSocket Window Worker WorkerGlobalScope WritableStream XMLHttpRequest
 __dirname __filename caches cancelAnimationFrame clearInterval clearTimeout console crypto
 customElements devicePixelRatio document exports fetch global globalThis history indexedDB
@@ -79,13 +97,17 @@ innerHeight innerWidth isSecureContext localStorage location matchMedia module n
 performance process queueMicrotask registerProcessor require requestAnimationFrame screen self
 sessionStorage setInterval setTimeout sampleRate currentTime currentFrame undefined visualViewport
 window webkitAudioContext addEventListener removeEventListener getComputedStyle postMessage
-importScripts setImmediate clearImmediate alert
+importScripts setImmediate clearImmediate alert Proxy
 """.split()
+)
 # Names whose mere reading does nothing, in a browser, a worker or Node
-GLOBALS = frozenset(_NAMES) | {path.partition(".")[0] for path in READS}
+GLOBALS = _NAMES | {path.partition(".")[0] for path in READS}
 
 # The object that holds all globals
 GLOBAL_OBJECTS = frozenset({"globalThis", "window", "self", "global"})
+
+# Globals whose members the program itself may set: it matters when they are read
+SHARED = GLOBAL_OBJECTS | {"document", "localStorage", "sessionStorage", "process", "process.env"}
 
 # Methods of arrays and collections
 CHANGE_THIS = frozenset(
@@ -97,7 +119,7 @@ CHANGE_THIS = frozenset(
 CALL_BACK = frozenset(
     """
     map forEach filter reduce reduceRight some every find findIndex findLast findLastIndex flatMap
-    sort replace replaceAll toSorted
+    sort replace replaceAll toSorted then catch finally
     """.split()
 )
 READ_THIS = frozenset(
@@ -106,9 +128,12 @@ READ_THIS = frozenset(
     lastIndexOf localeCompare match matchAll normalize padEnd padStart repeat slice search split
     startsWith subarray substr substring toFixed toLowerCase toPrecision toReversed toString
     toUpperCase toLocaleString toISOString toJSON getTime trim trimEnd trimStart values valueOf
-    hasOwnProperty isPrototypeOf propertyIsEnumerable with test exec then catch finally
+    hasOwnProperty isPrototypeOf propertyIsEnumerable with test exec next
     """.split()
 )
+
+
+METHODS = CHANGE_THIS | CALL_BACK | READ_THIS
 
 
 def reads_only(path: str) -> bool:

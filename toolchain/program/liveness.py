@@ -105,16 +105,15 @@ class _Work:
                 self._judge_given(module, number, item)
                 continue
             effect = self.effects(module, number)
-            if effect.proved or (effect.unknown and not is_quiet):
-                self.item(module, number)
-            elif effect.unknown and module in self.found.included:
-                self.item(module, number)
-            elif effect.unknown:
-                self.doubtful.setdefault(module, []).append(number)
-            elif effect.changes & self.needed:
-                self.item(module, number)
             for changed in effect.changes:
                 self.waiting.setdefault(changed, []).append((module, number))
+            is_believed = is_quiet and module not in self.found.included
+            if effect.proved or effect.changes & self.needed:
+                self.item(module, number)
+            elif effect.unknown and is_believed:
+                self.doubtful.setdefault(module, []).append(number)
+            elif effect.unknown:
+                self.item(module, number)
 
     def _judge_given(self, module: ModuleId, number: int, item: Item) -> None:
         """Keep what sets a member of CommonJS's ``exports`` if the member is asked for."""

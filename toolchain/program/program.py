@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from toolchain.program.module import NAMESPACE, Export, Import, ModuleText
+from toolchain.program.module import NAMESPACE, Export, Import, Load, ModuleText
 
 ModuleId = str
 How = Literal["worker", "file"]
@@ -39,17 +39,20 @@ OUTSIDE = Found("", "")
 class Program:
     """Modules and where their specifiers lead.
 
-    ``targets`` answers (module, specifier, whether it is required); a specifier that is not in it leads outside of the
-    program. ``quiet`` are the modules whose package says that they have no side effects.
+    ``targets`` answers (module, specifier, whether it is required); a specifier that is not in it
+    leads outside of the program. ``quiet`` are the modules whose package says that they have no
+    side effects, ``entries`` those that are loaded first.
     """
 
     modules: Mapping[ModuleId, ModuleText]
     targets: Mapping[tuple[ModuleId, str, bool], ModuleId]
     addresses: Mapping[ModuleId, Sequence[Address]] = field(default_factory=dict)
     quiet: frozenset[ModuleId] = frozenset()
+    entries: tuple[ModuleId, ...] = ()
     _imports: dict[ModuleId, dict[str, Import]] = field(default_factory=dict)
     _exports: dict[ModuleId, dict[str, Export]] = field(default_factory=dict)
     _declared: dict[ModuleId, dict[str, list[int]]] = field(default_factory=dict)
+    _writers: dict[ModuleId, dict[str, list[int]]] = field(default_factory=dict)
 
     def target(self, module: ModuleId, specifier: str, *, require: bool = False) -> ModuleId | None:
         """Return the module that a specifier means; None if it is outside of the program."""
@@ -76,6 +79,25 @@ class Program:
                     names.setdefault(name, []).append(number)
             self._declared[module] = names
         return self._declared[module]
+
+    def writers(self, module: ModuleId) -> dict[str, list[int]]:
+        """Return the numbers of the items that assign to each name of a module."""
+        if module not in self._writers:
+            names: dict[str, list[int]] = {}
+            for number, item in enumerate(self.modules[module].items):
+                for name in item.writes:
+                    names.setdefault(name, []).append(number)
+            self._writers[module] = names
+        return self._writers[module]
+
+    def imported(self, module: ModuleId) -> list[ModuleId]:
+        """Return the modules that a module imports, in order."""
+        found = [self.target(module, c.source) for c in self.modules[module].clauses if c.source]
+        return [target for target in found if target is not None]
+
+    def loaded(self, module: ModuleId, load: Load) -> ModuleId | None:
+        """Return the module that ``import()`` or ``require`` loads."""
+        return self.target(module, load.source, require=load.how == "require")
 
     def is_open(self, module: ModuleId) -> bool:
         """Whether the exports of a module cannot be told from its text: CommonJS, or unread."""
@@ -115,6 +137,25 @@ class Program:
             return [Found(target, NAMESPACE)]
         return self.exported(target, imported)
 
+    def _stated(
+        self, module: ModuleId, export: Export, seen: set[tuple[ModuleId, str]]
+    ) -> Iterator[Found]:
+        """Yield what an export that a module states by name means."""
+        source, name = export.source, export.imported
+        if not source:
+            imported = self.imports(module).get(export.local)
+            if imported is None:
+                yield Found(module, export.local)
+                return
+            source, name = imported.source, imported.imported
+        target = self.target(module, source)
+        if target is None:
+            yield OUTSIDE
+        elif name == NAMESPACE:
+            yield Found(target, NAMESPACE)
+        else:
+            yield from self._exported(target, name, seen)
+
     def _exported(
         self, module: ModuleId, name: str, seen: set[tuple[ModuleId, str]]
     ) -> Iterator[Found]:
@@ -125,20 +166,8 @@ class Program:
             yield OUTSIDE
             return
         export = self.exports(module).get(name)
-        if export is not None and not export.source:
-            imported = self.imports(module).get(export.local)
-            if imported is None:
-                yield Found(module, export.local)
-                return
-            export = Export(name, "", imported.source, imported.imported)
         if export is not None:
-            target = self.target(module, export.source)
-            if target is None:
-                yield OUTSIDE
-            elif export.imported == NAMESPACE:
-                yield Found(target, NAMESPACE)
-            else:
-                yield from self._exported(target, export.imported, seen)
+            yield from self._stated(module, export, seen)
             return
         for star in self.modules[module].stars:
             target = self.target(module, star.source)

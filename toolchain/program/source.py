@@ -14,7 +14,7 @@ from toolchain.formats.javascript_text import without_query
 from toolchain.formats.package_json import has_side_effects
 from toolchain.ir import ArtifactId, Edge, Graph, Kind, Relation, Store
 from toolchain.program.module import ModuleText
-from toolchain.program.program import Address, ModuleId, Program
+from toolchain.program.program import Address, How, ModuleId, Program
 from toolchain.program.reader import read_module
 
 SCRIPTS = frozenset({Kind.JS, Kind.TS})
@@ -70,6 +70,7 @@ class Source:
     def program(self, entries: Iterable[ModuleId]) -> Program:
         """Return the program that ``entries`` load."""
         addresses: dict[ModuleId, tuple[Address, ...]] = {}
+        entries = tuple(entries)
         todo = list(entries)
         while todo:
             module = todo.pop()
@@ -82,7 +83,7 @@ class Source:
             todo += self._resolve(module)
             todo += [t for address in addresses[module] for t in address.targets]
         quiet = frozenset(m for m in self.texts if self._is_quiet(m))
-        return Program(self.texts, self.targets, addresses, quiet)
+        return Program(self.texts, self.targets, addresses, quiet, tuple(entries))
 
     def _is_script(self, name: str) -> bool:
         artifact = self.graph.artifacts.get(ArtifactId(name))
@@ -121,7 +122,7 @@ class Source:
                 continue
             scripts = tuple(sorted({e.target for e in self.edges_of(module, mention)}))
             found = tuple(t for t in scripts if self._is_script(t))
-            how = "worker" if mention.how in _WORKERS and not mention.computed else "file"
+            how: How = "worker" if mention.how in _WORKERS and not mention.computed else "file"
             yield Address(mention.start, found, how)
 
     def edges_of(self, module: ModuleId, mention: Mention) -> list[Edge]:
@@ -162,4 +163,5 @@ def _may_mean(edge: Edge, mention: Mention) -> bool:
         return False
     name = edge.target.removeprefix("external:")
     target = without_query(mention.target)
-    return name == mention.target or name == target or fnmatchcase(name, f"*{target.lstrip('./')}")
+    is_same = name in {mention.target, target}
+    return is_same or fnmatchcase(name, f"*{target.lstrip('./')}")

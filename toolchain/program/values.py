@@ -53,13 +53,14 @@ class Scope:
     maker: object  # the evaluation that made it
     owner: Found | None = None
     names: dict[str, Value] = field(default_factory=dict)
+    is_block: bool = False  # `var` declares in the next scope that is none
 
 
 @dataclass(eq=False, slots=True, repr=False)
 class Thing:
     """An object, array, function or class."""
 
-    kind: str  # object, array, instance, function, class, prototype, collection
+    kind: str  # object, array, instance, function, class, prototype, collection, bound, proxy
     maker: object
     owner: Found | None = None  # the name at the top of a module that holds it
     members: dict[str, Value] = field(default_factory=dict)
@@ -69,8 +70,9 @@ class Thing:
     node: Node | None = None  # of functions and classes
     module: ModuleId = ""
     scope: Scope | None = None
-    this: Value = ()  # arrow functions keep it
-    base: Value = ()  # what a class extends, or the class of an instance
+    this: Value = ()  # arrow functions and bound ones keep it
+    base: Value = ()  # what a class extends, the class of an instance, what is bound
+    given: Given | None = None  # what a bound function was given
     is_open: bool = False  # it may have members that are not known
 
 
@@ -81,8 +83,42 @@ PRIMITIVE: Value = (Primitive(),)
 UNKNOWN: Value = (Unknown(),)
 
 
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What a call is given: first these, then any number of ``more``, where something is spread."""
+
+    values: tuple[Value, ...] = ()
+    more: Value = ()
+
+    def at(self, number: int) -> Value:
+        """Return what a parameter may be."""
+        if number < len(self.values):
+            return self.values[number]
+        return joined(self.more, PRIMITIVE)
+
+    def rest(self, number: int) -> Given:
+        """Return all but the first."""
+        return Given(self.values[number:], self.more)
+
+    def after(self, given: Given) -> Given:
+        """Return this, behind what was given before."""
+        if given.more:
+            return Given(given.values, joined(given.more, self.everything))
+        return Given((*given.values, *self.values), self.more)
+
+    @property
+    def everything(self) -> Value:
+        """Whatever is given."""
+        return joined(*self.values, self.more)
+
+
+ANYTHING = Given((), UNKNOWN)
+
+
 def joined(*values: Value) -> Value:
     """Return a value that may be any of ``values``."""
+    if len(values) == 1:
+        return values[0]
     seen: dict[Alternative, None] = {}
     for value in values:
         for one in value:
