@@ -17,7 +17,8 @@ from toolchain.pipeline import Pipeline
 from toolchain.sources.directory import open_tree
 from toolchain.workspace import Workspace
 
-_PASSES = ("tree-shake", "drop-unreachable", "bundle-js")  # of the pipeline web-voice: what concerns code
+# Of the pipeline web-voice: what concerns code
+_PASSES = ("tree-shake", "drop-unreachable", "bundle-js")
 _CONDITIONS = frozenset({"node", "module"})
 
 

@@ -28,9 +28,10 @@ from dataclasses import dataclass, replace
 
 from toolchain.ir import Artifact, ArtifactId, Edge, Graph, Store
 from toolchain.passes.base import GraphPass
-from toolchain.program.edits import Editor, running, side_effects, spliced
+from toolchain.program.edits import Editor, side_effects, spliced
 from toolchain.program.inspection import Inspection
 from toolchain.program.liveness import live
+from toolchain.program.order import ordered, running
 from toolchain.program.source import SCRIPTS, Source
 from toolchain.units import Bytes
 
@@ -53,7 +54,7 @@ class TreeShake(GraphPass):
         inspection = Inspection(program, source.files.read)
         found = live(program, inspection.effect, entries)
         runs = running(program, found, inspection.effect)
-        editor = Editor(program, found, runs)
+        editor = Editor(program, found, ordered(program, found, inspection.effect))
         changed: list[Artifact] = []
         edges: set[Edge] = {e for e in graph.edges if e.source not in found.executed}
         for module in sorted(found.executed):

@@ -1,1 +1,1 @@
-"""The JavaScript program as a whole: who declares, uses and exports what, and what may be left out."""
+"""The JavaScript program as a whole: who declares and uses what, and what may be left out."""

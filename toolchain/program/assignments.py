@@ -102,19 +102,22 @@ def bind(
     elif kind == "object_pattern":
         for part in pattern.named_children:
             _bind_part(evaluation, part, value, scope, into)
-    elif kind == "rest_pattern":
-        bind(evaluation, pattern.named_children[0], value, scope, into)
-    elif kind == "array_pattern":
-        found = elements(evaluation, value, pattern)
-        for part in pattern.named_children:
-            bind(evaluation, part, _gathered(evaluation, part, found), scope, into)
+    elif kind in {"array_pattern", "rest_pattern"}:
+        _bind_array(evaluation, pattern, value, scope, into)
     elif into is None:
         _assign(evaluation, pattern, value, scope)
 
 
-def _gathered(evaluation: Evaluation, part: Node, found: Value) -> Value:
-    """Return what ``...rest`` in an array is given: an array of what is left."""
-    return (evaluation.thing("array", others=found),) if part.type == "rest_pattern" else found
+def _bind_array(
+    evaluation: Evaluation, pattern: Node, value: Value, scope: Scope, into: Scope | None
+) -> None:
+    if pattern.type == "rest_pattern":
+        bind(evaluation, pattern.named_children[0], value, scope, into)
+        return
+    found = elements(evaluation, value, pattern)
+    rest = (evaluation.thing("array", others=found),)
+    for part in pattern.named_children:
+        bind(evaluation, part, rest if part.type == "rest_pattern" else found, scope, into)
 
 
 def _bind_default(

@@ -39,6 +39,10 @@ def call_builtin(evaluation: Evaluation, path: str, given: Given, this: Value, n
         return _created(evaluation, given)
     if builtins.reads_only(path):
         return read_only(evaluation, path, given, node, is_open=True)
+    return _call_other(evaluation, path, given, node)
+
+
+def _call_other(evaluation: Evaluation, path: str, given: Given, node: Node) -> Value:
     if builtins.acts(path):
         evaluation.act(f"calls {path}", node)
         return UNKNOWN

@@ -6,8 +6,13 @@ in no table here is unknown: nothing is claimed about calling it.
 
 from __future__ import annotations
 
+
+def _words(text: str) -> list[str]:
+    return text.split()
+
+
 READS = frozenset(
-    """
+    _words("""
 Array Array.from Array.isArray Array.of ArrayBuffer ArrayBuffer.isView BigInt BigInt.asIntN
 BigInt.asUintN Boolean Date Date.now Date.UTC Date.parse Error EvalError RangeError ReferenceError
 SyntaxError TypeError URIError AggregateError Float32Array Float64Array Int8Array Int16Array
@@ -26,17 +31,17 @@ SharedArrayBuffer TextDecoder TextEncoder URL URLSearchParams AbortController He
 EventTarget Event CustomEvent Intl.NumberFormat Intl.DateTimeFormat Intl.Collator
 Intl.PluralRules Intl.Segmenter crypto.randomUUID WebAssembly.validate
 Object.prototype.hasOwnProperty.call Object.prototype.toString.call Array.prototype.slice.call
-""".split()
+""")
 )
 READ_FAMILIES = ("Math.",)
 
 # They change what their first argument is, and give it back
 CHANGE_FIRST = frozenset(
-    """
+    _words("""
     Object.assign Object.defineProperty Object.defineProperties Object.freeze Object.seal
     Object.preventExtensions Object.setPrototypeOf Reflect.set Reflect.defineProperty
     Reflect.deleteProperty Reflect.setPrototypeOf Reflect.preventExtensions
-    """.split()
+    """)
 )
 
 # Those of them that define members by descriptors, and those that give no new members
@@ -47,11 +52,11 @@ ONLY_CLOSE = frozenset(
 
 # Those that only read, but go through their first argument
 ITERATE = frozenset(
-    """
+    _words("""
     Array.from Map Set WeakMap WeakSet Object.fromEntries Promise.all Int8Array Uint8Array
     Uint8ClampedArray Int16Array Uint16Array Int32Array Uint32Array Float32Array Float64Array
     BigInt64Array BigUint64Array
-    """.split()
+    """)
 )
 
 # What is certainly noticed outside of the program, or runs code later
@@ -80,7 +85,7 @@ STARTS = frozenset(
 )
 
 _NAMES = frozenset(
-    """
+    _words("""
 AbortSignal Atomics AudioContext AudioData AudioNode AudioWorkletNode AudioWorkletProcessor Buffer
 CSSStyleSheet CustomElementRegistry DOMException DOMParser Document DocumentFragment Element
 FileReader File FormData Function Generator HTMLElement IDBKeyRange Image Infinity Intl
@@ -98,7 +103,7 @@ performance process queueMicrotask registerProcessor require requestAnimationFra
 sessionStorage setInterval setTimeout sampleRate currentTime currentFrame undefined visualViewport
 window webkitAudioContext addEventListener removeEventListener getComputedStyle postMessage
 importScripts setImmediate clearImmediate alert Proxy
-""".split()
+""")
 )
 # Names whose mere reading does nothing, in a browser, a worker or Node
 GLOBALS = _NAMES | {path.partition(".")[0] for path in READS}
@@ -111,25 +116,25 @@ SHARED = GLOBAL_OBJECTS | {"document", "localStorage", "sessionStorage", "proces
 
 # Methods of arrays and collections
 CHANGE_THIS = frozenset(
-    """
+    _words("""
     push pop shift unshift splice sort reverse fill copyWithin set add delete clear append
     setPrototypeOf
-    """.split()
+    """)
 )
 CALL_BACK = frozenset(
-    """
+    _words("""
     map forEach filter reduce reduceRight some every find findIndex findLast findLastIndex flatMap
     sort replace replaceAll toSorted then catch finally
-    """.split()
+    """)
 )
 READ_THIS = frozenset(
-    """
+    _words("""
     at charAt charCodeAt codePointAt concat endsWith entries flat get has includes indexOf join keys
     lastIndexOf localeCompare match matchAll normalize padEnd padStart repeat slice search split
     startsWith subarray substr substring toFixed toLowerCase toPrecision toReversed toString
     toUpperCase toLocaleString toISOString toJSON getTime trim trimEnd trimStart values valueOf
     hasOwnProperty isPrototypeOf propertyIsEnumerable with test exec next
-    """.split()
+    """)
 )
 
 

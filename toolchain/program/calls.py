@@ -118,7 +118,7 @@ def _new_one(evaluation: Evaluation, one: Alternative, given: Given, node: Node)
         return UNKNOWN
     instance = evaluation.thing("instance", base=(one,))
     instead = construct(evaluation, one, given, (instance,), node)
-    return (instance,) + tuple(o for o in instead if not isinstance(o, Primitive | Text))
+    return (instance, *(o for o in instead if not isinstance(o, Primitive | Text)))
 
 
 def _new_builtin(evaluation: Evaluation, path: str, given: Given, node: Node) -> Value:

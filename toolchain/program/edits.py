@@ -3,27 +3,30 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterator, Mapping
+import re
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 from toolchain.formats.javascript import Mention
-from toolchain.program.effects import Effect
 from toolchain.program.liveness import Liveness
-from toolchain.program.module import NAMESPACE, Clause, Item, ModuleText
+from toolchain.program.module import NAMESPACE, Clause, Import, Item, ModuleText
 from toolchain.program.program import ModuleId, Program
 
 Edits = Mapping[tuple[int, int], bytes]  # byte ranges and what stands there then
 
+# What goes on with an expression if nothing ends it (ECMA-262, 12.10); not what begins nothing
+_CONTINUING = frozenset({b"(", b"[", b"`", b"+", b"-", b"/"})
+_SKIPPED = re.compile(rb"(?:\s|//[^\n]*|/\*.*?\*/)*", re.DOTALL)
 _TYPESCRIPT = (".ts", ".tsx", ".mts", ".cts")
 
 
 @dataclass(frozen=True)
 class Editor:
-    """Writes the modules of ``program`` anew; ``runs`` are those whose loading is noticed."""
+    """Writes the modules of ``program`` anew; ``ordered`` are those that run when they did."""
 
     program: Program
     found: Liveness
-    runs: frozenset[ModuleId]
+    ordered: frozenset[ModuleId]
 
     def edits(self, module: ModuleId, data: bytes) -> Edits:
         """Return what changes in the text of a module."""
@@ -44,7 +47,7 @@ class Editor:
         ]
         return not around or any(around)
 
-    # items
+    # items:
 
     def _items(
         self, module: ModuleId, text: ModuleText, data: bytes
@@ -65,37 +68,40 @@ class Editor:
             end = data[parts[-1][0].end : span[1]]
             yield span, start + b", ".join(data[i.start : i.end] for i in kept) + end
 
-    # imports and exports
+    # imports and exports:
 
     def _clauses(
         self, module: ModuleId, text: ModuleText
     ) -> Iterator[tuple[tuple[int, int], bytes]]:
-        written = _names_in(text)
+        """Yield the clauses that change, with what stays of them."""
         for number, clause in enumerate(text.clauses):
-            imports = [i for i in text.imports if i.clause == number]
-            exports = [e for e in text.exports if e.clause == number]
-            stars = [s for s in text.stars if s.clause == number]
-            span = clause.start, clause.end
-            if stars:
-                if (module, clause.source) not in self.found.stars:
-                    yield span, self._bare(module, clause)
-            elif exports:
-                kept = [e.text for e in exports if (module, e.name) in self.found.exports]
-                if len(kept) < len(exports):
-                    yield span, self._export(module, clause, kept)
-            elif imports:
-                if module.endswith(_TYPESCRIPT) and not written & {i.local for i in imports}:
-                    continue  # types, or erased: whoever compiles it decides
-                used = [i for i in imports if (module, i.local) in self.found.locals]
-                if len(used) < len(imports):
-                    yield span, self._import(module, clause, [(i.imported, i.text) for i in used])
-            elif clause.source and self._may_go(module, clause):
-                yield span, b""
+            new = self._clause(module, text, number, clause)
+            if new is not None:
+                yield (clause.start, clause.end), new
+
+    def _clause(
+        self, module: ModuleId, text: ModuleText, number: int, clause: Clause
+    ) -> bytes | None:
+        """Return what stays of a clause; None if all of it does."""
+        if any(s.clause == number for s in text.stars):
+            is_used = (module, clause.source) in self.found.stars
+            return None if is_used else self._bare(module, clause)
+        exports = [e for e in text.exports if e.clause == number]
+        if exports:
+            kept = [e.text for e in exports if (module, e.name) in self.found.exports]
+            return self._export(module, clause, kept) if len(kept) < len(exports) else None
+        imports = [i for i in text.imports if i.clause == number]
+        if not imports:
+            return b"" if clause.source and self._may_go(module, clause) else None
+        if module.endswith(_TYPESCRIPT) and not _names_in(text) & {i.local for i in imports}:
+            return None  # types, or erased: whoever compiles it decides
+        used = [i for i in imports if (module, i.local) in self.found.locals]
+        return self._import(module, clause, used) if len(used) < len(imports) else None
 
     def _may_go(self, module: ModuleId, clause: Clause) -> bool:
         """Whether nobody would notice that a module is not loaded from here."""
         target = self.program.target(module, clause.source)
-        return target is not None and target not in self.runs
+        return target is not None and target not in self.ordered
 
     def _bare(self, module: ModuleId, clause: Clause) -> bytes:
         if not clause.source or self._may_go(module, clause):
@@ -109,54 +115,15 @@ class Editor:
         source = f" from {_quoted(clause.source)}{_tail(clause)}" if clause.source else ""
         return f"export {names}{source};".encode()
 
-    def _import(self, module: ModuleId, clause: Clause, used: list[tuple[str, str]]) -> bytes:
+    def _import(self, module: ModuleId, clause: Clause, used: list[Import]) -> bytes:
         if not used:
             return self._bare(module, clause)
-        parts = [t for i, t in used if i in {"default", NAMESPACE} and not _is_listed(t, i)]
-        listed = [t for i, t in used if t not in parts]
+        parts = [i.text for i in used if not _is_listed(i)]
+        listed = [i.text for i in used if _is_listed(i)]
         if listed:
             parts.append(f"{{ {', '.join(listed)} }}")
         source = f"{_quoted(clause.source)}{_tail(clause)}"
         return f"import {', '.join(parts)} from {source};".encode()
-
-
-def running(
-    program: Program, found: Liveness, effect: Callable[[ModuleId, int], Effect]
-) -> frozenset[ModuleId]:
-    """Return the modules whose loading is noticed: by themselves, or by what they import."""
-    acting = acting_modules(program, found, effect)
-    importers: dict[ModuleId, list[ModuleId]] = {}
-    for module in found.executed:
-        for clause in program.modules[module].clauses:
-            target = program.target(module, clause.source) if clause.source else None
-            if target is not None:
-                importers.setdefault(target, []).append(module)
-            elif clause.source:
-                acting = acting | {module}  # what is outside may do anything
-    runs, todo = set(acting), list(acting)
-    while todo:
-        for importer in importers.get(todo.pop(), ()):
-            if importer not in runs:
-                runs.add(importer)
-                todo.append(importer)
-    return frozenset(runs)
-
-
-def acting_modules(
-    program: Program, found: Liveness, effect: Callable[[ModuleId, int], Effect]
-) -> frozenset[ModuleId]:
-    """Return the modules that do something themselves when they are loaded, and keep doing it.
-
-    What changes names of the same module only is no act: who needs those names loads the module.
-    """
-    acting = set()
-    for module, number in found.items:
-        text = program.modules[module]
-        done = effect(module, number)
-        far = any(changed.module != module for changed in done.changes)
-        if text.form != "module" or text.problem or done.proved or done.unknown or far:
-            acting.add(module)
-    return frozenset(acting)
 
 
 def side_effects(data: bytes, folder: str, acting: Collection[ModuleId]) -> bytes:
@@ -176,9 +143,11 @@ def side_effects(data: bytes, folder: str, acting: Collection[ModuleId]) -> byte
     return json.dumps({**fields, "sideEffects": claimed}, indent=2, ensure_ascii=False).encode()
 
 
-def _is_listed(text: str, imported: str) -> bool:
+def _is_listed(one: Import) -> bool:
     """Whether a name was written in braces: ``default as a``, not ``a``."""
-    return imported == "default" and " as " in text
+    if one.imported == "default":
+        return one.text != one.local
+    return one.imported != NAMESPACE
 
 
 def _names_in(text: ModuleText) -> set[str]:
@@ -201,10 +170,21 @@ def _is_clause(text: ModuleText, start: int) -> bool:
 
 def spliced(data: bytes, edits: Edits) -> bytes:
     """Return ``data`` with its edits made."""
-    parts, at = [], 0
+    parts: list[bytes] = []
+    at = 0
     for (start, end), new in sorted(edits.items()):
-        parts += [data[at:start], new]
+        parts.append(data[at:start])
         at = end
-        if not new and data[at : at + 1] == b"\n":
+        if not new and _would_join(b"".join(parts[-3:]), data, end):
+            parts.append(b";")
+        elif not new and data[at : at + 1] == b"\n":
             at += 1  # the line goes with its statement
+        parts.append(new)
     return b"".join([*parts, data[at:]])
+
+
+def _would_join(before: bytes, data: bytes, at: int) -> bool:
+    """Whether the next statement would go on with the one before: that ends without ``;``."""
+    after = _SKIPPED.match(data, at)
+    begins = data[after.end() :][:1] if after is not None else b""
+    return begins in _CONTINUING and not before.rstrip().endswith(b";")

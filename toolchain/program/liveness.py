@@ -12,11 +12,11 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
 from toolchain.program.effects import Effect
-from toolchain.program.module import NAMESPACE, WHOLE, Item, Load
+from toolchain.program.module import NAMESPACE, WHOLE, Import, Item, Load
 from toolchain.program.program import Found, ModuleId, Program
 
 _ALL = frozenset({WHOLE})
-_EXPORTS = frozenset({"exports", "module"})
+_EXPORTS = frozenset({"exports", "module", "this"})
 
 Effects = Callable[[ModuleId, int], Effect]
 
@@ -95,25 +95,36 @@ class _Work:
         """Decide which items of a module that runs are needed for what they do."""
         text = self.program.modules[module]
         if text.problem or text.form == "script":
-            self.include(module)
-            for number in range(len(text.items)):
-                self.item(module, number)
+            self._keep_all(module)
             return
-        is_quiet = module in self.program.quiet
         for number, item in enumerate(text.items):
             if item.gives and text.form == "commonjs":
                 self._judge_given(module, number, item)
-                continue
-            effect = self.effects(module, number)
-            for changed in effect.changes:
-                self.waiting.setdefault(changed, []).append((module, number))
-            is_believed = is_quiet and module not in self.found.included
-            if effect.proved or effect.changes & self.needed:
-                self.item(module, number)
-            elif effect.unknown and is_believed:
-                self.doubtful.setdefault(module, []).append(number)
-            elif effect.unknown:
-                self.item(module, number)
+            self._judge_effect(module, number)
+
+    def _judge_effect(self, module: ModuleId, number: int) -> None:
+        """Keep an item if what it does is noticed."""
+        effect = self.effects(module, number)
+        for changed in effect.changes:
+            self.waiting.setdefault(changed, []).append((module, number))
+        is_believed = module in self.program.quiet and module not in self.found.included
+        if effect.proved or effect.changes & self.needed:
+            self.item(module, number)
+        elif effect.unknown and is_believed:
+            self.doubtful.setdefault(module, []).append(number)
+        elif effect.unknown:
+            self.item(module, number)
+
+    def _keep_all(self, module: ModuleId) -> None:
+        """Keep a module as it is, and everything of what it may use."""
+        self.include(module)
+        for number in range(len(self.program.modules[module].items)):
+            self.item(module, number)
+        if self.program.modules[module].problem:
+            for address in self.program.addresses.get(module, ()):
+                for target in address.targets:
+                    self.start(target)
+                    self.use_all(target)
 
     def _judge_given(self, module: ModuleId, number: int, item: Item) -> None:
         """Keep what sets a member of CommonJS's ``exports`` if the member is asked for."""
@@ -157,7 +168,7 @@ class _Work:
                         self.use_all(target)
 
     def _load(self, module: ModuleId, load: Load) -> None:
-        target = self.program.target(module, load.source, require=load.how == "require")
+        target = self.program.loaded(module, load)
         if target is None:
             return
         if load.how == "import()":
@@ -189,24 +200,25 @@ class _Work:
         self.used |= {(module, name, m) for m in fresh}
         imported = self.program.imports(module).get(name)
         if imported is not None:
-            self.found.locals.add((module, name))
-            self.include(module)
-            target = self.program.target(module, imported.source)
-            if target is not None:
-                self._use_of(target, imported.imported, frozenset(fresh))
+            self._use_imported(module, imported, frozenset(fresh))
             return
-        numbers = self.program.declared(module).get(name)
-        if numbers is None:
-            if name in _EXPORTS and self.program.modules[module].form == "commonjs":
-                self._use_own_exports(module, frozenset(fresh))
-            return
+        numbers = self.program.declared(module).get(name, ())
+        is_commonjs = self.program.modules[module].form == "commonjs"
+        if not numbers and name in _EXPORTS and is_commonjs:
+            self._use_own_exports(module, frozenset(fresh))
         for number in numbers:
             self.item(module, number)
             for load in self.program.modules[module].items[number].loads:
-                require = load.how == "require"
-                target = self.program.target(module, load.source, require=require)
+                target = self.program.loaded(module, load)
                 if load.via == name and target is not None:
                     self._use_of(target, NAMESPACE, frozenset(fresh))
+
+    def _use_imported(self, module: ModuleId, imported: Import, members: frozenset[str]) -> None:
+        self.found.locals.add((module, imported.local))
+        self.include(module)
+        target = self.program.target(module, imported.source)
+        if target is not None:
+            self._use_of(target, imported.imported, members)
 
     def _use_own_exports(self, module: ModuleId, members: frozenset[str]) -> None:
         for member in members:

@@ -57,7 +57,7 @@ def _some_member(evaluation: Evaluation, one: Thing, node: Node) -> Value:
     found: list[Value] = [PRIMITIVE]
     for holder in chain(one):
         for getter in holder.getters.values():
-            found.append(evaluation.call(getter, Given(), (one,), node))
+            found += [evaluation.call(getter, Given(), (one,), node)]
         found += [holder.others, *holder.members.values()]
     place = ELEMENTS if one.kind in _BUILT_IN else None
     if _is_open(one) or not evaluation.is_all(one, place):

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from toolchain.formats.javascript_tree import Node, SourceTree, read_tree, string_value, text_of
 from toolchain.program.module import (
     DEFAULT,
     NAMESPACE,
-    WHOLE,
     Clause,
     Export,
     Form,
@@ -20,6 +18,7 @@ from toolchain.program.module import (
     Star,
 )
 from toolchain.program.names import Names, Scope
+from toolchain.program.naming import new_names
 
 _KINDS: dict[str, ItemKind] = {
     "function_declaration": "function",
@@ -71,6 +70,10 @@ class _Reading:
             self._statement(statement)
         declared = {name for item in self.items for name in item.declares}
         used = {n for i in self.items for n in i.uses} - declared
+        if "eval" in used:
+            self.problem = self.problem or "eval may use any name"
+        if any(c.type == "comment" and "@jsx" in text_of(c) for c in self.tree.root.children):
+            self.problem = self.problem or "a comment names what JSX calls"
         form: Form = "module" if self.is_esm else "script"
         if not self.is_esm and (used & _COMMONJS or any(i.gives for i in self.items)):
             form = "commonjs"
@@ -87,7 +90,7 @@ class _Reading:
 
     def _statement(self, node: Node) -> None:
         kind = node.type
-        if kind in _NOTHING:
+        if kind in _NOTHING or _is_directive(node):
             return
         if kind == "import_statement":
             self.is_esm = True
@@ -112,7 +115,7 @@ class _Reading:
         return self._piece(kind, node, of)
 
     def _piece(self, kind: ItemKind, node: Node, of: tuple[int, int]) -> tuple[str, ...]:
-        names, scope = Names(), Scope()
+        names, scope = new_names(), Scope()
         if node.type == "variable_declarator":
             declared = tuple(names.declarator(node, scope, scope))
         else:
@@ -141,8 +144,6 @@ class _Reading:
             item = replace(item, uses={**left, **_other_members(item)})
         self.items.append(item)
         self.set_members |= names.set_members
-
-    # imports
 
     def _import(self, node: Node) -> None:
         source = node.child_by_field_name("source")
@@ -201,7 +202,7 @@ class _Reading:
         if node is None or node.type in _NOTHING:
             return
         kind = _KINDS.get(node.type, "variable")
-        names, scope = Names(), Scope()
+        names, scope = new_names(), Scope()
         names.walk(node, scope)
         declared = tuple(sorted(scope.declared)) or (DEFAULT,)
         if kind == "variable" and scope.declared:
@@ -243,6 +244,12 @@ class _Reading:
         self.exports.append(Export(_name(alias), local, source, imported, clause, text_of(node)))
 
 
+def _is_directive(node: Node) -> bool:
+    """Whether a statement is nothing but a string: ``"use strict"`` stays wherever it stands."""
+    children = node.named_children
+    return node.type == "expression_statement" and [c.type for c in children] == ["string"]
+
+
 def _name(node: Node | None) -> str:
     """Return a name that may be written as a string."""
     if node is None:
@@ -258,13 +265,14 @@ def _gives(node: Node) -> tuple[str, ...]:
     """Return the members of ``exports`` that a statement sets: ``exports.a = exports.b = ...``."""
     if node.type != "expression_statement" or not node.named_child_count:
         return ()
-    names, value = [], node.named_children[0]
+    names: list[str] = []
+    value: Node | None = node.named_children[0]
     while value is not None and value.type == "assignment_expression":
         member = _member_of_exports(value.child_by_field_name("left"))
         if not member:
             return ()
         names.append(member)
-        value = value.child_by_field_name("right")  # type: ignore[assignment]
+        value = value.child_by_field_name("right")
     return tuple(names)
 
 
@@ -281,13 +289,3 @@ def _other_members(item: Item) -> dict[str, frozenset[str]]:
     """Return what an item that sets members of ``exports`` reads of it besides."""
     members = item.uses.get("exports", frozenset()) - set(item.gives)
     return {"exports": members} if members and "module" not in item.uses else {}
-
-
-def whole(uses: frozenset[str]) -> bool:
-    """Whether a name is used as a value, so that any of its members may be."""
-    return WHOLE in uses
-
-
-def items_of(tree: SourceTree) -> Iterator[Node]:
-    """Yield the statements of a module, comments left out."""
-    yield from (n for n in tree.root.named_children if n.type not in _NOTHING)

@@ -117,6 +117,10 @@ class Source:
     # what code names by address
 
     def _addresses(self, module: ModuleId) -> Iterator[Address]:
+        if self.texts[module].problem:  # nothing is known of what it uses of them
+            targets = sorted({str(edge.target) for edge in self._edges.get(module, ())})
+            yield Address(0, tuple(t for t in targets if self._is_script(t)), "file")
+            return
         for mention in self.mentions[module]:
             if mention.how in _STATIC or (mention.how == "import()" and not mention.computed):
                 continue
