@@ -123,3 +123,10 @@ def deletion(session: nox.Session) -> None:
     """Check every label of the fixture SDK by deleting what it is about."""
     _install(session)
     session.run("python", "benchmarks/deletion.py", *session.posargs)
+
+
+@nox.session
+def graphs(session: nox.Session) -> None:
+    """Shake 2,000 random programs and compare what node prints before and after."""
+    _install(session)
+    session.run("pytest", "tests/program", *session.posargs, env={"VTOOL_GRAPHS": "2000"})

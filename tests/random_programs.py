@@ -93,7 +93,8 @@ def _closure(w: Writer) -> str:
     body = w.body().replace("arguments[0]", "given[0]")
     return (
         f"export const {w.fresh('fn')} = (() => {{ let kept = () => 0; "
-        f"return (...given) => {{ const last = kept; kept = () => {{ {body} }}; return last(); }}; }})();"
+        f"return (...given) => {{ const last = kept; kept = () => {{ {body} }}; "
+        "return last(); }; })();"
     )
 
 
@@ -139,14 +140,15 @@ def _class(w: Writer) -> str:
         if other:
             base = f" extends {w.rng.choice(other)}"
             parts.append(f"constructor() {{ super(); {w.one('arr')}.push({w.number}); }}")
-            parts.append(f"n() {{ return super.m(); }}")
+            parts.append("n() { return super.m(); }")
     return f"export class {name}{base} {{ {' '.join(parts)} }}"
 
 
 def _variable(w: Writer) -> str:
     name = w.fresh("fn")
     then = f"\n{name} = {w.one('fn')};" if w.rng.random() < 0.6 else ""
-    setter = f"\nexport function {w.fresh('fn')}() {{ {name} = () => {{ {w.body().replace('arguments[0]', '0')} }}; }}"
+    body = w.body().replace("arguments[0]", "0")
+    setter = f"\nexport function {w.fresh('fn')}() {{ {name} = () => {{ {body} }}; }}"
     return f"export let {name} = () => 0;{then}{setter}"
 
 
@@ -163,9 +165,7 @@ def _statement(w: Writer) -> str:
         lambda: f"{arr}.forEach((x) => typeof x === 'function' && x());",
         lambda: f"for (const x of {arr}) if (typeof x === 'function') x();",
         lambda: f"Object.assign({obj}, {{ {key}: {w.one('fn')} }});",
-        lambda: (
-            f"Object.defineProperty({obj}, '{key}', {{ get() {{ {w.body()} }}, configurable: true }});"
-        ),
+        lambda: f"Object.defineProperty({obj}, '{key}', {{ get() {{ {w.body()} }} }});",
         lambda: f"try {{ new {cls}().m(); }} catch {{ console.log({word}); }}",
         lambda: f"try {{ {cls}.s(); }} catch {{ console.log({word}); }}",
         lambda: f"try {{ {cls}.prototype.m = {w.one('fn')}; }} catch {{ console.log({word}); }}",
@@ -196,7 +196,7 @@ _MAKERS = (_function, _function, _closure, _object, _array, _class, _variable)
 
 def program(seed: int) -> dict[str, str]:
     """Return the files of a program; ``main.mjs`` is loaded first and exports ``run``."""
-    rng = random.Random(seed)
+    rng = random.Random(seed)  # noqa: S311 - the same seed, the same program
     modules: list[Module] = []
     for number in range(rng.randrange(2, 7)):
         modules.append(_module(rng, f"m{number}.mjs", modules))

@@ -58,6 +58,8 @@ def read_only(
 ) -> Value:
     """Follow a call, or ``new``, of what only reads: it may call what it is given."""
     everything = given.everything
+    if path in builtins.SHALLOW:
+        return (evaluation.thing("collection", is_open=True, others=UNKNOWN),)
     if path in builtins.ITERATE:
         elements(evaluation, given.at(0), node)
     convert(evaluation, everything, node)

@@ -50,6 +50,17 @@ ONLY_CLOSE = frozenset(
     {"Object.freeze", "Object.seal", "Object.preventExtensions", "Reflect.preventExtensions"}
 )
 
+# Those that ask about an object and read none of its members
+SHALLOW = frozenset(
+    _words("""
+    Array.isArray Object.keys Object.getOwnPropertyDescriptor Object.getOwnPropertyDescriptors
+    Object.getOwnPropertyNames Object.getOwnPropertySymbols Object.getPrototypeOf Object.is
+    Object.isExtensible Object.isFrozen Object.isSealed Reflect.getOwnPropertyDescriptor
+    Reflect.getPrototypeOf Reflect.ownKeys Number.isFinite Number.isInteger Number.isNaN
+    Number.isSafeInteger ArrayBuffer.isView
+    """)
+)
+
 # Those that only read, but go through their first argument
 ITERATE = frozenset(
     _words("""

@@ -48,7 +48,7 @@ def enter(evaluation: Evaluation, function: Thing, given: Given, this: Value) ->
     sorts = {c.type for c in node.children}
     if "*" in sorts and "async" not in sorts:
         return (evaluation.thing("collection", others=UNKNOWN),)  # its body was followed
-    return UNKNOWN if "async" in sorts else joined(frame.returned, PRIMITIVE)
+    return UNKNOWN if "async" in sorts else frame.returned or PRIMITIVE
 
 
 def _is_new(evaluation: Evaluation, function: Thing, given: Given, this: Value) -> bool:

@@ -47,7 +47,8 @@ def _get_one(
         return (Builtin(f"{one.path}.{key}"),)
     if isinstance(one, Namespace):
         return evaluation.world.exported(one.module, key, evaluation.places)
-    return (Builtin(f"primitive.{key}"),)
+    is_missing = len(this) > 1 and key not in builtins.METHODS  # another alternative is meant
+    return PRIMITIVE if is_missing else (Builtin(f"primitive.{key}"),)
 
 
 def _some_member(evaluation: Evaluation, one: Thing, node: Node) -> Value:
