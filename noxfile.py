@@ -137,3 +137,10 @@ def bundle_sizes(session: nox.Session) -> None:
     """Compare how small bundlers make voice SDKs, libraries and the fixture SDK."""
     _install(session)
     session.run("python", "benchmarks/bundle_sizes.py", *session.posargs)
+
+
+@nox.session
+def graphs(session: nox.Session) -> None:
+    """Shake 2,000 random programs and compare what node prints before and after."""
+    _install(session)
+    session.run("pytest", "tests/program", *session.posargs, env={"VTOOL_GRAPHS": "2000"})

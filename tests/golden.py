@@ -56,7 +56,7 @@ ARROWS = {
     "^>": Relation.DELTA,
     "[>": Relation.CONTAINS,
     "{>": Relation.UNPACKS,
-    "^>": Relation.MAPS,
+    "&>": Relation.MAPS,
 }
 _SIGNS = {relation: sign for sign, relation in ARROWS.items()}
 

@@ -19,7 +19,8 @@ from toolchain.tables import dump
 from toolchain.workspace import Workspace
 
 ACCOUNT = "vtool-candidates.json"  # what became of each candidate; no program loads it
-_PASSES = ("drop-unreachable", "bundle-js")  # of the pipeline web-voice: what concerns code
+# Of the pipeline web-voice: what concerns code
+_PASSES = ("tree-shake", "drop-unreachable", "bundle-js")
 
 
 def main() -> None:
@@ -32,7 +33,7 @@ def main() -> None:
     loaded = Loader(*tools).load(files, asked["entries"].values(), conditions=conditions)
     steps = [
         replace(step, options={**step.options, "conditions": sorted(conditions)})
-        if step.run == "bundle-js"
+        if step.run in {"tree-shake", "bundle-js"}
         else step
         for step in rulebook.pipeline("web-voice")
         if step.run in _PASSES

@@ -13,6 +13,12 @@ _ENDINGS = frozenset(
 )
 _NEVER = frozenset({"package.json", "Node.js", "node.js"})
 
+_BLOCKS = frozenset({"statement_block", "program"})
+_FUNCTIONS = frozenset(
+    {"arrow_function", "function_expression", "function_declaration", "method_definition"}
+    | {"generator_function", "generator_function_declaration"}
+)
+
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f", "v": "\v", "0": "\0", "\n": ""}
 
 
@@ -37,7 +43,8 @@ def _piece(node: Node) -> str:
 def pattern_of(node: Node) -> str:
     """Return what is known of the text that an expression gives, ``*`` for each unknown piece.
 
-    Strings, templates, and both joined with ``+`` are looked into; anything else is unknown.
+    Strings, templates, both joined with ``+``, and names that the blocks around declare as
+    ``const`` are looked into; anything else is unknown.
     """
     text = _pattern(node)
     while UNKNOWN * 2 in text:
@@ -55,11 +62,53 @@ def _pattern(node: Node) -> str:
         )
     if node.type == "parenthesized_expression" and node.named_child_count == 1:
         return _pattern(node.named_children[0])
+    if node.type == "identifier":
+        value = _constant(node)
+        return _pattern(value) if value is not None else UNKNOWN
     operator = node.child_by_field_name("operator")
     if node.type == "binary_expression" and operator is not None and operator.type == "+":
         sides = (node.child_by_field_name("left"), node.child_by_field_name("right"))
         return "".join(_pattern(side) if side is not None else UNKNOWN for side in sides)
     return UNKNOWN
+
+
+def _constant(node: Node) -> Node | None:
+    """Return the value of the nearest ``const`` of a name; None for any other sort of name."""
+    around = node.parent
+    while around is not None:
+        if around.type in _FUNCTIONS and node.text in _parameter_names(around):
+            return None
+        if around.type in _BLOCKS:
+            for statement in around.named_children:
+                for declared in _declarators(statement):
+                    if declared.child_by_field_name("name") == node:
+                        return None
+                    name = declared.child_by_field_name("name")
+                    if name is not None and name.text == node.text:
+                        is_before = declared.end_byte <= node.start_byte
+                        constant = statement.children[0].type == "const" and is_before
+                        return declared.child_by_field_name("value") if constant else None
+        around = around.parent
+    return None
+
+
+def _declarators(statement: Node) -> list[Node]:
+    if statement.type not in {"lexical_declaration", "variable_declaration"}:
+        return []
+    return [c for c in statement.named_children if c.type == "variable_declarator"]
+
+
+def _parameter_names(function: Node) -> set[bytes | None]:
+    """Return the text of every name among the parameters: more than are declared, if anything."""
+    parameters = function.child_by_field_name("parameters")
+    single = function.child_by_field_name("parameter")
+    todo = [n for n in (parameters, single) if n is not None]
+    found: set[bytes | None] = set()
+    while todo:
+        node = todo.pop()
+        found.add(node.text)
+        todo += node.named_children
+    return found
 
 
 def worth_a_mention(text: str, *, computed: bool) -> bool:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from fnmatch import fnmatchcase
-from posixpath import dirname, join, normpath
+from collections.abc import Iterator, Sequence
 
 from toolchain.errors import FormatError
 from toolchain.formats.javascript import Mention, Module
 from toolchain.formats.javascript import read as read_module
-from toolchain.formats.javascript_text import UNKNOWN, without_query
-from toolchain.formats.node_resolution import Files, Resolver
+from toolchain.formats.javascript_targets import ProjectFiles, Targets
+from toolchain.formats.javascript_text import without_query
 from toolchain.ingest.base import Contents, Form, Neighbours, Reference
 from toolchain.ir import ArtifactId, Kind, Relation
 
 KINDS = frozenset({Kind.JS, Kind.TS})
+
+_INLINE = ("data:", "blob:")
 
 _MANY_EXPORTS = 20  # ours: as many names as fit on a line
 
@@ -56,6 +56,8 @@ def _facts(module: Module) -> Iterator[tuple[str, str]]:
 def _reference(mention: Mention) -> Iterator[Reference]:
     relation, form = _STATIC[mention.how]
     target = mention.target if form == "import" else without_query(mention.target)
+    if target.startswith(_INLINE):
+        return  # the file is in the address itself
     if not target or (form == "url" and target in {".", "./"}):
         return  # the module's own folder: what is read from there is named elsewhere
     if mention.computed or (form == "url" and target.endswith("/")):
@@ -67,17 +69,18 @@ def resolve(
     reference: Reference, source: ArtifactId, files: Neighbours, conditions: frozenset[str]
 ) -> list[ArtifactId]:
     """Return the files that ``reference`` may mean."""
+    targets = Targets(_Readable(files), conditions)
     if reference.relation is Relation.DYNAMIC:
-        return _matching(reference, source, files)
-    if reference.form in {"import", "require"}:
-        resolver = Resolver(_Readable(files), conditions)
-        found = resolver.resolve(reference.target, source, require=reference.form == "require")
-        return [ArtifactId(found)] if isinstance(found, str) and found else []
-    return _named(reference, source, files, conditions)
+        found = targets.matching(reference.target, source)
+    elif reference.form in {"import", "require"}:
+        found = targets.imported(reference.target, source, require=reference.form == "require")
+    else:
+        found = targets.named(reference.target, source, is_url=reference.form == "url")
+    return [ArtifactId(name) for name in found]
 
 
-class _Readable(Files):
-    """Neighbours as the resolver wants them: asked with plain paths."""
+class _Readable(ProjectFiles):
+    """Neighbours as resolvers want them: asked with plain paths."""
 
     def __init__(self, files: Neighbours) -> None:
         self._files = files
@@ -88,72 +91,8 @@ class _Readable(Files):
     def read(self, name: str, /) -> bytes:
         return self._files.read(ArtifactId(name))
 
+    def named(self, basename: str, /) -> Sequence[str]:
+        return self._files.named(basename)
 
-def _named(
-    reference: Reference, source: ArtifactId, files: Neighbours, conditions: frozenset[str]
-) -> list[ArtifactId]:
-    """Resolve an address or a file name: beside the source, else as in its package."""
-    target = reference.target
-    path = _beside(source, target)
-    if path in files:
-        return [ArtifactId(path)]
-    if reference.form == "url":
-        # bundlers take new URL("pkg/x.wasm", import.meta.url) for a file of that package
-        found = Resolver(_Readable(files), conditions).resolve(target, source)
-        bare = not target.startswith((".", "/"))
-        return [ArtifactId(found)] if bare and isinstance(found, str) and found else []
-    return _unique(target, source, files)
-
-
-def _unique(target: str, source: ArtifactId, files: Neighbours) -> list[ArtifactId]:
-    """Return the one file of the same package whose path ends with ``target``, if it is one."""
-    steps = [s for s in target.split("/") if s not in {"", ".", ".."}]
-    if not steps:
-        return []
-    package = _package_folder(source, files)
-    ending = "/" + "/".join(steps)
-    found = [
-        name
-        for name in files.named(steps[-1])
-        if _is_in(name, package) and f"/{name}".endswith(ending)
-    ]
-    return found if len(found) == 1 else []
-
-
-def _matching(reference: Reference, source: ArtifactId, files: Neighbours) -> list[ArtifactId]:
-    """Return the files of the same package that a pattern may mean; [] where nothing is known."""
-    pattern = reference.target
-    if not pattern.strip(f"{UNKNOWN}./"):
-        return []
-    package = _package_folder(source, files)
-    if pattern.startswith("."):
-        globs = [_beside(source, pattern)]
-    else:
-        globs = [_beside(source, pattern), join(package, pattern), join(package, "*/" + pattern)]
-    globs = [_literal_brackets(g) for g in globs]
-    return [
-        name
-        for name in files.in_folder(package)
-        if _is_in(name, package) and any(fnmatchcase(name, g) for g in globs)
-    ]
-
-
-def _literal_brackets(pattern: str) -> str:
-    """Only ``*`` is special in a pattern; fnmatch also knows ``?`` and ``[``."""
-    return pattern.replace("[", "[[]").replace("?", "[?]")
-
-
-def _beside(source: ArtifactId, target: str) -> str:
-    """Return ``target`` relative to the folder of ``source``; out of the project it is no file."""
-    return normpath(join(dirname(source), target))
-
-
-def _package_folder(source: ArtifactId, files: Neighbours) -> str:
-    home = Resolver(_Readable(files), frozenset()).package_of(source)
-    return home[0] if home is not None else dirname(source)
-
-
-def _is_in(name: ArtifactId, package: str) -> bool:
-    """Whether a file is of ``package`` itself, and not of one installed in it."""
-    inner = name[len(package) + 1 :] if package else name
-    return (not package or name.startswith(f"{package}/")) and "node_modules/" not in inner
+    def in_folder(self, folder: str, /) -> Sequence[str]:
+        return self._files.in_folder(folder)

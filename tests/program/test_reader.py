@@ -1,0 +1,151 @@
+"""What one module says: which names its items declare and use, and what it imports and exports."""
+
+from __future__ import annotations
+
+import pytest
+
+from toolchain.program.module import DEFAULT, NAMESPACE, WHOLE, ModuleText
+from toolchain.program.reader import read_module
+
+
+def _read(text: str) -> ModuleText:
+    return read_module(text.encode())
+
+
+def _uses(text: str) -> dict[str, list[str]]:
+    """Return what the last item of a module uses, with members."""
+    return {n: sorted(m) for n, m in _read(text).items[-1].uses.items()}
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("function f(a, { b, c: [d = e], ...g }, ...h) { return a + b + d + g + h; }", "e"),
+        ("{ let a = 1; { a; } }", ""),
+        ("{ { let a = 1; } a; }", "a"),
+        ("function f() { return v; { var v = 1; } }", ""),
+        ("function f() { g(); function g() {} }", ""),
+        ("function f() { { function g() {} } }", ""),
+        ("const f = function g() { return g; };", ""),
+        ("const C = class D extends B { m() { return D; } };", "B"),
+        ("class C { [k] = v; static { s; } #p = this.#p; }", "k s v"),
+        ("try { a; } catch ({ b }) { b; c; }", "a c"),
+        ("for (const x of xs) x; for (y in z) y;", "xs"),
+        ("for (let i = n; i < n; i++) i;", "n"),
+        ("label: for (;;) break label;", ""),
+        ("const o = { a, b: c, [d]: e, f() {}, get g() { return h; } };", "a c d e h"),
+        ("switch (a) { case b: let c = 1; c; }", "a b"),
+        ("const f = () => arguments;", "arguments"),
+        ("const t = tag`a${b}`;", "b tag"),
+        ("x: y;", "y"),
+        ("({ a: b, c = d, ...e } = f);", "b c d e f"),
+    ],
+)
+def test_only_names_that_no_scope_of_an_item_declares_are_used(text: str, names: str) -> None:
+    found = _read(text).items[0].uses
+    assert " ".join(sorted(set(found) - {"this"})) == names
+
+
+def test_members_are_told_apart_from_the_whole() -> None:
+    assert _uses("f(a.b, a['c'], d, e.f.g, h[i]);") == {
+        "f": [WHOLE],
+        "a": ["b", "c"],
+        "d": [WHOLE],
+        "e": ["f"],
+        "h": [WHOLE],
+        "i": [WHOLE],
+    }
+
+
+def test_what_an_item_assigns_to_is_noted_wherever_it_stands() -> None:
+    item = _read("function f(p) { a = 1; b++; [c, { x: d }] = p; for (e of p); p = 1; }").items[0]
+    assert sorted(item.writes) == ["a", "b", "c", "d", "e"]
+
+
+def test_members_that_are_assigned_are_noted() -> None:
+    text = "a.b = 1; a['c'] = 2; [a.d] = x; for (a.e of x); a.f++; a[g] = 1;"
+    assert sorted(_read(text).set_members) == ["b", "c", "d", "e", "f"]
+
+
+@pytest.mark.parametrize(
+    ("text", "members", "via"),
+    [
+        ("const m = await import('./x'); m.a; m.b();", None, "m"),
+        ("async function f() { const m = await import('./x'); m.a; }", {"a"}, ""),
+        ("async function f() { if (1) { var m = await import('./x'); } m.a; }", {"a"}, ""),
+        ("async function f() { const m = await import('./x'); m[k]; }", None, ""),
+        ("async function f() { const m = await import('./x'); g(m); }", None, ""),
+        ("const { a, b: c } = await import('./x');", {"a", "b"}, ""),
+        ("const { a, ...r } = await import('./x');", None, ""),
+        ("import('./x').then((m) => m.a);", {"a"}, ""),
+        ("import('./x').then(({ a }) => a);", {"a"}, ""),
+        ("import('./x').then(function () { return arguments[0]; });", None, ""),
+        ("import('./x').then(f);", None, ""),
+        ("import('./x');", set(), ""),
+        ("(await import('./x')).a;", {"a"}, ""),
+        ("const a = require('./x').a;", {"a"}, ""),
+        ("const m = require('./x');", None, "m"),
+        ("f(require(`./x`));", None, ""),
+    ],
+)
+def test_members_of_what_is_loaded(text: str, members: set[str] | None, via: str) -> None:
+    (load,) = [load for item in _read(text).items for load in item.loads]
+    assert (load.source, load.members, load.via) == ("./x", members, via)
+
+
+def test_imports_and_exports_keep_what_they_are_called_on_both_sides() -> None:
+    module = _read(
+        "import d, { a as b, 'c d' as e } from './x'; import * as n from './y' with { type: 'json' };"
+        "export { b, d as default, e as 'f g' }; export { a as h, default as i } from './x';"
+        "export * from './z'; export * as s from './z'; export default class {}"
+    )
+    assert [(i.local, i.imported) for i in module.imports] == [
+        ("d", "default"),
+        ("b", "a"),
+        ("e", "c d"),
+        ("n", NAMESPACE),
+    ]
+    assert [(e.name, e.local or e.imported) for e in module.exports] == [
+        ("b", "b"),
+        ("default", "d"),
+        ("f g", "e"),
+        ("h", "a"),
+        ("i", "default"),
+        ("s", NAMESPACE),
+        ("default", DEFAULT),
+    ]
+    assert [star.source for star in module.stars] == ["./z"]
+    assert module.clauses[1].tail == "with { type: 'json' }"
+
+
+def test_commonjs_says_which_members_of_exports_it_sets() -> None:
+    module = _read("exports.a = exports.b = f; module.exports.c = 1; module.exports = {}; x.d = 1;")
+    assert module.form == "commonjs"
+    assert [item.gives for item in module.items] == [("a", "b"), ("c",), (), ()]
+
+
+def test_types_declare_and_use_nothing() -> None:
+    module = _read(
+        "import type { A } from './a'; import { type B, b } from './b'; interface C { d: A }"
+        "type E<T> = T extends A ? B : never; declare const f: number; export type { A };"
+        "function g<T>(this: C, h: A, i?: B): asserts h is A { return b as unknown as A; }"
+    )
+    assert [i.local for i in module.imports] == ["b"]
+    assert [(item.declares, sorted(item.uses)) for item in module.items] == [(("g",), ["b"])]
+
+
+@pytest.mark.parametrize(
+    "text", ["export const a = eval('b');", "import a = require('b');", "a b c"]
+)
+def test_what_cannot_be_told_is_a_problem(text: str) -> None:
+    assert _read(text).problem
+
+
+def test_jsx_uses_components_and_what_compilers_call() -> None:
+    assert set(_uses("const a = <div b={c}><Panel {...d} /><n.E /></div>;")) == {
+        "c", "d", "n", "Panel", "React", "h", "Fragment",
+    }  # fmt: skip
+
+
+def test_a_directive_is_no_statement_that_may_go() -> None:
+    assert _read('"use strict"; export {};').items == ()

@@ -1,0 +1,108 @@
+"""Finds the files that an address or a name in a script may mean, among the files of a project."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from posixpath import dirname, join, normpath
+from typing import Protocol
+
+from toolchain.formats.javascript_text import UNKNOWN
+from toolchain.formats.node_resolution import Files, Resolver
+
+
+class ProjectFiles(Files, Protocol):
+    """The files of a project, also by parts of their names."""
+
+    def named(self, basename: str, /) -> Sequence[str]:
+        """Return all files whose last path component is ``basename``, sorted."""
+        ...
+
+    def in_folder(self, folder: str, /) -> Sequence[str]:
+        """Return all files below ``folder`` ("" is everything), sorted."""
+        ...
+
+
+@dataclass(frozen=True)
+class Targets:
+    """Answers what a script in a project names; ``conditions`` are those of package.json."""
+
+    files: ProjectFiles
+    conditions: frozenset[str]
+
+    @property
+    def resolver(self) -> Resolver:
+        """The resolver of imports among the same files."""
+        return Resolver(self.files, self.conditions)
+
+    def imported(self, specifier: str, source: str, *, require: bool = False) -> list[str]:
+        """Return the module that an import means: one, or none."""
+        found = self.resolver.resolve(specifier, source, require=require)
+        return [found] if isinstance(found, str) and found else []
+
+    def named(self, target: str, source: str, *, is_url: bool) -> list[str]:
+        """Return the file beside ``source``, else the one of its package that is called so."""
+        path = _beside(source, target)
+        if path in self.files:
+            return [path]
+        if is_url:
+            # bundlers take new URL("pkg/x.wasm", import.meta.url) for a file of that package
+            found = self.resolver.resolve(target, source)
+            bare = not target.startswith((".", "/"))
+            return [found] if bare and isinstance(found, str) and found else []
+        return self._unique(target, source)
+
+    def matching(self, pattern: str, source: str) -> list[str]:
+        """Return the files of the same package that a pattern may mean; [] if nothing is known."""
+        if not pattern.strip(f"{UNKNOWN}./"):
+            return []
+        package = self._package_folder(source)
+        if pattern.startswith("."):
+            globs = [_beside(source, pattern)]
+        else:
+            globs = [
+                _beside(source, pattern),
+                join(package, pattern),
+                join(package, "*/" + pattern),
+            ]
+        globs = [_literal_brackets(g) for g in globs]
+        return [
+            name
+            for name in self.files.in_folder(package)
+            if _is_in(name, package) and any(fnmatchcase(name, g) for g in globs)
+        ]
+
+    def _unique(self, target: str, source: str) -> list[str]:
+        """Return the one file of the package whose path ends with ``target``, if it is one."""
+        steps = [s for s in target.split("/") if s not in {"", ".", ".."}]
+        if not steps:
+            return []
+        package = self._package_folder(source)
+        ending = "/" + "/".join(steps)
+        found = [
+            name
+            for name in self.files.named(steps[-1])
+            if _is_in(name, package) and f"/{name}".endswith(ending)
+        ]
+        return found if len(found) == 1 else []
+
+    def _package_folder(self, source: str) -> str:
+        home = Resolver(self.files, frozenset()).package_of(source)
+        return home[0] if home is not None else dirname(source)
+
+
+def _literal_brackets(pattern: str) -> str:
+    """Only ``*`` is special in a pattern; fnmatch also knows ``?`` and ``[``."""
+    return pattern.replace("[", "[[]").replace("?", "[?]")
+
+
+def _beside(source: str, target: str) -> str:
+    """Return ``target`` relative to the folder of ``source``; out of the project it is no file."""
+    return normpath(join(dirname(source), target))
+
+
+def _is_in(name: str, package: str) -> bool:
+    """Whether a file is of ``package`` itself, and not of one installed in it."""
+    inner = name[len(package) + 1 :] if package else name
+    return (not package or name.startswith(f"{package}/")) and "node_modules/" not in inner

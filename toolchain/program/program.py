@@ -1,0 +1,177 @@
+"""All modules of a program and what their names mean: which export of which module each is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from toolchain.program.module import NAMESPACE, Export, Import, Load, ModuleText
+
+ModuleId = str
+How = Literal["worker", "file"]
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A place in a module that names files to be loaded at run time."""
+
+    start: int  # byte offset
+    targets: tuple[ModuleId, ...]  # scripts among them; those that are no scripts have no exports
+    how: How  # "file": anybody may import it by its address, so all of its exports may be used
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a name means: one declared in ``module``, or (``*``) that module's namespace.
+
+    ``module`` is "" for what is outside of the program.
+    """
+
+    module: ModuleId
+    name: str
+
+
+OUTSIDE = Found("", "")
+
+
+@dataclass(frozen=True)
+class Program:
+    """Modules and where their specifiers lead.
+
+    ``targets`` answers (module, specifier, whether it is required); a specifier that is not in it
+    leads outside of the program. ``quiet`` are the modules whose package says that they have no
+    side effects, ``entries`` those that are loaded first.
+    """
+
+    modules: Mapping[ModuleId, ModuleText]
+    targets: Mapping[tuple[ModuleId, str, bool], ModuleId]
+    addresses: Mapping[ModuleId, Sequence[Address]] = field(default_factory=dict)
+    quiet: frozenset[ModuleId] = frozenset()
+    entries: tuple[ModuleId, ...] = ()
+    _imports: dict[ModuleId, dict[str, Import]] = field(default_factory=dict)
+    _exports: dict[ModuleId, dict[str, Export]] = field(default_factory=dict)
+    _declared: dict[ModuleId, dict[str, list[int]]] = field(default_factory=dict)
+    _writers: dict[ModuleId, dict[str, list[int]]] = field(default_factory=dict)
+
+    def target(self, module: ModuleId, specifier: str, *, require: bool = False) -> ModuleId | None:
+        """Return the module that a specifier means; None if it is outside of the program."""
+        return self.targets.get((module, specifier, require))
+
+    def imports(self, module: ModuleId) -> dict[str, Import]:
+        """Return the imports of a module by their local names."""
+        if module not in self._imports:
+            self._imports[module] = {i.local: i for i in self.modules[module].imports}
+        return self._imports[module]
+
+    def exports(self, module: ModuleId) -> dict[str, Export]:
+        """Return the exports that a module states by name."""
+        if module not in self._exports:
+            self._exports[module] = {e.name: e for e in self.modules[module].exports}
+        return self._exports[module]
+
+    def declared(self, module: ModuleId) -> dict[str, list[int]]:
+        """Return the numbers of the items that declare each name of a module."""
+        if module not in self._declared:
+            names: dict[str, list[int]] = {}
+            for number, item in enumerate(self.modules[module].items):
+                for name in item.declares:
+                    names.setdefault(name, []).append(number)
+            self._declared[module] = names
+        return self._declared[module]
+
+    def writers(self, module: ModuleId) -> dict[str, list[int]]:
+        """Return the numbers of the items that assign to each name of a module."""
+        if module not in self._writers:
+            names: dict[str, list[int]] = {}
+            for number, item in enumerate(self.modules[module].items):
+                for name in item.writes:
+                    names.setdefault(name, []).append(number)
+            self._writers[module] = names
+        return self._writers[module]
+
+    def imported(self, module: ModuleId) -> list[ModuleId]:
+        """Return the modules that a module imports, in order."""
+        found = [self.target(module, c.source) for c in self.modules[module].clauses if c.source]
+        return [target for target in found if target is not None]
+
+    def loaded(self, module: ModuleId, load: Load) -> ModuleId | None:
+        """Return the module that ``import()`` or ``require`` loads."""
+        return self.target(module, load.source, require=load.how == "require")
+
+    def is_open(self, module: ModuleId) -> bool:
+        """Whether the exports of a module cannot be told from its text: CommonJS, or unread."""
+        return self.modules[module].form != "module" or bool(self.modules[module].problem)
+
+    def has_export(self, module: ModuleId, name: str) -> bool:
+        """Whether a module exports ``name``, itself or by ``export *``; open ones may."""
+        return self._has(module, name, set())
+
+    def _has(self, module: ModuleId, name: str, seen: set[ModuleId]) -> bool:
+        if module in seen:
+            return False
+        seen.add(module)
+        if self.is_open(module) or name in self.exports(module):
+            return True
+        if name == "default":
+            return False
+        found = (self.target(module, star.source) for star in self.modules[module].stars)
+        return any(t is None or self._has(t, name, seen) for t in found)
+
+    def meaning(self, module: ModuleId, name: str) -> list[Found]:
+        """Return what ``name`` means at the top of ``module``; [] if it is global."""
+        imported = self.imports(module).get(name)
+        if imported is not None:
+            target = self.target(module, imported.source)
+            return self._of(target, imported.imported)
+        return [Found(module, name)] if name in self.declared(module) else []
+
+    def exported(self, module: ModuleId, name: str) -> list[Found]:
+        """Return what ``name`` means to who imports it from ``module``; several if ambiguous."""
+        return list(dict.fromkeys(self._exported(module, name, set())))
+
+    def _of(self, target: ModuleId | None, imported: str) -> list[Found]:
+        if target is None:
+            return [OUTSIDE]
+        if imported == NAMESPACE:
+            return [Found(target, NAMESPACE)]
+        return self.exported(target, imported)
+
+    def _stated(
+        self, module: ModuleId, export: Export, seen: set[tuple[ModuleId, str]]
+    ) -> Iterator[Found]:
+        """Yield what an export that a module states by name means."""
+        source, name = export.source, export.imported
+        if not source:
+            imported = self.imports(module).get(export.local)
+            if imported is None:
+                yield Found(module, export.local)
+                return
+            source, name = imported.source, imported.imported
+        target = self.target(module, source)
+        if target is None:
+            yield OUTSIDE
+        elif name == NAMESPACE:
+            yield Found(target, NAMESPACE)
+        else:
+            yield from self._exported(target, name, seen)
+
+    def _exported(
+        self, module: ModuleId, name: str, seen: set[tuple[ModuleId, str]]
+    ) -> Iterator[Found]:
+        if (module, name) in seen:
+            return
+        seen.add((module, name))
+        if self.is_open(module):
+            yield OUTSIDE
+            return
+        export = self.exports(module).get(name)
+        if export is not None:
+            yield from self._stated(module, export, seen)
+            return
+        for star in self.modules[module].stars:
+            target = self.target(module, star.source)
+            if target is None:
+                yield OUTSIDE
+            elif self.has_export(target, name):
+                yield from self._exported(target, name, seen)

@@ -1,0 +1,291 @@
+"""Reads one module into items, imports and exports; what is not understood claims nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from toolchain.formats.javascript_tree import Node, SourceTree, read_tree, string_value, text_of
+from toolchain.program.module import (
+    DEFAULT,
+    NAMESPACE,
+    Clause,
+    Export,
+    Form,
+    Import,
+    Item,
+    ItemKind,
+    ModuleText,
+    Star,
+)
+from toolchain.program.names import Names, Scope
+from toolchain.program.naming import new_names
+
+_KINDS: dict[str, ItemKind] = {
+    "function_declaration": "function",
+    "generator_function_declaration": "function",
+    "class_declaration": "class",
+    "abstract_class_declaration": "class",
+    "lexical_declaration": "variable",
+    "variable_declaration": "variable",
+    "enum_declaration": "enum",
+    "internal_module": "statement",
+}
+_NOTHING = frozenset(
+    {"comment", "hash_bang_line", "html_comment", "empty_statement", "interface_declaration"}
+    | {"type_alias_declaration", "ambient_declaration", "function_signature"}
+)
+_COMMONJS = frozenset({"require", "module", "exports"})
+
+
+def read_module(data: bytes) -> ModuleText:
+    """Read a module.
+
+    >>> module = read_module(b'import {f} from "./f.js"; export const a = f(1), b = 2;')
+    >>> [(item.declares, sorted(item.uses)) for item in module.items]
+    [(('a',), ['f']), (('b',), [])]
+    """
+    tree = read_tree(data)
+    if tree.problem:
+        return ModuleText("script", problem=tree.problem)
+    try:
+        return _Reading(tree).module()
+    except RecursionError:
+        return ModuleText("script", problem="nested too deeply to be followed")
+
+
+@dataclass
+class _Reading:
+    tree: SourceTree
+    items: list[Item] = field(default_factory=list)
+    clauses: list[Clause] = field(default_factory=list)
+    imports: list[Import] = field(default_factory=list)
+    exports: list[Export] = field(default_factory=list)
+    stars: list[Star] = field(default_factory=list)
+    set_members: set[str] = field(default_factory=set)
+    is_esm: bool = False
+    problem: str = ""
+
+    def module(self) -> ModuleText:
+        for statement in self.tree.root.named_children:
+            self._statement(statement)
+        declared = {name for item in self.items for name in item.declares}
+        used = {n for i in self.items for n in i.uses} - declared
+        if "eval" in used:
+            self.problem = self.problem or "eval may use any name"
+        if any(c.type == "comment" and "@jsx" in text_of(c) for c in self.tree.root.children):
+            self.problem = self.problem or "a comment names what JSX calls"
+        form: Form = "module" if self.is_esm else "script"
+        if not self.is_esm and (used & _COMMONJS or any(i.gives for i in self.items)):
+            form = "commonjs"
+        return ModuleText(
+            form,
+            tuple(self.items),
+            tuple(self.clauses),
+            tuple(self.imports),
+            tuple(self.exports),
+            tuple(self.stars),
+            frozenset(self.set_members),
+            self.problem,
+        )
+
+    def _statement(self, node: Node) -> None:
+        kind = node.type
+        if kind in _NOTHING or _is_directive(node):
+            return
+        if kind == "import_statement":
+            self.is_esm = True
+            self._import(node)
+        elif kind == "export_statement":
+            self.is_esm = True
+            self._export(node)
+        else:
+            self._item(node, (node.start_byte, node.end_byte))
+
+    # items
+
+    def _item(self, node: Node, of: tuple[int, int]) -> tuple[str, ...]:
+        """Add what a statement or declaration says; return the names that it declares."""
+        kind = _KINDS.get(node.type, "statement")
+        if kind == "variable":
+            declarators = [c for c in node.named_children if c.type == "variable_declarator"]
+            names: list[str] = []
+            for one in declarators:
+                names += self._piece(kind, one, of)
+            return tuple(names)
+        return self._piece(kind, node, of)
+
+    def _piece(self, kind: ItemKind, node: Node, of: tuple[int, int]) -> tuple[str, ...]:
+        names, scope = new_names(), Scope()
+        if node.type == "variable_declarator":
+            declared = tuple(names.declarator(node, scope, scope))
+        else:
+            names.walk(node, scope)
+            declared = tuple(sorted(scope.declared))
+        alone = node.type == "variable_declarator"
+        self._add(
+            Item(
+                kind,
+                node.start_byte if alone else of[0],
+                node.end_byte if alone else of[1],
+                declared,
+                _frozen(scope),
+                frozenset(scope.writes - scope.declared),
+                tuple(names.loads),
+                _gives(node),
+                of,
+            ),
+            names,
+        )
+        return declared
+
+    def _add(self, item: Item, names: Names) -> None:
+        if item.gives:  # naming the members it sets is no use of `exports`
+            left = {n: m for n, m in item.uses.items() if n not in {"exports", "module"}}
+            item = replace(item, uses={**left, **_other_members(item)})
+        self.items.append(item)
+        self.set_members |= names.set_members
+
+    def _import(self, node: Node) -> None:
+        source = node.child_by_field_name("source")
+        if any(c.type == "import_require_clause" for c in node.named_children) or source is None:
+            self.problem = self.problem or "import = require()"
+            return
+        if any(c.type in {"type", "typeof"} for c in node.children):
+            return
+        number = self._clause(node, source)
+        clause = next((c for c in node.named_children if c.type == "import_clause"), None)
+        for part in clause.named_children if clause is not None else []:
+            self._import_part(part, string_value(source), number)
+
+    def _import_part(self, part: Node, source: str, clause: int) -> None:
+        if part.type == "identifier":
+            self.imports.append(Import(text_of(part), source, "default", clause, text_of(part)))
+        elif part.type == "namespace_import":
+            local = text_of(part.named_children[0])
+            self.imports.append(Import(local, source, NAMESPACE, clause, text_of(part)))
+        elif part.type == "named_imports":
+            for one in part.named_children:
+                if one.type != "import_specifier" or any(c.type == "type" for c in one.children):
+                    continue
+                name = one.child_by_field_name("name")
+                alias = one.child_by_field_name("alias") or name
+                self.imports.append(
+                    Import(text_of(alias), source, _name(name), clause, text_of(one))
+                )
+
+    def _clause(self, node: Node, source: Node | None) -> int:
+        tail = next((text_of(c) for c in node.named_children if c.type == "import_attribute"), "")
+        value = string_value(source) if source is not None else ""
+        self.clauses.append(Clause(node.start_byte, node.end_byte, value, tail))
+        return len(self.clauses) - 1
+
+    # exports
+
+    def _export(self, node: Node) -> None:
+        if any(c.type == "type" for c in node.children):
+            return
+        span = (node.start_byte, node.end_byte)
+        declaration = node.child_by_field_name("declaration")
+        value, source = node.child_by_field_name("value"), node.child_by_field_name("source")
+        if any(c.type == "default" for c in node.children):
+            self._default(declaration if declaration is not None else value, span)
+        elif declaration is not None:
+            if declaration.type not in _NOTHING:
+                declared = self._item(declaration, span)
+                self.exports += [Export(name, local=name) for name in declared]
+        elif source is not None or any(c.type == "export_clause" for c in node.named_children):
+            self._list(node, source)
+        elif value is not None or any(c.type == "=" for c in node.children):
+            self.problem = self.problem or "export ="
+
+    def _default(self, node: Node | None, span: tuple[int, int]) -> None:
+        if node is None or node.type in _NOTHING:
+            return
+        kind = _KINDS.get(node.type, "variable")
+        names, scope = new_names(), Scope()
+        names.walk(node, scope)
+        declared = tuple(sorted(scope.declared)) or (DEFAULT,)
+        if kind == "variable" and scope.declared:
+            declared = (DEFAULT,)
+        writes = frozenset(scope.writes - scope.declared)
+        item = Item(kind, *span, declared, _frozen(scope), writes, tuple(names.loads), of=span)
+        self._add(item, names)
+        self.exports.append(Export("default", local=declared[0]))
+
+    def _list(self, node: Node, source: Node | None) -> None:
+        number = self._clause(node, source)
+        value = string_value(source) if source is not None else ""
+        for part in node.named_children:
+            if part.type == "namespace_export":
+                name = _name(part.named_children[0])
+                self.exports.append(
+                    Export(
+                        name,
+                        "",
+                        value,
+                        NAMESPACE,
+                        number,
+                        f"* as {text_of(part.named_children[0])}",
+                    )
+                )
+            elif part.type == "export_clause":
+                for one in part.named_children:
+                    if one.type == "export_specifier" and not any(
+                        c.type == "type" for c in one.children
+                    ):
+                        self._specifier(one, value, number)
+        if any(c.type == "*" for c in node.children):
+            self.stars.append(Star(value, number))
+
+    def _specifier(self, node: Node, source: str, clause: int) -> None:
+        name = node.child_by_field_name("name")
+        alias = node.child_by_field_name("alias") or name
+        local, imported = ("", _name(name)) if source else (text_of(name), "")
+        self.exports.append(Export(_name(alias), local, source, imported, clause, text_of(node)))
+
+
+def _is_directive(node: Node) -> bool:
+    """Whether a statement is nothing but a string: ``"use strict"`` stays wherever it stands."""
+    children = node.named_children
+    return node.type == "expression_statement" and [c.type for c in children] == ["string"]
+
+
+def _name(node: Node | None) -> str:
+    """Return a name that may be written as a string."""
+    if node is None:
+        return ""
+    return string_value(node) if node.type == "string" else text_of(node)
+
+
+def _frozen(scope: Scope) -> dict[str, frozenset[str]]:
+    return {n: frozenset(m) for n, m in scope.refs.items() if n not in scope.declared}
+
+
+def _gives(node: Node) -> tuple[str, ...]:
+    """Return the members of ``exports`` that a statement sets: ``exports.a = exports.b = ...``."""
+    if node.type != "expression_statement" or not node.named_child_count:
+        return ()
+    names: list[str] = []
+    value: Node | None = node.named_children[0]
+    while value is not None and value.type == "assignment_expression":
+        member = _member_of_exports(value.child_by_field_name("left"))
+        if not member:
+            return ()
+        names.append(member)
+        value = value.child_by_field_name("right")
+    return tuple(names)
+
+
+def _member_of_exports(node: Node | None) -> str:
+    """Return ``a`` of ``exports.a`` and of ``module.exports.a``."""
+    if node is None or node.type != "member_expression":
+        return ""
+    owner = text_of(node.child_by_field_name("object"))
+    is_exports = owner in {"exports", "module.exports"}
+    return text_of(node.child_by_field_name("property")) if is_exports else ""
+
+
+def _other_members(item: Item) -> dict[str, frozenset[str]]:
+    """Return what an item that sets members of ``exports`` reads of it besides."""
+    members = item.uses.get("exports", frozenset()) - set(item.gives)
+    return {"exports": members} if members and "module" not in item.uses else {}

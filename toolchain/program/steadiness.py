@@ -1,0 +1,133 @@
+"""Knows which members and variables keep the values that their declarations give them.
+
+What one item reads, another may have changed before. So whatever any item of the program stores
+somewhere is not believed to be all that is ever there; and what is reached by an item about which
+nothing is known may hold anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from toolchain.program.effects import ELEMENTS, NAMED, Place
+from toolchain.program.module import NAMESPACE, WHOLE, Item
+from toolchain.program.program import Found, ModuleId, Program
+
+ItemId = tuple[ModuleId, int]
+
+
+@dataclass
+class Steadiness:
+    """Where something is stored after its declaration."""
+
+    program: Program
+    _stored: dict[Found, set[str | None]] = field(default_factory=dict)
+    _by_owner: dict[Found, set[ItemId]] = field(default_factory=dict)
+    _late: frozenset[ModuleId] | None = None
+    _set: frozenset[str] | None = None
+
+    def is_steady(self, place: Place, module: ModuleId) -> bool:
+        """Whether nothing is stored at a place before ``module`` has run."""
+        owner, key = place
+        stored = self._stored.get(owner, set())
+        if key is not None and (key.startswith(NAMED) or key == "prototype"):
+            return key.removeprefix("= ") not in stored
+        if key in stored or None in stored:
+            return False
+        if key is None and any(not str(k).startswith(NAMED) for k in stored):
+            return False
+        is_late = module in self._late_modules() and owner.module != module
+        return not is_late or not self._may_be_set(key)
+
+    def add(self, item: ItemId, stores: Iterable[Place]) -> set[Found]:
+        """Note what an item stores; return the names for which that is new."""
+        fresh = set()
+        for owner, key in stores:
+            self._by_owner.setdefault(owner, set()).add(item)
+            if self._put(owner, key):
+                fresh.add(owner)
+        return fresh
+
+    def disturb(self, items: Iterable[ItemId]) -> set[Found]:
+        """Note that ``items`` may do anything; return the names for which that is new."""
+        return {owner for owner in self._reached(items) if self._put(owner, None)}
+
+    def _put(self, owner: Found, key: str | None) -> bool:
+        stored = self._stored.setdefault(owner, set())
+        is_new = key not in stored
+        stored.add(key)
+        return is_new
+
+    # what runs late: after anything may have been called
+
+    def _late_modules(self) -> frozenset[ModuleId]:
+        """Return the modules that are loaded when others are in use already."""
+        if self._late is None:
+            lazy = {
+                target
+                for module, text in self.program.modules.items()
+                for item in text.items
+                for load in item.loads
+                if (target := self.program.loaded(module, load)) is not None
+            }
+            self._late = frozenset(self._closure(lazy) - self._closure(self.program.entries))
+        return self._late
+
+    def _closure(self, modules: Iterable[ModuleId]) -> set[ModuleId]:
+        seen: set[ModuleId] = set()
+        todo = list(modules)
+        while todo:
+            module = todo.pop()
+            if module in seen or module not in self.program.modules:
+                continue
+            seen.add(module)
+            todo += self.program.imported(module)
+        return seen
+
+    def _may_be_set(self, key: str | None) -> bool:
+        """Whether the program assigns to such a member, anywhere."""
+        if key is None or key == ELEMENTS or key.startswith("let "):
+            return True
+        if self._set is None:
+            self._set = frozenset().union(*(m.set_members for m in self.program.modules.values()))
+        return key in self._set
+
+    # what is reached
+
+    def _reached(self, items: Iterable[ItemId]) -> set[Found]:
+        """Return all names that the code of ``items`` may come to, by names and by values."""
+        found: set[Found] = set()
+        seen: set[ItemId] = set()
+        todo = list(items)
+        while todo:
+            module, number = todo.pop()
+            if (module, number) in seen:
+                continue
+            seen.add((module, number))
+            item = self.program.modules[module].items[number]
+            for name in self._named(module, item):
+                if name not in found:
+                    found.add(name)
+                    todo += self._holders(name)
+        return found
+
+    def _named(self, module: ModuleId, item: Item) -> Iterator[Found]:
+        for name, members in item.uses.items():
+            for found in self.program.meaning(module, name):
+                if found.name != NAMESPACE:
+                    yield found
+                    continue
+                text = self.program.modules[found.module]
+                exported = {e.name for e in text.exports} if WHOLE in members else members
+                for member in exported:
+                    yield from self.program.exported(found.module, member)
+
+    def _holders(self, name: Found) -> list[ItemId]:
+        """Return the items that give a name its value, or put something into that."""
+        if name.module not in self.program.modules:
+            return []
+        numbers = self.program.declared(name.module).get(name.name, ())
+        writers = self.program.writers(name.module).get(name.name, ())
+        stored = sorted(self._by_owner.get(name, ()))
+        return [*((name.module, n) for n in (*numbers, *writers)), *stored]
