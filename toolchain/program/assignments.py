@@ -7,7 +7,7 @@ from toolchain.program.evaluation import Evaluation, Expressions, home_of
 from toolchain.program.expressions import owner_and_key
 from toolchain.program.literals import property_name
 from toolchain.program.members import convert, elements, get, put, run_getters
-from toolchain.program.values import PRIMITIVE, UNKNOWN, Scope, Thing, Value, joined
+from toolchain.program.values import PRIMITIVE, UNKNOWN, Scope, Thing, Value, adopt, joined
 
 _NAMES = frozenset({"identifier", "shorthand_property_identifier_pattern"})
 _MEMBERS = frozenset({"member_expression", "subscript_expression"})
@@ -76,6 +76,7 @@ def _assign_name(evaluation: Evaluation, node: Node, value: Value, scope: Scope)
     while around is not None:
         if name in around.names:
             evaluation.touch(around, f"let {name}")
+            adopt(value, around)
             around.names[name] = evaluation.grown(around.names[name], value, f"let {name}")
             return
         around = around.outer

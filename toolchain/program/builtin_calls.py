@@ -19,6 +19,7 @@ from toolchain.program.values import (
     Thing,
     Unknown,
     Value,
+    adopt,
     joined,
 )
 
@@ -32,6 +33,9 @@ def call_builtin(evaluation: Evaluation, path: str, given: Given, this: Value, n
     if start in {"method", "primitive"}:
         return _call_method(evaluation, method, given, this, node)
     path = builtins.without_global(path)
+    method = path.partition(".prototype.")[2]
+    if method and "." not in method:  # of a built-in class, as `hasOwnProperty.call(...)` uses it
+        return _call_method(evaluation, method, given, this, node)
     if path in builtins.CHANGE_FIRST:
         _change_first(evaluation, path, given, node)
         return given.at(0)
@@ -141,6 +145,7 @@ def _call_method(evaluation: Evaluation, name: str, given: Given, this: Value, n
         evaluation.change(this, ELEMENTS, node)
         for one in this:
             if isinstance(one, Thing):
+                adopt(given.everything, one)
                 one.others = evaluation.grown(one.others, given.everything, ELEMENTS)
     held = contents(evaluation, this)
     convert(evaluation, given.everything, node)

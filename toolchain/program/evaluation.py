@@ -116,8 +116,10 @@ class Evaluation:
             self.unknown = f"{why}{where}"
 
     def act(self, what: str, node: Node) -> None:
-        """Note that something certainly happens."""
-        if not self.proved:
+        """Note that something happens: certainly, or as the module itself decides."""
+        if self.maybe and self.calls:
+            self.doubt(f"under a condition {what}", node)
+        elif not self.proved:
             self.proved = f"{what} at line {node.start_point.row + 1}"
 
     def change(self, value: Value, key: str | None, node: Node) -> None:
@@ -125,9 +127,9 @@ class Evaluation:
         for one in value:
             if isinstance(one, Thing):
                 self.touch(one, key)
-            elif isinstance(one, Builtin):
+            elif isinstance(one, Builtin) and one.path.partition(".")[0] in builtins.GLOBALS:
                 self.act(f"changes {one.path}", node)
-            elif isinstance(one, Unknown | Namespace):
+            elif isinstance(one, Builtin) or isinstance(one, Unknown | Namespace):
                 self.doubt("changes something unknown", node)
 
     def touch(self, one: Thing | Scope, key: str | None) -> None:

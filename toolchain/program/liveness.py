@@ -105,15 +105,38 @@ class _Work:
     def _judge_effect(self, module: ModuleId, number: int) -> None:
         """Keep an item if what it does is noticed."""
         effect = self.effects(module, number)
-        for changed in effect.changes:
-            self.waiting.setdefault(changed, []).append((module, number))
         is_believed = module in self.program.quiet and module not in self.found.included
-        if effect.proved or effect.changes & self.needed:
+        if effect.proved or (effect.unknown and not is_believed):
             self.item(module, number)
-        elif effect.unknown and is_believed:
+        elif is_believed and (effect.unknown or effect.changes):
             self.doubtful.setdefault(module, []).append(number)
-        elif effect.unknown:
+        changes = self._meant(module, number, effect) if is_believed else effect.changes
+        self._await(module, number, changes)
+
+    def _await(self, module: ModuleId, number: int, changes: frozenset[Found]) -> None:
+        """Keep an item once a name is needed whose value it changes."""
+        if changes & self.needed:
             self.item(module, number)
+        for changed in changes:
+            self.waiting.setdefault(changed, []).append((module, number))
+
+    def _meant(self, module: ModuleId, number: int, effect: Effect) -> frozenset[Found]:
+        """Return the changes that an item of a module is there for which claims to have no effects.
+
+        ``const a = f()`` is about ``a``, ``a.b = f()`` too, and ``f(a)`` about what is declared
+        beside ``f`` or ``a``: what else ``f`` changes, a counter or a cache, is believed to matter
+        to nobody, as long as nothing of the module is used.
+        """
+        item = self.program.modules[module].items[number]
+        if item.declares:
+            return frozenset()
+        if item.sets:
+            meant = {f for name in item.sets for f in self.program.meaning(module, name)}
+            return effect.changes & meant
+        if item.asks:
+            beside = {f.module for n in item.asks for f in self.program.meaning(module, n)}
+            return frozenset(c for c in effect.changes if c.module in beside)
+        return effect.changes
 
     def _keep_all(self, module: ModuleId) -> None:
         """Keep a module as it is, and everything of what it may use."""
@@ -140,7 +163,11 @@ class _Work:
             return
         self.found.included.add(module)
         for number in self.doubtful.pop(module, ()):
-            self.item(module, number)
+            effect = self.effects(module, number)
+            if effect.unknown:
+                self.item(module, number)
+            else:
+                self._await(module, number, effect.changes)
 
     # items
 

@@ -20,6 +20,7 @@ from toolchain.program.values import (
     Thing,
     Unknown,
     Value,
+    adopt,
     joined,
 )
 
@@ -223,4 +224,5 @@ def _put(evaluation: Evaluation, one: Thing, key: str | None, value: Value, node
             evaluation.call(setter, Given((value,)), (one,), node)
             is_called = key is not None
     if not is_called:
+        adopt(value, one)
         store(evaluation, one, key, value)

@@ -42,6 +42,8 @@ class Item:
     writes: frozenset[str] = frozenset()  # those of ``uses`` that it assigns to, anywhere inside
     loads: tuple[Load, ...] = ()
     gives: tuple[str, ...] = ()  # CommonJS: the members of ``exports`` that it sets, and only that
+    sets: tuple[str, ...] = ()  # names whose value, or a member of it, a statement is there to set
+    asks: tuple[str, ...] = ()  # names that a statement `f(a)` calls, and gives to what it calls
     of: tuple[int, int] = (0, 0)  # the statement that it is a part of
 
 

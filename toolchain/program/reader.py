@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from toolchain.formats.javascript_tree import Node, SourceTree, read_tree, string_value, text_of
@@ -132,6 +133,8 @@ class _Reading:
                 frozenset(scope.writes - scope.declared),
                 tuple(names.loads),
                 _gives(node),
+                tuple(_sets(node)),
+                tuple(_asks(node)),
                 of,
             ),
             names,
@@ -274,6 +277,42 @@ def _gives(node: Node) -> tuple[str, ...]:
         names.append(member)
         value = value.child_by_field_name("right")
     return tuple(names)
+
+
+def _start_of(node: Node | None) -> Node | None:
+    """Return ``a`` of ``a.b[c].d``."""
+    while node is not None and node.type in {"member_expression", "subscript_expression"}:
+        node = node.child_by_field_name("object")
+    return node
+
+
+def _sets(node: Node) -> Iterator[str]:
+    """Yield the names that a statement ``a.b = ...`` is there to set; nothing for any other."""
+    if node.type != "expression_statement" or not node.named_child_count:
+        return
+    value = node.named_children[0]
+    while value.type in {"assignment_expression", "augmented_assignment_expression"}:
+        left, right = value.child_by_field_name("left"), value.child_by_field_name("right")
+        start = _start_of(left)
+        if start is None or right is None or start.type != "identifier":
+            return
+        yield text_of(start)
+        value = right
+
+
+def _asks(node: Node) -> Iterator[str]:
+    """Yield the names that a statement ``f(a)`` is about; nothing for any other."""
+    if node.type != "expression_statement" or not node.named_child_count:
+        return
+    call = node.named_children[0]
+    arguments = call.child_by_field_name("arguments")
+    if call.type not in {"call_expression", "new_expression"} or arguments is None:
+        return
+    callee = call.child_by_field_name("function") or call.child_by_field_name("constructor")
+    for one in (callee, *arguments.named_children):
+        start = _start_of(one)
+        if start is not None and start.type == "identifier":
+            yield text_of(start)
 
 
 def _member_of_exports(node: Node | None) -> str:

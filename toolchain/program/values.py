@@ -115,6 +115,24 @@ class Given:
 ANYTHING = Given((), UNKNOWN)
 
 
+def adopt(value: Value, holder: Thing | Scope) -> None:
+    """Let what is put into a thing that a name holds belong to that name, if it is nobody's."""
+    if holder.owner is None:
+        return
+    todo: list[Thing | Scope] = [one for one in value if isinstance(one, Thing)]
+    while todo:
+        one = todo.pop()
+        if one.owner is not None:
+            continue
+        one.owner = holder.owner
+        if isinstance(one, Thing):
+            held = (one.others, *one.members.values(), one.this, one.base)
+            todo += [t for v in held for t in v if isinstance(t, Thing)]
+            todo += [one.scope] if one.scope is not None else []
+        elif one.outer is not None:
+            todo.append(one.outer)
+
+
 def joined(*values: Value) -> Value:
     """Return a value that may be any of ``values``."""
     if len(values) == 1:
