@@ -95,8 +95,8 @@ def test_members_of_what_is_loaded(text: str, members: set[str] | None, via: str
 
 def test_imports_and_exports_keep_what_they_are_called_on_both_sides() -> None:
     module = _read(
-        "import d, { a as b, 'c d' as e } from './x'; import * as n from './y'"
-        " with { type: 'json' };"
+        "import d, { a as b, 'c d' as e } from './x';"
+        "import * as n from './y' with { type: 'json' };"
         "export { b, d as default, e as 'f g' }; export { a as h, default as i } from './x';"
         "export * from './z'; export * as s from './z'; export default class {}"
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from toolchain.formats.javascript_tree import Node, text_of
+from toolchain.program.module import AWAIT
 from toolchain.program.names import QUIET, Handlers, Names, Scope
 
 
@@ -32,6 +33,7 @@ def _function_expression(names: Names, node: Node, scope: Scope) -> None:
 def _function(names: Names, node: Node, scope: Scope, *, names_itself: bool) -> None:
     """Walk parameters and body of any sort of function."""
     inner = Scope()
+    inner.declared.add(AWAIT)
     name = node.child_by_field_name("name")
     if names_itself and name is not None:
         if name.type == "computed_property_name":
@@ -117,6 +119,8 @@ def _catch(names: Names, node: Node, scope: Scope) -> None:
 
 def _for_in(names: Names, node: Node, scope: Scope) -> None:
     inner = Scope(scope.function)
+    if any(child.type == "await" for child in node.children):
+        inner.use(AWAIT)
     kind, left = node.child_by_field_name("kind"), node.child_by_field_name("left")
     if left is not None and kind is not None:
         names.declare(left, inner.function if kind.type == "var" else inner, inner)

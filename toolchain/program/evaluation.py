@@ -129,7 +129,7 @@ class Evaluation:
                 self.touch(one, key)
             elif isinstance(one, Builtin) and one.path.partition(".")[0] in builtins.GLOBALS:
                 self.act(f"changes {one.path}", node)
-            elif isinstance(one, Builtin) or isinstance(one, Unknown | Namespace):
+            elif isinstance(one, Builtin | Unknown | Namespace):
                 self.doubt("changes something unknown", node)
 
     def touch(self, one: Thing | Scope, key: str | None) -> None:

@@ -8,6 +8,7 @@ from typing import Literal
 
 WHOLE = ""  # among the members of a name that are used: the name as a value, so any member
 NAMESPACE = "*"  # what `import * as n` imports
+AWAIT = "await"  # among the names that an item uses: it waits, and others run meanwhile
 DEFAULT = "*default*"  # the local name of `export default` without a name; no code can say it
 
 Uses = Mapping[str, frozenset[str]]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from toolchain.formats.javascript_tree import Node, string_value, text_of
 from toolchain.program.loads import load_of
+from toolchain.program.module import AWAIT
 from toolchain.program.names import Handlers, Names, Scope
 
 
@@ -17,6 +18,11 @@ def _this(_names: Names, node: Node, scope: Scope) -> None:
     operator = outer.child_by_field_name("operator") if outer is not None else None
     if operator is None or operator.type != "&&":  # TypeScript's helpers: `this && this.x`
         scope.use("this")
+
+
+def _await(names: Names, node: Node, scope: Scope) -> None:
+    scope.use(AWAIT)  # functions declare it, so that it is free only at the top
+    names.each(node.named_children, scope)
 
 
 def _member(names: Names, node: Node, scope: Scope) -> None:
@@ -100,6 +106,7 @@ HANDLERS: Handlers = {
     "identifier": _identifier,
     "shorthand_property_identifier": _identifier,
     "this": _this,
+    "await_expression": _await,
     "member_expression": _member,
     "subscript_expression": _subscript,
     "call_expression": _call,

@@ -7,11 +7,11 @@ nothing is known may hold anything.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
-from toolchain.program.effects import ELEMENTS, NAMED, Place
-from toolchain.program.module import NAMESPACE, WHOLE, Item
+from toolchain.program.effects import NAMED, Place
+from toolchain.program.module import AWAIT, NAMESPACE, WHOLE, Item
 from toolchain.program.program import Found, ModuleId, Program
 
 ItemId = tuple[ModuleId, int]
@@ -25,7 +25,7 @@ class Steadiness:
     _stored: dict[Found, set[str | None]] = field(default_factory=dict)
     _by_owner: dict[Found, set[ItemId]] = field(default_factory=dict)
     _late: frozenset[ModuleId] | None = None
-    _set: frozenset[str] | None = None
+    _waiting: frozenset[ModuleId] = frozenset()
 
     def is_steady(self, place: Place, module: ModuleId) -> bool:
         """Whether nothing is stored at a place before ``module`` has run."""
@@ -37,8 +37,7 @@ class Steadiness:
             return False
         if key is None and any(not str(k).startswith(NAMED) for k in stored):
             return False
-        is_late = module in self._late_modules() and owner.module != module
-        return not is_late or not self._may_be_set(key)
+        return not self._is_late(module, owner.module)
 
     def add(self, item: ItemId, stores: Iterable[Place]) -> set[Found]:
         """Note what an item stores; return the names for which that is new."""
@@ -61,37 +60,35 @@ class Steadiness:
 
     # what runs late: after anything may have been called
 
-    def _late_modules(self) -> frozenset[ModuleId]:
-        """Return the modules that are loaded when others are in use already."""
+    def _is_late(self, module: ModuleId, owner: ModuleId) -> bool:
+        """Whether anything may have been called of ``owner`` before ``module`` runs."""
         if self._late is None:
-            lazy = {
-                target
-                for module, text in self.program.modules.items()
-                for item in text.items
-                for load in item.loads
-                if (target := self.program.loaded(module, load)) is not None
-            }
-            self._late = frozenset(self._closure(lazy) - self._closure(self.program.entries))
-        return self._late
+            self._waiting, self._late = self._find_late()
+        return module in self._waiting or (module in self._late and owner != module)
+
+    def _find_late(self) -> tuple[frozenset[ModuleId], frozenset[ModuleId]]:
+        """Return the modules that wait, and those that are loaded when others are in use."""
+        modules = self.program.modules
+        lazy = {
+            target
+            for module, text in modules.items()
+            for item in text.items
+            for load in item.loads
+            if (target := self.program.loaded(module, load)) is not None
+        }
+        late = self._closure(lazy) - self._closure(self.program.entries)
+        waiting = {m for m, text in modules.items() if any(AWAIT in i.uses for i in text.items)}
+        importers: dict[ModuleId, list[ModuleId]] = {}
+        for module in modules:
+            for target in self.program.imported(module):
+                importers.setdefault(target, []).append(module)
+        after = _closed(waiting, lambda module: importers.get(module, []))
+        return frozenset(waiting), frozenset(late | after)
 
     def _closure(self, modules: Iterable[ModuleId]) -> set[ModuleId]:
-        seen: set[ModuleId] = set()
-        todo = list(modules)
-        while todo:
-            module = todo.pop()
-            if module in seen or module not in self.program.modules:
-                continue
-            seen.add(module)
-            todo += self.program.imported(module)
-        return seen
-
-    def _may_be_set(self, key: str | None) -> bool:
-        """Whether the program assigns to such a member, anywhere."""
-        if key is None or key == ELEMENTS or key.startswith("let "):
-            return True
-        if self._set is None:
-            self._set = frozenset().union(*(m.set_members for m in self.program.modules.values()))
-        return key in self._set
+        """Return modules and all that they import."""
+        inside = (m for m in modules if m in self.program.modules)
+        return _closed(inside, self.program.imported)
 
     # what is reached
 
@@ -131,3 +128,17 @@ class Steadiness:
         writers = self.program.writers(name.module).get(name.name, ())
         stored = sorted(self._by_owner.get(name, ()))
         return [*((name.module, n) for n in (*numbers, *writers)), *stored]
+
+
+def _closed(
+    modules: Iterable[ModuleId], following: Callable[[ModuleId], Iterable[ModuleId]]
+) -> set[ModuleId]:
+    """Return modules, those that follow them, and so on."""
+    seen = set(modules)
+    todo = list(seen)
+    while todo:
+        for module in following(todo.pop()):
+            if module not in seen:
+                seen.add(module)
+                todo.append(module)
+    return seen
