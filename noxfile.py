@@ -144,3 +144,10 @@ def graphs(session: nox.Session) -> None:
     """Shake 2,000 random programs and compare what node prints before and after."""
     _install(session)
     session.run("pytest", "tests/program", *session.posargs, env={"VTOOL_GRAPHS": "2000"})
+
+
+@nox.session
+def split_wasm(session: nox.Session) -> None:
+    """Measure what splitting by profile makes of onnxruntime-web; needs binaryen."""
+    _install(session)
+    session.run("python", "benchmarks/split_wasm.py", *session.posargs)

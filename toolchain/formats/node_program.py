@@ -69,8 +69,7 @@ def run(
         root = Path(name).resolve()
         folder, record = root / "program", root / "record"
         record.mkdir()
-        for path, content in files.items():
-            _place(folder, path, content)
+        lay_out(folder, files)
         command = [str(node), "--no-warnings", f"--import={RECORDER.as_uri()}"]
         command += [*(f"--conditions={c}" for c in conditions), str(folder / program)]
         done = _ended(command, folder, record, timeout_s)
@@ -83,6 +82,17 @@ def run(
             tuple(path.read_bytes() for path in sorted(record.glob("profile-*"))),
             *_counts(sorted(record.glob("split-*.json"))),
         )
+
+
+def lay_out(folder: Path, files: Mapping[str, bytes | Path]) -> None:
+    """Write ``files`` below ``folder`` under their names: code copied, the rest linked.
+
+    Errors:
+        InputError: a file's name leads out of the folder.
+        UnavailableError: the folder cannot be written.
+    """
+    for name, content in files.items():
+        _place(folder, name, content)
 
 
 def _place(folder: Path, name: str, content: bytes | Path) -> None:
