@@ -9,7 +9,7 @@ import real
 from toolchain.errors import InputError, UnavailableError
 from toolchain.execution.cache import ActionCache
 from toolchain.execution.local import LocalPool
-from toolchain.formats import binaryen, wasm
+from toolchain.formats import binaryen, wasm, wasm_split
 from toolchain.ir import (
     Artifact,
     ArtifactId,
@@ -107,6 +107,22 @@ def test_an_engine_is_split_by_what_ran_and_the_rest_still_works(
 
 
 @needs_binaryen
+def test_what_a_window_could_not_compile_at_once_becomes_several_parts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wasm_split, "_ROOM_BYTES", wasm_split.LIMIT_BYTES - 1_000)
+    bench = Bench(tmp_path)
+    programs = {"profile/forward.mjs": _FORWARD, "profile/convolve.mjs": _CONVOLVED}
+    result = bench.run(programs, profile=["profile/forward.mjs"], others=["profile/convolve.mjs"])
+    (row,) = result.ledger
+    assert row.kept, row.proof.detail
+    parts = sorted(i for i in result.graph.files if ".deferred" in i)
+    assert len(parts) > 2
+    assert parts[0] == "lib/pffft.deferred-1.wasm"
+    assert "profile/convolve.mjs: the same 1 line" in row.proof.detail
+
+
+@needs_binaryen
 def test_the_same_profile_gives_the_same_bytes(tmp_path: Path) -> None:
     made = []
     for name in ("a", "b"):
@@ -181,3 +197,24 @@ def test_the_primary_module_offers_what_the_whole_one_did(tmp_path: Path) -> Non
     primary = wasm.read(bench.data(result, ENGINE))
     assert {e.name for e in whole.exports} <= {e.name for e in primary.exports}
     assert set(whole.imports) <= set(primary.imports)
+
+
+@needs_binaryen
+def test_what_javascript_cannot_call_is_not_deferred() -> None:
+    # a: (v128) -> i32, b and c: () -> i32, all exported; only c ran
+    sections = (
+        (1, "02 60 01 7b 01 7f 60 00 01 7f"),
+        (3, "03 00 01 01"),
+        (7, "03 01 61 00 00 01 62 00 01 01 63 00 02"),
+        (10, "03 04 00 41 01 0b 04 00 41 02 0b 04 00 41 03 0b"),
+    )
+    module = b"\0asm\1\0\0\0"
+    for kind, text in sections:
+        payload = bytes.fromhex(text)
+        module += bytes([kind, len(payload)]) + payload
+    split, opt = binaryen.find("wasm-split"), binaryen.find("wasm-opt")
+    assert split is not None
+    assert opt is not None
+    pieces = wasm_split.split(wasm_split.Programs(split, opt), module, {2}, timeout_s=60)
+    (part,) = pieces.parts
+    assert len(wasm.read(part.data).bodies) == 1

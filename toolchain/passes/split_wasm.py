@@ -18,8 +18,8 @@ Keeps
     the module. Workers and threads load parts for themselves. ``prefetch`` loads the parts in the
     background once the module has started. docs/split-wasm.md says what a window can do.
 
-    Modules that no profiled program uses are left alone. Without binaryen (``wasm-split``, on the
-    PATH or in the folder ``binaryen``) nothing is done, and the ledger says how to get it. Refused:
+    Modules that no profiled program uses are left alone. Without binaryen (on the PATH or in the
+    folder ``binaryen``) nothing is done, and the ledger says how to get it. Refused:
     a script that suspends WebAssembly (JSPI), where no JavaScript may stand on the stack; a module
     of which less than a tenth did not run; a profiled program that misses something afterwards.
 
@@ -78,27 +78,29 @@ class SplitWasm(ProfiledPass):
         return (*programs, *(f"{folder}/*" for folder in folders), *self.reads)
 
     def installed(self) -> tuple[str, ...]:
-        """Return the version of wasm-split.
+        """Return the versions of wasm-split and wasm-opt.
 
         Errors:
-            UnavailableError: it is not installed.
+            UnavailableError: one is not installed.
         """
-        return (self._program().version,)
+        programs = self._programs()
+        return (programs.split.version, programs.optimize.version)
 
-    def _program(self) -> Program:
-        found = find("wasm-split", self.binaryen)
+    def _programs(self) -> wasm_split.Programs:
+        return wasm_split.Programs(self._program("wasm-split"), self._program("wasm-opt"))
+
+    def _program(self, name: str) -> Program:
+        found = find(name, self.binaryen)
         if found is None:
             where = f"in {self.binaryen}" if self.binaryen else "on the PATH"
-            raise UnavailableError(
-                f"there is no wasm-split {where}", hint=f"get it with {HOW_TO_GET}"
-            )
+            raise UnavailableError(f"there is no {name} {where}", hint=f"get it with {HOW_TO_GET}")
         return found
 
     def apply_with(self, graph: Graph, store: Store, files: Mapping[str, Path]) -> Graph:
         """Return ``graph`` with split modules, their parts, and loaders in the scripts.
 
         Errors:
-            UnavailableError: wasm-split is not installed.
+            UnavailableError: binaryen is not installed.
             InputError: a program fails, or a module cannot be split; says which and why.
             ToolError: wasm-split, node or esbuild fails.
         """
@@ -125,7 +127,7 @@ class SplitWasm(ProfiledPass):
         self, name: str, data: bytes, files: Mapping[str, bytes | Path]
     ) -> frozenset[int] | None:
         """Return which functions of a module ran; None where no program uses the module."""
-        noting = instrument(self._program(), data, timeout_s=self.seconds)
+        noting = instrument(self._program("wasm-split"), data, timeout_s=self.seconds)
         profiles: list[bytes] = []
         for program in self.profile:
             done = node_program.run(
@@ -141,7 +143,7 @@ class SplitWasm(ProfiledPass):
         return wasm_split.ran(profiles, len(wasm.read(data).bodies)) if profiles else None
 
     def _pieces(self, name: str, data: bytes, used: Collection[int]) -> wasm_split.Pieces:
-        pieces = wasm_split.split(self._program(), data, used, timeout_s=self.seconds)
+        pieces = wasm_split.split(self._programs(), data, used, timeout_s=self.seconds)
         deferred = len(data) - len(pieces.primary)
         if deferred < _LEAST * len(data):
             raise InputError(f"{name}: only {deferred} of {len(data)} bytes would be deferred")
