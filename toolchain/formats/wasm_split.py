@@ -30,8 +30,7 @@ LIMIT_BYTES = 8 * 1024 * 1024
 _ROOM_BYTES = 1024 * 1024  # of the limit, for imports and for code that binaryen writes longer
 _IMPORT_SECTION = 2
 # Reading a module into binaryen's form and writing it again adds locals, with which an engine takes
-# a third longer to start (onnxruntime-web with `nox -s split_wasm`: 1.2 instead of 0.9 CPU s); these
-# undo it
+# a third longer to start (`nox -s split_wasm`: 1.2 instead of 0.9 CPU s); these undo it
 _TIDY = ("--coalesce-locals", "--vacuum")
 # section 9 of 6 bytes: one active segment, at the offset i32.const 0, of no functions
 _NO_ELEMENTS = bytes.fromhex("09 06 01 00 41 00 0b 00")
