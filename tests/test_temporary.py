@@ -34,7 +34,8 @@ def test_signals_that_keep_coming_leave_no_folder(tmp_path: Path, number: signal
     assert [line for line in said.splitlines() if line.startswith("error:")] == [
         "error: interrupted"
     ]
-    assert not list(temporary.glob("vtool-*"))
+    # onnxruntime 1.32 itself writes its telemetry's session id there when it is imported
+    assert {path.name for path in temporary.iterdir()} <= {".ses"}
 
 
 def test_what_a_block_could_not_remove_any_more_is_removed_at_the_end(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -31,6 +32,12 @@ def temporary_folder(prefix: str = "vtool-") -> Iterator[str]:
 
 
 def remove_all() -> None:
-    """Remove the folders of this process that are still there: it is about to end."""
+    """Remove the folders of this process that are still there: it is about to end.
+
+    Also that of multiprocessing, for sockets: it goes with the interpreter, which a signal ends
+    without its usual way out.
+    """
     for folder in list(_OPEN):
         shutil.rmtree(folder, ignore_errors=True)
+    if multiprocessing := sys.modules.get("multiprocessing.util"):
+        multiprocessing._run_finalizers()  # noqa: SLF001 - its public door is the exit of Python

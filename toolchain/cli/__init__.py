@@ -133,7 +133,7 @@ def _interrupt(number: int, _frame: FrameType | None) -> None:
         return
     _INTERRUPTED.append(number)
     if hasattr(signal, "setitimer"):  # whatever hangs then, or has swallowed the exception
-        signal.signal(signal.SIGALRM, lambda *_: _leave_interrupted())
+        signal.signal(signal.SIGALRM, lambda *_: os._exit(EXIT_INTERRUPTED))
         signal.setitimer(signal.ITIMER_REAL, _CLEANING_SECONDS)
     raise KeyboardInterrupt
 
