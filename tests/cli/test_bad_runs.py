@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import psutil
@@ -149,3 +152,53 @@ def test_a_damaged_lock_is_refused(tmp_path: Path, damaged: str) -> None:
     own = shutil.copytree(FIXTURE, tmp_path / "p")
     (own / "vtool.lock").write_text(damaged, "utf-8")
     vtool("run", own).refuses(2, "vtool.lock")
+
+
+def result(folder: Path, models: dict[str, bytes], *, listed: tuple[str, ...] = ("m",)) -> Path:
+    """Write what looks like a result of `vtool optimize` that lists ``listed``."""
+    manifest = {"files": [{"id": name} for name in listed], "renamed": {}}
+    return write(folder, {"vtool-manifest.json": json.dumps(manifest), **models})
+
+
+@pytest.mark.parametrize("command", ["run", "profile"])
+def test_a_damaged_package_of_a_result_is_named(tmp_path: Path, command: str) -> None:
+    own = project(tmp_path / "p", {"m": "model"}, more=VOICE)
+    cut = result(tmp_path / "r", {"m": b"VTMODEL1" + bytes(3)})
+    vtool(command, own, "--result", cut).refuses(3, "m: the package is cut at byte 11", "again")
+
+
+def test_a_result_that_lacks_a_file_is_not_whole(tmp_path: Path) -> None:
+    own = project(tmp_path / "p", {"m": "model"}, more=VOICE)
+    bare = result(tmp_path / "r", {}, listed=("models/hibari.vtm",))
+    vtool("run", own, "--result", bare).refuses(3, "lacks models/hibari.vtm", "manifest", "again")
+    vtool("bench", own, bare).refuses(3, "lacks models/hibari.vtm", "manifest", "again")
+
+
+@pytest.mark.parametrize("manifest", ["", "{}", "[]", '{"files": [{}], "renamed": {}}'])
+def test_what_is_no_result_is_refused_in_the_same_words_everywhere(
+    tmp_path: Path, manifest: str
+) -> None:
+    own = project(tmp_path / "p", {"m": "model"}, more=VOICE)
+    other = write(tmp_path / "r", {"vtool-manifest.json": manifest} if manifest else {"a": "b"})
+    words = ("is not a result of `vtool optimize`", "no readable vtool-manifest.json")
+    vtool("run", own, "--result", other).refuses(3, *words)
+    vtool("bench", own, other).refuses(3, *words)
+
+
+def test_what_is_no_project_is_refused_before_anything_large_is_imported(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    for target in (tmp_path / "empty", Path("/etc/passwd"), "npm:livekit-client@2.15.7"):
+        vtool("run", target).refuses(2, "is not a folder with a vtool.toml")
+    script = (
+        "import sys\nfrom toolchain.cli import application\n"
+        "try:\n application()(['run', sys.argv[1]], standalone_mode=False)\n"
+        "except Exception as error:\n print(error, 'onnxruntime' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path)],
+        check=True,
+        capture_output=True,
+        encoding="utf-8",
+        timeout=60,
+    )
+    assert done.stdout.strip().endswith("vtool.toml False")

@@ -10,6 +10,7 @@ import psutil
 import pytest
 from cli.project import COMMAND, MANIFEST, vtool, write
 
+RESULT = '{"files": [], "renamed": {}}'
 SMALL = ("--self-test", "--windows", "1", "--rounds", "6", "--most", "6", "--repeats", "1")
 
 
@@ -34,7 +35,7 @@ def test_a_request_nobody_can_fulfil_is_refused(arguments: list[str], code: int,
 
 
 def test_two_results_need_their_project_and_a_project_needs_a_voice(tmp_path: Path) -> None:
-    result = write(tmp_path / "out", {"vtool-manifest.json": "{}"})
+    result = write(tmp_path / "out", {"vtool-manifest.json": RESULT})
     vtool("bench", result, result).refuses(2, "--project")
     mute = write(tmp_path / "mute", {"vtool.toml": MANIFEST, "src/main.js": "let a = 1"})
     vtool("bench", mute, mute).refuses(2, "[voice]")

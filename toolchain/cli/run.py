@@ -44,6 +44,9 @@ def run(
 
       vtool run fixtures/voice-app --tune off
     """
+    from toolchain.result import require_project
+
+    require_project(project)
     from toolchain import gate, trial
     from toolchain.render import json_report, text
     from toolchain.workspace import Workspace
