@@ -30,7 +30,7 @@ from toolchain.result import damage_named, read_result, require_project
 from toolchain.sources.manifest import Project
 from toolchain.sources.project import Assembly, open_target
 from toolchain.sources.tree import SourceFile
-from toolchain.voice.pipeline import STAGES
+from toolchain.voice.pipeline import STAGES, check_table
 from toolchain.voice.runnable import is_package
 from toolchain.workspace import Workspace
 
@@ -109,6 +109,7 @@ def application(
         made = read_result(result)
         files |= made.files
         voice = _renamed(voice, made.renamed)
+    check_table(voice)  # before anything is installed
     return project, _installed(files, voice, workspace), voice
 
 

@@ -88,7 +88,9 @@ def test_a_run_that_is_ended_from_outside_leaves_no_process_and_no_file(
         (["--json", "/proc/x.json"], ("/proc/x.json", "cannot be written")),
         (["--scenario", "nope"], ("no scenario 'nope'", "single-turn")),
         (["--scenario", "soak", "--repeats", "2"], ("no repeats",)),
+        (["--scenario", "../scenarios/soak"], ("no scenario '../scenarios/soak'", "single-turn")),
         (["--repeats", "0"], ("--repeats",)),
+        (["--repeats", "99999999999999999999"], ("--repeats", "10000")),
     ],
     ids=" ".join,
 )
@@ -109,6 +111,7 @@ def test_what_cannot_be_asked_of_a_run_is_refused_before_the_work(
         ("value = 50", 'value = "many"', ("apart.toml", "number")),
         ("value = 50", "value = 2.5", ("apart.toml", "number")),
         ("value = 50", "value = -1", ("repeats is -1",)),
+        ("value = 50", "value = 9999999999", ("repeats is 9999999999", "at most 1,000,000")),
         ('"timeout_s"', '"patience"', ("timeout_s", "missing")),
         ('"timeout_s"', '"repeats"', ("repeats is given twice",)),
         ('why = "x"', "", ("why", "missing")),
@@ -137,6 +140,7 @@ def test_a_wrong_scenario_is_refused(
         ('transcripts = ["a.txt"]', "", ("1 clips and 0 transcripts",)),
         ('clips = ["a.wav"]\ntranscripts = ["a.txt"]', "", ("says nothing",)),
         ("[voice.audio]", "[voice.audio]\nquestions = [1]", ("questions", "text")),
+        ("[voice.tts]", "[voice.tts]\nspeed = nan", ("voice.tts: speed is nan", "0.25 to 4.0")),
     ],
 )
 def test_a_wrong_voice_table_is_refused(

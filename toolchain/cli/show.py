@@ -48,6 +48,15 @@ TuneOption = Annotated[
         "again, or not at all."
     ),
 ]
+MOST_REPEATS = 10_000  # ours: of a clip of 3 s; that is a night on the reference machine
+RepeatsOption = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        max=MOST_REPEATS,
+        help="Repeats of every turn, starts in proportion; default: the scenario's.",
+    ),
+]
 JobsOption = Annotated[
     int, typer.Option("--jobs", "-j", min=0, help="Worker processes; 0 is one for each core.")
 ]
