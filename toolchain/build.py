@@ -171,11 +171,9 @@ def _player(
     """Return what plays the application before and after; a wrong scenario is refused now."""
     # numpy, onnxruntime and the audio code: only where something is played
     from toolchain import trial  # noqa: PLC0415 - 0.2 s
-    from toolchain.voice.pipeline import check_table  # noqa: PLC0415 - 0.2 s
 
     scenario = trial.scenario_of(request.scenario, request.repeats, request.project)
-    assert assembly.project is not None  # noqa: S101 - for the type checker; its voice is played
-    check_table(assembly.project.voice)  # before minutes of passes
+    trial.check_voice(assembly)  # before minutes of passes
 
     def play(
         report: Report, folder: Path, paths: Mapping[ArtifactId, Path], result: Result

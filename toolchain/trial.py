@@ -28,9 +28,9 @@ from toolchain.ir.measure import USUAL_SCENARIO
 from toolchain.quantization.contest import Known
 from toolchain.result import damage_named, read_result, require_project
 from toolchain.sources.manifest import Project
-from toolchain.sources.project import Assembly, open_target
+from toolchain.sources.project import Assembly, open_target, refuse_left_out
 from toolchain.sources.tree import SourceFile
-from toolchain.voice.pipeline import STAGES, check_table
+from toolchain.voice.pipeline import STAGES, check_table, named
 from toolchain.voice.runnable import is_package
 from toolchain.workspace import Workspace
 
@@ -105,12 +105,25 @@ def application(
         )
     files = _paths({**assembly.tree.files, **assembly.reference.files})
     voice: Mapping[str, Any] = project.voice
+    check_voice(assembly)
     if result is not None:
         made = read_result(result)
         files |= made.files
         voice = _renamed(voice, made.renamed)
-    check_table(voice)  # before anything is installed
     return project, _installed(files, voice, workspace), voice
+
+
+def check_voice(assembly: Assembly) -> None:
+    """Check a project's ``[voice]`` table, before anything is installed or rewritten for it.
+
+    Errors:
+        ConfigError: it is wrong, or names an own file that is none of the project's sources.
+    """
+    project = assembly.project
+    assert project is not None  # noqa: S101 - for the type checker
+    check_table(project.voice)
+    files = assembly.tree.files.keys() | assembly.reference.files.keys()
+    refuse_left_out(project, files, named(project.voice))
 
 
 def _installed(

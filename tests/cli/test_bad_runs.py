@@ -206,3 +206,17 @@ def test_what_is_no_project_is_refused_before_anything_large_is_imported(tmp_pat
         timeout=60,
     )
     assert done.stdout.strip().endswith("vtool.toml False")
+
+
+@pytest.mark.parametrize(
+    ("where", "hint"),
+    [("audio/a.wav", "`sources` in vtool.toml"), ("build/a.wav", "never sources")],
+)
+def test_a_clip_that_sources_leave_out_is_not_called_missing(
+    tmp_path: Path, where: str, hint: str
+) -> None:
+    voice = 'sources = ["src"]\n' + VOICE.replace("a.wav", where)
+    own = project(tmp_path / "p", {where: b"RIFF"}, more=voice)
+    vtool("run", own).refuses(2, f"names {where}, which is there but left out", hint)
+    out = tmp_path / "out"
+    vtool("optimize", own, "-o", out).refuses(2, f"names {where}, which is there but left out")

@@ -103,6 +103,13 @@ def audio_table(voice: Mapping[str, Any], where: str = "vtool.toml") -> AudioTab
     return audio
 
 
+def named(voice: Mapping[str, Any]) -> list[str]:
+    """Return every text of a checked ``[voice]`` table that may be the name of a file."""
+    stages = [text for stage in STAGES for text in voice[stage].values() if isinstance(text, str)]
+    audio = audio_table(voice)
+    return [*stages, *audio.clips, *audio.transcripts]
+
+
 def load_stage(voice: Mapping[str, Any], stage: str, files: Mapping[str, Path]) -> Any:  # noqa: ANN401 - one of four stages
     """Open one stage; the table must have been checked.
 
