@@ -58,7 +58,7 @@ def run(request: RunRequest, workspace: Workspace) -> Report:
     """
     scenario = _repeated(scenarios.load(request.scenario, Path(request.project)), request)
     if request.audio is not None:
-        check_file(request.audio / "answer.wav")
+        check_file(request.audio / "answer.wav", makes_folders=True)
     project, files, voice = application(request.project, request.result, workspace)
     where = Path(request.project)
     budgets = rulebook.budgets(project.budgets, where, request.scenario)

@@ -68,7 +68,7 @@ def profile(
 
     if out is not None:
         for name in _FILES:
-            check_file(out / name)
+            check_file(out / name, makes_folders=True)
     request = ProfileRequest(project, result, other, repeats, trials_seconds)
     with progress() as bars:
         found = profiled(request, Workspace.open(progress=bars))

@@ -23,7 +23,8 @@ def writable(path: _Target) -> _Target:
     """Check, before any work, that a file can be written at ``path``.
 
     Errors:
-        ConfigError: it is a folder, or lies in something that is none or must not be written to.
+        ConfigError: it is a folder, or lies in something that is none, is not there or must not be
+            written to.
     """
     from toolchain.emit import check_file
 
@@ -38,7 +39,8 @@ JsonOption = Annotated[
         "--json",
         metavar="PATH",
         callback=writable,
-        help="Write the result as JSON; - is standard output, then nothing else is printed there.",
+        help="Write the result as JSON, in a folder that is there; - is standard output, then "
+        "nothing else is printed there.",
     ),
 ]
 TuneOption = Annotated[
