@@ -188,6 +188,7 @@ def _player(
     from toolchain import trial  # noqa: PLC0415 - 0.2 s
 
     scenario = trial.scenario_of(request.scenario, request.repeats, request.project)
+    trial.check_voice(assembly)  # before minutes of passes
 
     def play(
         report: Report, folder: Path, paths: Mapping[ArtifactId, Path], result: Result

@@ -61,13 +61,22 @@ def check_output(out: Path, project: Path | None) -> None:
         )
 
 
-def check_file(path: Path) -> None:
+def check_file(path: Path, *, makes_folders: bool = False) -> None:
     """Refuse to promise a file where none can be.
 
+    The folder of a file that somebody names must be there: a path with a slip of the pen would make
+    folders that nobody looks for. ``makes_folders`` is for files in a folder that was named as one.
+
     Errors:
-        ConfigError: ``path`` is a folder, or lies in something that is none or is not writable.
+        ConfigError: ``path`` is a folder, or lies in something that is none, is not there or is not
+            writable.
     """
     _check_parents(path)
+    if not makes_folders and not path.parent.exists():
+        raise ConfigError(
+            f"{path} cannot be written: there is no folder {path.parent}",
+            hint="make the folder first, or choose another place",
+        )
     parent = next(p for p in path.absolute().parents if p.exists())
     try:
         folder = path.is_dir()

@@ -16,6 +16,15 @@ def folder(name: str) -> Path:
     return installed if installed.is_dir() else _PACKAGE.parent / name
 
 
+def is_name(text: str) -> bool:
+    """Whether ``text`` can name a file in a data folder, less its ending: no path out of it.
+
+    >>> is_name("soak"), is_name("../scenarios/soak"), is_name("/etc/passwd")
+    (True, False, False)
+    """
+    return Path(text).name == text and "\\" not in text and "\0" not in text
+
+
 def cache_folder() -> Path:
     """Return the user's cache folder: ``VTOOL_CACHE``, else the platform's place for caches."""
     chosen = os.environ.get("VTOOL_CACHE")

@@ -80,7 +80,7 @@ def require_quality(steps: tuple[Step, ...], pack: tuple[Budget, ...]) -> None:
 def _find(shelf: str, name: str, project: Path | None) -> Path:
     folders = [project / "rules" / shelf] if project else []
     folders.append(resources.folder("rules") / shelf)
-    for folder in folders:
+    for folder in folders if resources.is_name(name) else ():
         path = folder / f"{name}.toml"
         if path.is_file():
             return path

@@ -17,6 +17,7 @@ from toolchain.harness.self_test import KNOWN_WORK, SelfTest, Workload, self_tes
 from toolchain.harness.subject import Subject, spoken_clips, subject
 from toolchain.harness.turn import Clip
 from toolchain.ir import digest_of
+from toolchain.result import require_side
 from toolchain.voice.engine import located
 from toolchain.voice.pipeline import check_table
 from toolchain.workspace import Workspace
@@ -106,6 +107,8 @@ def _both(
     request: BenchRequest, workspace: Workspace
 ) -> tuple[tuple[_Player, _Player], tuple[str, ...]]:
     targets = (request.baseline, request.candidate)
+    for target in targets:
+        require_side(target)
     projects = [t for t in targets if not _is_result(t)]
     owner = request.project or (projects[0] if projects else None)
     if owner is None:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from toolchain import accounts, gate, rulebook
-from toolchain.emit import MANIFEST, check_file
-from toolchain.errors import ConfigError, InputError
+from toolchain.emit import check_file
+from toolchain.errors import ConfigError
 from toolchain.harness import questions
 from toolchain.harness import run as harness
 from toolchain.harness import scenario as scenarios
@@ -27,10 +26,11 @@ from toolchain.installing import installed
 from toolchain.ir import ArtifactId, Budget, Measure, Report, State, Tuning
 from toolchain.ir.measure import USUAL_SCENARIO
 from toolchain.quantization.contest import Known
+from toolchain.result import damage_named, read_result, require_project
 from toolchain.sources.manifest import Project
-from toolchain.sources.project import Assembly, open_target
+from toolchain.sources.project import Assembly, open_target, refuse_left_out
 from toolchain.sources.tree import SourceFile
-from toolchain.voice.pipeline import STAGES
+from toolchain.voice.pipeline import STAGES, check_table, named
 from toolchain.voice.runnable import is_package
 from toolchain.workspace import Workspace
 
@@ -58,7 +58,7 @@ def run(request: RunRequest, workspace: Workspace) -> Report:
     """
     scenario = _repeated(scenarios.load(request.scenario, Path(request.project)), request)
     if request.audio is not None:
-        check_file(request.audio / "answer.wav")
+        check_file(request.audio / "answer.wav", makes_folders=True)
     project, files, voice = application(request.project, request.result, workspace)
     where = Path(request.project)
     budgets = rulebook.budgets(project.budgets, where, request.scenario)
@@ -92,8 +92,10 @@ def application(
 
     Errors:
         ConfigError: no project, or no ``[voice]`` table.
-        InputError: ``result`` is not a result of ``vtool optimize``.
+        InputError: ``result`` is not a whole result of ``vtool optimize``, or one of its models is
+            damaged.
     """
+    require_project(target)
     assembly = open_target(target, workspace.progress)
     project = assembly.project
     if project is None or not project.voice:
@@ -103,11 +105,25 @@ def application(
         )
     files = _paths({**assembly.tree.files, **assembly.reference.files})
     voice: Mapping[str, Any] = project.voice
+    check_voice(assembly)
     if result is not None:
-        manifest = _manifest(result)
-        files |= {row["id"]: result / row["id"] for row in manifest["files"]}
-        voice = _renamed(voice, manifest["renamed"])
+        made = read_result(result)
+        files |= made.files
+        voice = _renamed(voice, made.renamed)
     return project, _installed(files, voice, workspace), voice
+
+
+def check_voice(assembly: Assembly) -> None:
+    """Check a project's ``[voice]`` table, before anything is installed or rewritten for it.
+
+    Errors:
+        ConfigError: it is wrong, or names an own file that is none of the project's sources.
+    """
+    project = assembly.project
+    assert project is not None  # noqa: S101 - for the type checker
+    check_table(project.voice)
+    files = assembly.tree.files.keys() | assembly.reference.files.keys()
+    refuse_left_out(project, files, named(project.voice))
 
 
 def _installed(
@@ -119,7 +135,8 @@ def _installed(
     ready = dict(files)
     for number, name in enumerate(packages):
         workspace.progress.update(f"installing {name}", number, len(packages))
-        ready[name] = installed(files[name], workspace.root, _HERE)
+        with damage_named(name):
+            ready[name] = installed(files[name], workspace.root, _HERE)
     return ready
 
 
@@ -326,15 +343,6 @@ def _renamed(table: Any, names: Mapping[ArtifactId, ArtifactId]) -> Any:  # noqa
     if isinstance(table, list | tuple):
         return [_renamed(value, names) for value in table]
     return names.get(table, table) if isinstance(table, str) else table  # type: ignore[call-overload]  # an id is a str
-
-
-def _manifest(folder: Path) -> Any:  # noqa: ANN401 - JSON
-    try:
-        return json.loads((folder / MANIFEST).read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(
-            f"{folder} is not a result of `vtool optimize`", hint=f"it has no readable {MANIFEST}"
-        ) from error
 
 
 def _new_folder(folder: Path | None) -> Path | None:

@@ -6,7 +6,6 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from toolchain.errors import InputError
 from toolchain.execution.cache import action_key, source_digest
@@ -14,6 +13,7 @@ from toolchain.formats.external_data import inlined, mapped
 from toolchain.ir import Artifact, ArtifactId, DirectoryStore, Graph, Kind
 from toolchain.passes.base import ArtifactPass, GuardedPass, Step, make_pass
 from toolchain.passes.inline_weights import weight_files
+from toolchain.temporary import temporary_folder
 from toolchain.workspace import Workspace
 
 _RUN_BY_A_LIBRARY = frozenset({Kind.ONNX, Kind.ORT})
@@ -61,7 +61,7 @@ def examined(work: Examination) -> bool:
     if not work.weights:
         examine(Path(work.model))
         return True
-    with TemporaryDirectory() as folder:
+    with temporary_folder() as folder:
         whole = Path(folder) / "model.onnx"
         try:
             files = {name: mapped(Path(path)) for name, path in work.weights.items()}

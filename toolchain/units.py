@@ -46,13 +46,13 @@ def show_range(low: float | None, high: float | None, unit: str) -> str:
     ('440 .. 472 ms', '440 .. ? ms', '900 kB .. 2.00 MB')
     """
     shown = [None if end is None else show_quantity(end, unit) for end in (low, high)]
-    units = [text.rpartition(" ")[2] for text in shown if text]
+    units = [text.partition(" ")[2] for text in shown if text]
     if not units:
         return "?"
     if len(set(units)) > 1:
         return " .. ".join(str(text) for text in shown)
-    numbers = ("?" if text is None else text.removesuffix(f" {units[0]}") for text in shown)
-    return f"{' .. '.join(numbers)} {units[0]}"
+    numbers = ("?" if text is None else text.partition(" ")[0] for text in shown)
+    return f"{' .. '.join(numbers)} {units[0]}".rstrip()
 
 
 def show_quantity(value: float, unit: str) -> str:
@@ -60,8 +60,8 @@ def show_quantity(value: float, unit: str) -> str:
 
     >>> show_quantity(4_000_000, "byte"), show_quantity(0.713, "ratio"), show_quantity(394.2, "ms")
     ('4.00 MB', '71.3 %', '394 ms')
-    >>> show_quantity(0.00052, "nats")
-    '0.0005 nats'
+    >>> show_quantity(0.00052, "nats"), show_quantity(3, "count"), show_quantity(33.3, "tokens/s")
+    ('0.0005 nats', '3.00', '33.3 t/s')
     """
     if unit == "byte":
         return show_bytes(round(value))
@@ -69,4 +69,8 @@ def show_quantity(value: float, unit: str) -> str:
         return f"{round(100 * value, 1) + 0.0:.1f} %"  # + 0.0: no minus before a zero
     if unit == "nats":
         return f"{value:.4f} nats"  # what matters are hundredths and less
-    return f"{_three_digits(value)} {unit}" if abs(value) < _STEP else f"{value:,.0f} {unit}"
+    number = _three_digits(value) if abs(value) < _STEP else f"{value:,.0f}"
+    return f"{number} {_SHORT.get(unit, unit)}".rstrip()
+
+
+_SHORT = {"count": "", "tokens/s": "t/s"}  # columns are narrow; what is counted, its name says

@@ -492,6 +492,21 @@ def test_json_for_a_place_that_takes_none_is_refused_before_the_work(tmp_path: P
     vtool("analyze", own, "--json", "/proc/x.json").refuses(2, "/proc/x.json")
 
 
+def test_a_file_in_a_folder_that_is_not_there_is_refused_before_the_work(tmp_path: Path) -> None:
+    own = project(tmp_path / "p")
+    before = snapshot(tmp_path)
+    place = tmp_path / "nosuch" / "x"
+    for command in (
+        ["analyze", own, "--json", place],
+        ["analyze", own, "--html", place],
+        ["profile", own, "--trace", place],
+        ["report", own, "-o", place],
+        ["materialize", own, "-o", place],
+    ):
+        vtool(*command).refuses(2, "there is no folder", "nosuch")
+    assert snapshot(tmp_path) == before
+
+
 def test_json_on_standard_output_is_alone_there(tmp_path: Path) -> None:
     own = project(tmp_path / "p")
     out = tmp_path / "out"

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import psutil
@@ -85,7 +88,9 @@ def test_a_run_that_is_ended_from_outside_leaves_no_process_and_no_file(
         (["--json", "/proc/x.json"], ("/proc/x.json", "cannot be written")),
         (["--scenario", "nope"], ("no scenario 'nope'", "single-turn")),
         (["--scenario", "soak", "--repeats", "2"], ("no repeats",)),
+        (["--scenario", "../scenarios/soak"], ("no scenario '../scenarios/soak'", "single-turn")),
         (["--repeats", "0"], ("--repeats",)),
+        (["--repeats", "99999999999999999999"], ("--repeats", "10000")),
     ],
     ids=" ".join,
 )
@@ -106,6 +111,7 @@ def test_what_cannot_be_asked_of_a_run_is_refused_before_the_work(
         ("value = 50", 'value = "many"', ("apart.toml", "number")),
         ("value = 50", "value = 2.5", ("apart.toml", "number")),
         ("value = 50", "value = -1", ("repeats is -1",)),
+        ("value = 50", "value = 9999999999", ("repeats is 9999999999", "at most 1,000,000")),
         ('"timeout_s"', '"patience"', ("timeout_s", "missing")),
         ('"timeout_s"', '"repeats"', ("repeats is given twice",)),
         ('why = "x"', "", ("why", "missing")),
@@ -134,6 +140,7 @@ def test_a_wrong_scenario_is_refused(
         ('transcripts = ["a.txt"]', "", ("1 clips and 0 transcripts",)),
         ('clips = ["a.wav"]\ntranscripts = ["a.txt"]', "", ("says nothing",)),
         ("[voice.audio]", "[voice.audio]\nquestions = [1]", ("questions", "text")),
+        ("[voice.tts]", "[voice.tts]\nspeed = nan", ("voice.tts: speed is nan", "0.25 to 4.0")),
     ],
 )
 def test_a_wrong_voice_table_is_refused(
@@ -149,3 +156,67 @@ def test_a_damaged_lock_is_refused(tmp_path: Path, damaged: str) -> None:
     own = shutil.copytree(FIXTURE, tmp_path / "p")
     (own / "vtool.lock").write_text(damaged, "utf-8")
     vtool("run", own).refuses(2, "vtool.lock")
+
+
+def result(folder: Path, models: dict[str, bytes], *, listed: tuple[str, ...] = ("m",)) -> Path:
+    """Write what looks like a result of `vtool optimize` that lists ``listed``."""
+    manifest = {"files": [{"id": name} for name in listed], "renamed": {}}
+    return write(folder, {"vtool-manifest.json": json.dumps(manifest), **models})
+
+
+@pytest.mark.parametrize("command", ["run", "profile"])
+def test_a_damaged_package_of_a_result_is_named(tmp_path: Path, command: str) -> None:
+    own = project(tmp_path / "p", {"m": "model"}, more=VOICE)
+    cut = result(tmp_path / "r", {"m": b"VTMODEL1" + bytes(3)})
+    vtool(command, own, "--result", cut).refuses(3, "m: the package is cut at byte 11", "again")
+
+
+def test_a_result_that_lacks_a_file_is_not_whole(tmp_path: Path) -> None:
+    own = project(tmp_path / "p", {"m": "model"}, more=VOICE)
+    bare = result(tmp_path / "r", {}, listed=("models/hibari.vtm",))
+    vtool("run", own, "--result", bare).refuses(3, "lacks models/hibari.vtm", "manifest", "again")
+    vtool("bench", own, bare).refuses(3, "lacks models/hibari.vtm", "manifest", "again")
+
+
+@pytest.mark.parametrize("manifest", ["", "{}", "[]", '{"files": [{}], "renamed": {}}'])
+def test_what_is_no_result_is_refused_in_the_same_words_everywhere(
+    tmp_path: Path, manifest: str
+) -> None:
+    own = project(tmp_path / "p", {"m": "model"}, more=VOICE)
+    other = write(tmp_path / "r", {"vtool-manifest.json": manifest} if manifest else {"a": "b"})
+    words = ("is not a result of `vtool optimize`", "no readable vtool-manifest.json")
+    vtool("run", own, "--result", other).refuses(3, *words)
+    vtool("bench", own, other).refuses(3, *words)
+
+
+def test_what_is_no_project_is_refused_before_anything_large_is_imported(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    for target in (tmp_path / "empty", Path("/etc/passwd"), "npm:livekit-client@2.15.7"):
+        vtool("run", target).refuses(2, "is not a folder with a vtool.toml")
+    script = (
+        "import sys\nfrom toolchain.cli import application\n"
+        "try:\n application()(['run', sys.argv[1]], standalone_mode=False)\n"
+        "except Exception as error:\n print(error, 'onnxruntime' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path)],
+        check=True,
+        capture_output=True,
+        encoding="utf-8",
+        timeout=60,
+    )
+    assert done.stdout.strip().endswith("vtool.toml False")
+
+
+@pytest.mark.parametrize(
+    ("where", "hint"),
+    [("audio/a.wav", "`sources` in vtool.toml"), ("build/a.wav", "never sources")],
+)
+def test_a_clip_that_sources_leave_out_is_not_called_missing(
+    tmp_path: Path, where: str, hint: str
+) -> None:
+    voice = 'sources = ["src"]\n' + VOICE.replace("a.wav", where)
+    own = project(tmp_path / "p", {where: b"RIFF"}, more=voice)
+    vtool("run", own).refuses(2, f"names {where}, which is there but left out", hint)
+    out = tmp_path / "out"
+    vtool("optimize", own, "-o", out).refuses(2, f"names {where}, which is there but left out")

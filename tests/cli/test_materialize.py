@@ -33,6 +33,7 @@ def package(tmp_path: Path) -> Path:
 
 def test_the_model_is_written_and_described(package: Path, tmp_path: Path) -> None:
     out = tmp_path / "deep" / "m.onnx"
+    out.parent.mkdir()
     ran = vtool("materialize", package, "-o", out)
     assert (ran.code, out.read_bytes()) == (0, MODEL)
     assert hashlib.sha256(MODEL).hexdigest() in ran.out
@@ -128,6 +129,7 @@ def _manifest(folder: Path, **formats: dict[str, str]) -> Path:
 def test_what_was_chosen_for_a_target_is_made(tmp_path: Path) -> None:
     path = _manifest(tmp_path, **{"native-cpu": {"format": "folded", "setting": "ahead"}})
     out = tmp_path / "installed" / "m.onnx"
+    out.parent.mkdir()
     ran = vtool("materialize", path, "-o", out, "--target", "native-cpu", "--json", "-")
     said = json.loads(ran.out)
     assert (said["format"], said["setting"]) == ("folded", "ahead")

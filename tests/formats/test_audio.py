@@ -169,8 +169,22 @@ LIES = {
 @pytest.mark.parametrize("lie", LIES)
 def test_header_that_lies_is_refused_with_the_fact(lie: str) -> None:
     data, fact = LIES[lie]
-    with pytest.raises(InputError, match=fact):
+    with pytest.raises(InputError, match=fact) as caught:
         read_wav(data)
+    assert caught.value.hint
+
+
+def test_a_compressed_wav_is_called_so_with_the_command_that_unpacks_it() -> None:
+    adpcm = wav(bytes(512), tag=2, bits=4, rate=16_000)
+    with pytest.raises(InputError, match="format 2 with 4 bits is compressed") as caught:
+        read_wav(adpcm)
+    assert "ffmpeg -i x.wav -c:a pcm_s16le y.wav" in caught.value.hint
+
+
+def test_a_wav_that_is_cut_short_has_a_hint() -> None:
+    with pytest.raises(InputError, match="cut short") as caught:
+        read_wav(GOOD[:-3])
+    assert "again" in caught.value.hint
 
 
 @pytest.mark.parametrize("rate", [8_000, 22_050, 24_000, 44_100, 48_000, 11_127])

@@ -60,7 +60,9 @@ def test_quantities_are_written_as_python_writes_them() -> None:
     values = [0.0, 0.5, 1.125, 0.125, 0.0625, 12.25, 999.5, 1234.5, 1e6, -3.25]
     values += [chance.uniform(0, 10 ** chance.randrange(7)) for _ in range(300)]
     pairs = [
-        (v, unit) for v in values for unit in ("ms", "s", "ratio", "count", "dB", "nats", "byte")
+        (v, unit)
+        for v in values
+        for unit in ("ms", "s", "ratio", "count", "tokens/s", "dB", "nats", "byte")
     ]
     shown = in_node(PURE, "given.map(([v, u]) => showQuantity(v, u))", pairs)
     assert shown == [show_quantity(v, u) for v, u in pairs]
@@ -74,7 +76,7 @@ def test_ranges_and_doubts_are_written_as_python_writes_them() -> None:
     ranges = [
         (low, high, unit)
         for low, high in [(440.0, 471.6), (440.0, None), (None, 3.0), (None, None), (9e5, 2e6)]
-        for unit in ("ms", "s", "byte", "ratio", "count")
+        for unit in ("ms", "s", "byte", "ratio", "count", "tokens/s")
     ]
     shown = in_node(PURE, "given.map(([l, h, u]) => showRange(l, h, u))", ranges)
     assert shown == [show_range(*one) for one in ranges]

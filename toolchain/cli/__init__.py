@@ -14,6 +14,7 @@ from typer.exceptions import TyperException
 
 from toolchain import __version__
 from toolchain.errors import EXIT_INTERRUPTED, ConfigError, UnavailableError, VtoolError
+from toolchain.temporary import remove_all
 
 COMMANDS = (
     "analyze",
@@ -76,15 +77,14 @@ def application() -> typer.Typer:
 
 def main() -> NoReturn:
     """Run vtool; every error becomes one ``error:`` line, one ``hint:`` line and an exit code."""
-    signal.signal(signal.SIGTERM, _interrupt)  # a polite end cleans up like Ctrl-C
+    _listen()
     try:
         code = typer.main.get_command(application())(prog_name="vtool", standalone_mode=False)
     except (KeyboardInterrupt, typer.Abort):
         code = EXIT_INTERRUPTED
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader has gone
-        code = 0
     except Exception as error:
+        if _INTERRUPTED:  # it fell into a lock or a pipe, and what came of that is no error
+            _leave_interrupted()
         if os.environ.get("VTOOL_DEBUG") and not isinstance(error, VtoolError | TyperException):
             raise
         code = _explain(error)
@@ -95,6 +95,9 @@ def main() -> NoReturn:
 
 def _explain(error: Exception) -> int:
     """Print the error and its hint; return the exit code."""
+    if isinstance(error, BrokenPipeError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader has gone
+        return 0
     if isinstance(error, VtoolError):
         _say(str(error), error.hint)
         return error.exit_code
@@ -109,15 +112,39 @@ def _explain(error: Exception) -> int:
     return VtoolError.exit_code
 
 
+_INTERRUPTED: list[int] = []
+"""The signals that have asked us to end."""
+_CLEANING_SECONDS = 30  # ours: from a signal to the end; workers are given 10 of them
+
+
+def _listen() -> None:
+    """Let SIGTERM and Ctrl-C end vtool in the same way; who is deaf to Ctrl-C stays so."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _interrupt)
+
+
+def _interrupt(number: int, _frame: FrameType | None) -> None:
+    """Stop what is done; only once, for `timeout` and a terminal may signal twice.
+
+    A second KeyboardInterrupt would fall into the removal of temporary files, or into a lock that
+    the first one is just letting go.
+    """
+    if _INTERRUPTED:
+        return
+    _INTERRUPTED.append(number)
+    if hasattr(signal, "setitimer"):  # whatever hangs then, or has swallowed the exception
+        signal.signal(signal.SIGALRM, lambda *_: os._exit(EXIT_INTERRUPTED))
+        signal.setitimer(signal.ITIMER_REAL, _CLEANING_SECONDS)
+    raise KeyboardInterrupt
+
+
 def _leave_interrupted() -> NoReturn:
     """End at once: a thread deep in a compressor would be waited for, and what it does is lost."""
+    remove_all()
     _say("interrupted", "nothing was changed; run the same command again")
     sys.stderr.flush()
     os._exit(EXIT_INTERRUPTED)
-
-
-def _interrupt(_signal: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
 
 
 def _message(error: Any) -> str:  # noqa: ANN401 - typer's errors format themselves

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from toolchain.cli.show import JsonOption, progress, write_json
+from toolchain.cli.show import MOST_REPEATS, JsonOption, progress, write_json
 
 if TYPE_CHECKING:  # numpy is imported when the command runs
     from toolchain.harness.bench import Plan
@@ -34,7 +34,10 @@ def bench(
     rounds: Annotated[int, typer.Option(help="Rounds until the first verdict.")] = 10,
     most: Annotated[int, typer.Option(help="Rounds at most, where it is inconclusive.")] = 40,
     repeats: Annotated[
-        int, typer.Option(min=1, help="Plays of each clip in a round; the least counts.")
+        int,
+        typer.Option(
+            min=1, max=MOST_REPEATS, help="Plays of each clip in a round; the least counts."
+        ),
     ] = 3,
     seed: Annotated[int, typer.Option(min=0, help="Of the order and of the bounds.")] = 0,
     instructions: Annotated[

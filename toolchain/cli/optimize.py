@@ -7,7 +7,14 @@ from typing import Annotated
 
 import typer
 
-from toolchain.cli.show import JobsOption, JsonOption, TuneOption, progress, write_json
+from toolchain.cli.show import (
+    JobsOption,
+    JsonOption,
+    RepeatsOption,
+    TuneOption,
+    progress,
+    write_json,
+)
 from toolchain.ir import Tuning
 
 
@@ -22,9 +29,7 @@ def optimize(
         bool,
         typer.Option(help="Run the voice pipeline before and after. Without: not measured."),
     ] = True,
-    repeats: Annotated[
-        int | None, typer.Option(min=1, help="Repeats of every turn; default: the scenario's.")
-    ] = None,
+    repeats: RepeatsOption = None,
     scenario: Annotated[str, typer.Option(help="A file in rules/scenarios.")] = "single-turn",
     tune: TuneOption = Tuning.ONCE,
     fast: Annotated[

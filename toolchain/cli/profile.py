@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from toolchain.cli.show import JsonOption, progress, writable, write_json
+from toolchain.cli.show import MOST_REPEATS, JsonOption, progress, writable, write_json
 
 _FILES = ("profile.html", "trace.json", "profile.json")
 
@@ -40,7 +40,9 @@ def profile(
     trials_seconds: Annotated[
         float, typer.Option(min=0.0, help="For trying changes, in all; 0: none is tried.")
     ] = 120.0,
-    repeats: Annotated[int, typer.Option(min=1, help="Repeats of every turn.")] = 3,
+    repeats: Annotated[
+        int, typer.Option(min=1, max=MOST_REPEATS, help="Repeats of every turn.")
+    ] = 3,
     json: JsonOption = None,
 ) -> None:
     """Analyze the bundle, profile a run, and recommend what was measured to help.
@@ -66,7 +68,7 @@ def profile(
 
     if out is not None:
         for name in _FILES:
-            check_file(out / name)
+            check_file(out / name, makes_folders=True)
     request = ProfileRequest(project, result, other, repeats, trials_seconds)
     with progress() as bars:
         found = profiled(request, Workspace.open(progress=bars))

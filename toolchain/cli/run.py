@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from toolchain.cli.show import JsonOption, TuneOption, progress, write_json
+from toolchain.cli.show import JsonOption, RepeatsOption, TuneOption, progress, write_json
 from toolchain.ir import Tuning
 
 
@@ -19,12 +19,7 @@ def run(
             help="Run the models of this result of `vtool optimize` instead of the project's."
         ),
     ] = None,
-    repeats: Annotated[
-        int | None,
-        typer.Option(
-            min=1, help="Repeats of every turn, starts in proportion; default: the scenario's."
-        ),
-    ] = None,
+    repeats: RepeatsOption = None,
     scenario: Annotated[str, typer.Option(help="A file in rules/scenarios.")] = "single-turn",
     audio: Annotated[
         Path | None, typer.Option(help="Folder for the spoken answers, one wav file per turn.")
@@ -44,6 +39,9 @@ def run(
 
       vtool run fixtures/voice-app --tune off
     """
+    from toolchain.result import require_project
+
+    require_project(project)
     from toolchain import gate, trial
     from toolchain.render import json_report, text
     from toolchain.workspace import Workspace

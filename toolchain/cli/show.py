@@ -23,7 +23,8 @@ def writable(path: _Target) -> _Target:
     """Check, before any work, that a file can be written at ``path``.
 
     Errors:
-        ConfigError: it is a folder, or lies in something that is none or must not be written to.
+        ConfigError: it is a folder, or lies in something that is none, is not there or must not be
+            written to.
     """
     from toolchain.emit import check_file
 
@@ -38,7 +39,8 @@ JsonOption = Annotated[
         "--json",
         metavar="PATH",
         callback=writable,
-        help="Write the result as JSON; - is standard output, then nothing else is printed there.",
+        help="Write the result as JSON, in a folder that is there; - is standard output, then "
+        "nothing else is printed there.",
     ),
 ]
 TuneOption = Annotated[
@@ -46,6 +48,15 @@ TuneOption = Annotated[
     typer.Option(
         help="Search how each model is best opened on this machine: once (then it is known), "
         "again, or not at all."
+    ),
+]
+MOST_REPEATS = 10_000  # ours: of a clip of 3 s; that is a night on the reference machine
+RepeatsOption = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        max=MOST_REPEATS,
+        help="Repeats of every turn, starts in proportion; default: the scenario's.",
     ),
 ]
 JobsOption = Annotated[

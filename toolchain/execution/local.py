@@ -185,7 +185,8 @@ def _close(pool: list[_Worker]) -> None:
             worker.process.join(_CLOSING_SECONDS)
 
 
-def _leave(_signal: int, _frame: FrameType | None) -> None:
+def _leave(number: int, _frame: FrameType | None) -> None:
+    signal.signal(number, signal.SIG_IGN)  # a second one would fall into the removal of files
     raise SystemExit(0)
 
 

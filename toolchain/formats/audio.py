@@ -33,6 +33,9 @@ _LOUDEST = 64.0
 """Floats may go beyond full scale, by 36 dB at most: beyond that they are integers which were
 written as floats, and no model would understand them. Ours."""
 
+_ANEW = "write it anew: ffmpeg -i x.wav -c:a pcm_s16le y.wav"
+_WHOLE = f"copy or record it again, or keep what is there and {_ANEW}"
+
 _ZERO_CROSSINGS = 64
 _ROLLOFF = 0.9475937167399596
 _KAISER_BETA = 14.769656459379492
@@ -90,9 +93,10 @@ def read_wav(data: bytes | memoryview) -> Audio:
             layout = _layout(chunk)
         elif chunk.name == b"data":
             if layout is None:
-                raise FormatError("wav: the samples come before their format", chunk.start)
+                what = "wav: the samples come before their format"
+                raise FormatError(what, chunk.start, hint=_ANEW)
             return Audio(_mono(_decode(chunk, layout), layout), layout.rate_hz)
-    raise FormatError("wav: no samples (no data chunk) until the end", len(view))
+    raise FormatError("wav: no samples (no data chunk) until the end", len(view), hint=_WHOLE)
 
 
 def write_wav(audio: Audio) -> bytes:
@@ -117,7 +121,9 @@ def _chunks(view: memoryview) -> Iterator[_Chunk]:
     promised = struct.unpack_from("<I", view, 4)[0]
     end = len(view) if promised in _UNKNOWN else _CHUNK_BYTES + promised
     if end > len(view):
-        raise FormatError(f"wav: cut short, the header promises {end} bytes", len(view))
+        raise FormatError(
+            f"wav: cut short, the header promises {end} bytes", len(view), hint=_WHOLE
+        )
     at = _RIFF_BYTES
     while at + _CHUNK_BYTES <= end:
         name, size = struct.unpack_from("<4sI", view, at)
@@ -127,7 +133,9 @@ def _chunks(view: memoryview) -> Iterator[_Chunk]:
             size = end - start
         if start + size > end:
             raise FormatError(
-                f"wav: chunk {name!r} claims {size} bytes, {end - start} are there", at
+                f"wav: chunk {name!r} claims {size} bytes, {end - start} are there",
+                at,
+                hint=_WHOLE,
             )
         yield _Chunk(name, start, view[start : start + size], interrupted)
         at = start + size + size % 2  # chunks are padded to even length
@@ -135,15 +143,21 @@ def _chunks(view: memoryview) -> Iterator[_Chunk]:
 
 def _layout(chunk: _Chunk) -> _Layout:
     if len(chunk.body) < _FORMAT_BYTES:
-        raise FormatError(f"wav: a format of {len(chunk.body)} bytes", chunk.start)
+        raise FormatError(f"wav: a format of {len(chunk.body)} bytes", chunk.start, hint=_ANEW)
     tag, channels, rate, rate_bytes, block, bits = struct.unpack_from("<HHIIHH", chunk.body)
     if tag == _EXTENSIBLE and len(chunk.body) >= _EXTENSIBLE_BYTES:
         tag = struct.unpack_from("<H", chunk.body, 24)[0]  # first two bytes of the sub-format GUID
+    if tag not in {_PCM, _FLOAT}:  # before its blocks are looked at: those of packets are others
+        raise InputError(
+            f"wav: sample format {tag} with {bits} bits is compressed, which is not read",
+            hint=_ANEW,
+        )
     if channels == 0 or block != channels * bits // _BYTE_BITS or rate_bytes != rate * block:
         raise FormatError(
             f"wav: {channels} channels of {bits} bits at {rate} Hz contradict "
             f"{block} bytes a block and {rate_bytes} bytes a second",
             chunk.start,
+            hint=_ANEW,
         )
     if bits not in {_PCM: (8, 16, 24, 32), _FLOAT: (32, 64)}.get(tag, ()):
         raise InputError(
@@ -163,7 +177,7 @@ def _decode(chunk: _Chunk, layout: _Layout) -> Samples:
     width = layout.bits // _BYTE_BITS
     body, rest = chunk.body, len(chunk.body) % (width * layout.channels)
     if rest and not chunk.interrupted:
-        raise FormatError("wav: the last block of samples is not whole", chunk.start)
+        raise FormatError("wav: the last block of samples is not whole", chunk.start, hint=_WHOLE)
     body = body[: len(body) - rest]
     if layout.tag == _FLOAT:
         return _floats(np.frombuffer(body, f"<f{width}"), chunk.start)
@@ -186,7 +200,7 @@ def _floats(samples: NDArray[np.floating], start: int) -> Samples:
         raise FormatError(
             f"wav: a sample ({samples[at]:g}) is {what}",
             start + at * samples.itemsize,
-            hint="floats are -1 to 1: write it anew, ffmpeg -i INPUT -c:a pcm_s16le OUTPUT.wav",
+            hint=f"floats are -1 to 1: {_ANEW}",
         )
     return samples.astype(np.float32)
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
 from toolchain.errors import InputError, UnavailableError
 from toolchain.ir import Artifact, DirectoryStore, Kind, Store
+from toolchain.temporary import temporary_folder
 
 CODE_KINDS = frozenset({Kind.JS, Kind.TS, Kind.JSON, Kind.CSS})
 """What a bundler reads; wasm, models and data stay where they are."""
@@ -24,7 +24,7 @@ def code_folder(artifacts: Iterable[Artifact], store: Store) -> Iterator[Path]:
         InputError: an id is no relative path, so that it would leave the folder.
         UnavailableError: the folder cannot be written.
     """
-    with tempfile.TemporaryDirectory(prefix="vtool-code-") as name:
+    with temporary_folder(prefix="vtool-code-") as name:
         folder = Path(name).resolve()
         for artifact in artifacts:
             if artifact.kind not in CODE_KINDS:

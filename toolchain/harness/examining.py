@@ -5,7 +5,6 @@ In processes of their own, after the turns: nothing of it is in the figures of t
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from toolchain.harness.subject import Figure, Subject, measures, subject
 from toolchain.ir import Measure
 from toolchain.progress import SILENT, Progress
 from toolchain.tables import check
+from toolchain.temporary import temporary_folder
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ def compared(  # noqa: PLR0913 - keyword arguments, each a thing of its own
     Errors:
         see ``examined``
     """
-    with tempfile.TemporaryDirectory(prefix="vtool-") as folder:
+    with temporary_folder() as folder:
         found = []
         for number, one in enumerate((before, after)):
             played, _ = _subject(one, scenario, cache, progress)

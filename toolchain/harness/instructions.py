@@ -19,7 +19,6 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +27,7 @@ from toolchain.errors import ToolError, UnavailableError
 from toolchain.harness.bench import Side
 from toolchain.harness.process import Child, started
 from toolchain.progress import SILENT, Progress
+from toolchain.temporary import temporary_folder
 
 _SLOWER = 120
 """Times that a program takes in callgrind at most; its manual says about 50, on an idle machine."""
@@ -69,7 +69,7 @@ def counted(side: Side, clip: str, *, progress: Progress = SILENT) -> Counts:
         ToolError: the application failed in it, or its counter did not answer.
     """
     valgrind, monitor = tools()
-    with tempfile.TemporaryDirectory() as name:
+    with temporary_folder() as name:
         folder = Path(name)
         command = (
             *(valgrind, "--tool=callgrind", "--instr-atstart=no", "--log-file=/dev/null"),

@@ -75,7 +75,7 @@ def measure(  # noqa: PLR0913 - keyword arguments, each a thing of its own
         turn.cut_off (count): 1 where the answer began before the clip had ended
         vad.frame, stt.time, llm.first_token, llm.token, tts.first_chunk (ms): work alone; llm.token
             is the mean of the tokens after the first
-        llm.rate (count): tokens a second of the language model's work
+        llm.rate (tokens/s): of the language model's work
         stt.rtf, tts.rtf (ratio): work over the length of the sound
         memory.start, memory.vad, memory.stt, memory.llm, memory.tts (byte, one a process):
             resident before the first model; added by opening each stage
@@ -232,7 +232,7 @@ def _turn_figures(turns: Sequence[Turn]) -> Iterator[Figure]:
     yield "llm.first_token", "ms", [t.llm_first for t in times]
     later = [(turn.times, len(turn.tokens) - 1) for turn in turns if len(turn.tokens) > 1]
     yield "llm.token", "ms", [(t.llm - t.llm_first) / count for t, count in later]
-    yield "llm.rate", "count", [1000 * len(turn.tokens) / turn.times.llm for turn in turns]
+    yield "llm.rate", "tokens/s", [1000 * len(turn.tokens) / turn.times.llm for turn in turns]
     yield "tts.first_chunk", "ms", [t.tts_first for t in times]
     yield "tts.rtf", "ratio", [t.tts / t.spoken for t in times]
 

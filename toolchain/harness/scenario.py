@@ -140,7 +140,7 @@ def load(name: str, project: Path | None = None) -> Listening:
         ConfigError: no such scenario; a number is missing, unknown, or makes no sense.
     """
     folders = [root / "rules" for root in [project] if root] + [resources.folder("rules")]
-    for folder in folders:
+    for folder in folders if resources.is_name(name) else ():
         path = folder / "scenarios" / f"{name}.toml"
         if path.is_file():
             file = tables.load(path, ScenarioFile)
@@ -164,6 +164,8 @@ _FROM_ZERO = (
     "seed",
 )
 
+_MOST = 1_000_000  # of any number in a scenario. Ours: turns and seconds of eleven days
+
 Checked = TypeVar("Checked", bound=Listening)
 
 
@@ -175,6 +177,8 @@ def checked(asked: Checked) -> Checked:
     """
     for one in fields(asked):
         value, least = getattr(asked, one.name), int(one.name not in _FROM_ZERO)
+        if value > _MOST:
+            raise ConfigError(f"scenario: {one.name} is {value}", hint=f"at most {_MOST:,}")
         if value < least:
             raise ConfigError(
                 f"scenario: {one.name} is {value}", hint=f"at least {least} is needed"

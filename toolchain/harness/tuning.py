@@ -6,7 +6,6 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from toolchain.execution.cache import ActionCache, action_key, source_digest
@@ -17,6 +16,7 @@ from toolchain.harness.trying import Found, Search, kept
 from toolchain.harness.turn import Clip
 from toolchain.ir import Digest, Machine, SessionChoice
 from toolchain.quantization.contest import Known
+from toolchain.temporary import temporary_folder
 from toolchain.voice.engine import installed_session
 from toolchain.voice.pipeline import SESSIONS, STAGES
 from toolchain.voice.runnable import data_files
@@ -67,7 +67,7 @@ def tuned(
         found = None if again else kept(cache.get(key), Found)
         if found is None:
             played.progress.update(f"session options of {name}", number, len(names))
-            with TemporaryDirectory(prefix="vtool-") as folder:
+            with temporary_folder() as folder:
                 ways = ActionCache(Path(folder) / "ways") if again else cache
                 found, whole = replace(one, known=ways).found(
                     Path(folder), _until(end, len(names) - number)

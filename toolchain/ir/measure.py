@@ -12,7 +12,7 @@ from toolchain.ir.machine import Machine
 from toolchain.ir.order_statistics import Interval, confidence, interval
 from toolchain.tables import table
 
-Unit = Literal["byte", "ms", "s", "ratio", "count", "dB", "nats", "percent"]
+Unit = Literal["byte", "ms", "s", "ratio", "count", "dB", "nats", "percent", "tokens/s"]
 
 _CLOCKED: frozenset[Unit] = frozenset({"ms", "s"})
 
@@ -24,7 +24,7 @@ class Measure:
     ``clocked`` says whether the samples are wall times, or made of them: then they are draws from
     something that other programs disturb, and a percentile of them is known only within bounds.
     None is what the unit says: ``ms`` and ``s`` are wall times, everything else is exact. A rate of
-    words a second is clocked although its unit is ``count``; an error of 30 ms in when speech ended
+    tokens a second is clocked although its unit is no time; an error of 30 ms in when speech ended
     is not, although its unit is ``ms``. It is never read off the samples: three equal ones would
     open a gate by luck.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
@@ -15,6 +14,7 @@ from toolchain.harness.tracing import Written
 from toolchain.harness.turn import Clip
 from toolchain.ir.profile import ModelTimes, NodeTime, OperatorTime
 from toolchain.tables import check
+from toolchain.temporary import temporary_folder
 from toolchain.voice.pipeline import STAGES
 
 _NODES = 20  # of a model: the few that matter; all operators are told
@@ -30,7 +30,7 @@ def watched(subject: Subject, clips: Sequence[Clip]) -> tuple[ModelTimes, ...]:
     Errors:
         ToolError: a stage failed.
     """
-    with tempfile.TemporaryDirectory(prefix="vtool-profile-") as folder:
+    with temporary_folder(prefix="vtool-profile-") as folder:
         said = [asdict(clip) for clip in clips]
         found = subject.ask({"job": "operators", "clips": said, "folder": folder})
         files = check(found, tuple[Written, ...], where="the voice application")

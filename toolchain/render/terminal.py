@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
 _GAP = "  "
+_INDENT = "    "
 
 
 def plain(text: str) -> str:
@@ -53,21 +55,48 @@ def grid(
 ) -> None:
     """Print aligned columns, those in ``numbers`` on the right.
 
-    A line longer than the terminal is wide runs on: a cut number is a wrong number.
+    A name that leaves too little room has a line of its own. What is longer even so runs on: a cut
+    number is a wrong number.
     """
-    wide = widths([head, *rows])
-    console.print(Text(line(head, wide, numbers), style="dim"), soft_wrap=True)
+    columns = fitted([head, *rows], numbers, console.width)
+    console.print(Text("\n".join(columns.lines(head)), style="dim"), soft_wrap=True)
     for number, row in enumerate(rows, 1):
         style = "bold" if total and number == len(rows) else ""
-        console.print(Text(line(row, wide, numbers), style=style), soft_wrap=True)
+        console.print(Text("\n".join(columns.lines(row)), style=style), soft_wrap=True)
 
 
-def widths(rows: Iterable[Sequence[str]]) -> list[int]:
-    """Return how many cells each column needs."""
-    return [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """How wide each column is, and which one has the names that may be longer."""
+
+    wide: Sequence[int]
+    numbers: range
+    names: int
+
+    def lines(self, row: Sequence[str]) -> list[str]:
+        """Return ``row`` as one line, or as two where its name is longer than the column."""
+        at = self.names
+        if cell_len(row[at]) <= self.wide[at]:
+            return [_line(row, self.wide, self.numbers)]
+        if at == len(row) - 1:
+            return [_line(row[:at], self.wide[:at], self.numbers), f"{_INDENT}{row[at]}"]
+        name = _line(row[:at], self.wide[:at], self.numbers)
+        blank = [*[""] * (at + 1), *row[at + 1 :]]
+        return [_GAP.join(filter(None, (name, row[at]))), _line(blank, self.wide, self.numbers)]
 
 
-def line(cells: Sequence[str], wide: Sequence[int], numbers: range) -> str:
+def fitted(rows: Sequence[Sequence[str]], numbers: range, width: int) -> Columns:
+    """Return columns for ``rows``, the head first, that are ``width`` cells wide if they can be."""
+    wide = [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
+    names = max((n for n in range(len(wide)) if n not in numbers), key=lambda n: wide[n])
+    over = sum(wide) + len(_GAP) * (len(wide) - 1) - width
+    if over > 0:
+        fit = [size for row in rows if (size := cell_len(row[names])) <= wide[names] - over]
+        wide[names] = max((cell_len(rows[0][names]), *fit))
+    return Columns(wide, numbers, names)
+
+
+def _line(cells: Sequence[str], wide: Sequence[int], numbers: range) -> str:
     """Return a row as a line, the columns in ``numbers`` on the right."""
     padded = []
     for number, (cell, width) in enumerate(zip(cells, wide, strict=True)):

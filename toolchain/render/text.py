@@ -196,7 +196,7 @@ def measures_table(report: Report, console: Console) -> None:
     other = report.across_machines
     every = figures.pairs(report)
     shown = [pair for pair in every if not figures.is_detail(pair[0])]
-    rows = [
+    rows: list[tuple[str, ...]] = [
         (
             plain(name),
             *_statistics(before),
@@ -206,13 +206,17 @@ def measures_table(report: Report, console: Console) -> None:
         for name, before, after in shown
     ]
     if rows:
-        title(console, "Measures")
+        title(console, "Measures: medians and 95th percentiles")
         for line in figures.conditions(report):
             paragraph(console, plain(line))
-        head = ("measure", "before p50", "p95", "after p50", "p95", "change")
-        grid(console, head, rows, numbers=range(1, 6))
+        if report.baseline:
+            head: tuple[str, ...] = ("measure", "before", "p95", "after", "p95", "change")
+        else:  # nothing to compare with
+            head, rows = ("measure", "p50", "p95"), [(row[0], *row[3:5]) for row in rows]
+        grid(console, head, rows, numbers=range(1, len(head)))
         if hidden := len(every) - len(shown):
-            paragraph(console, f"{hidden} more, of each model's memory: report.html, --json")
+            where = "report.html, --json" if report.files else "--json has them"
+            paragraph(console, f"{hidden} more, of each model's memory: {where}")
 
 
 def turns(report: Report, console: Console) -> None:

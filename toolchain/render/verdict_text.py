@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.text import Text
 
 from toolchain.ir import Report, State, Verdict
-from toolchain.render.terminal import line, mark, paragraph, plain, title, widths
+from toolchain.render.terminal import fitted, mark, paragraph, plain, title
 from toolchain.units import show_quantity, show_range
 
 # shape and word say the state too: colour alone is lost on many people and in every log
@@ -29,11 +29,11 @@ def verdict_table(report: Report, console: Console) -> None:
     bounded = any(verdict.interval for verdict in report.verdicts)
     head = ("", "measure", "observed", *(["bounds"] if bounded else []), "limit", "verdict")
     rows = [_verdict(verdict, console, bounded=bounded) for verdict in report.verdicts]
-    wide, numbers = widths([head, *rows]), range(2, len(head) - 1)
-    console.print(Text(line(head, wide, numbers), style="dim"), soft_wrap=True)
+    columns = fitted([head, *rows], range(2, len(head) - 1), console.width)
+    console.print(Text("\n".join(columns.lines(head)), style="dim"), soft_wrap=True)
     for verdict, row in zip(report.verdicts, rows, strict=True):
         _, style = mark(console, _STATES[verdict.state])
-        shown = Text(line(row, wide, numbers))
+        shown = Text("\n".join(columns.lines(row)))
         shown.stylize(style, 0, len(row[0]))
         shown.stylize(style, len(shown) - len(row[-1]))
         console.print(shown, soft_wrap=True)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 from packageurl import PackageURL
 
@@ -84,6 +84,35 @@ def assemble(project: Project, lock: Lock, progress: Progress = SILENT) -> Assem
     return Assembly(
         tree.tree(shipped.files), tree.tree(reference.files), tuple(roots), install, project
     )
+
+
+def refuse_left_out(project: Project, files: Collection[str], names: Iterable[str]) -> None:
+    """Refuse the first of ``names`` that lies in the project's folder and is none of its ``files``.
+
+    Names that are not there at all are for who opens them.
+
+    Errors:
+        ConfigError: there is one.
+    """
+    for name in names:
+        parts = PurePosixPath(name).parts
+        if name in files or not _lies_in(project.folder, name) or ".." in parts:
+            continue
+        hint = "add it, or its folder, to `sources` in vtool.toml"
+        if parts[0] in _NOT_SOURCES or parts[-1].startswith("."):
+            hint = "hidden files and what is in build, dist, node_modules and rules are never "
+            hint += "sources: move it"
+        raise ConfigError(
+            f"the configuration names {name}, which is there but left out of the project's sources",
+            hint=hint,
+        )
+
+
+def _lies_in(folder: Path, name: str) -> bool:
+    try:
+        return (folder / name).is_file()
+    except (OSError, ValueError):  # a text that is no file name: too long, with a zero byte
+        return False
 
 
 @dataclass(frozen=True, slots=True)

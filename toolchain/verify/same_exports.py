@@ -31,6 +31,7 @@ from toolchain.formats.node_module import Loading, load_module
 from toolchain.formats.node_resolution import Resolver, is_builtin
 from toolchain.ir import ArtifactId, DirectoryStore, Graph, Kind, Proof, Relation, Store
 from toolchain.sources.tools import node, tool
+from toolchain.temporary import temporary_folder
 
 _SCRIPTS = frozenset({Kind.JS, Kind.TS})
 _LONGEST_PATH = 200
@@ -187,7 +188,7 @@ class _Case:
 
     def loadings(self) -> Iterator[_Outcome]:
         """Load each bundle in node, and one of the same root with nothing removed."""
-        with tempfile.TemporaryDirectory(prefix="vtool-load-") as name:
+        with temporary_folder(prefix="vtool-load-") as name:
             folder = Path(name).resolve()
             _write(folder, {i: self.store.get(self.after.artifacts[i].digest) for i in self.new})
             whole = self._whole_bundles(list(self.pairs))
@@ -209,7 +210,7 @@ class _Case:
     def chunk_loadings(self) -> Iterator[_Outcome]:
         """Load the files that are no root's bundle; what fails must fail as a whole module does."""
         chunks = [i for i in self.new if i not in self.pairs.values()]
-        with tempfile.TemporaryDirectory(prefix="vtool-load-") as name:
+        with temporary_folder(prefix="vtool-load-") as name:
             folder = Path(name).resolve()
             _write(folder, {i: self.store.get(self.after.artifacts[i].digest) for i in self.new})
             errors = {i: load_module(node(), folder / i).error for i in chunks}

@@ -13,7 +13,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from toolchain.analysis.packages import package_of
 from toolchain.errors import InputError
@@ -28,6 +27,7 @@ from toolchain.installed import Ask, Copy, GraphFiles, Installed, fits, home, in
 from toolchain.ir import ArtifactId, Digest, Edge, Graph, Kind, Proof, Store
 from toolchain.ir.artifact import ABSENT_KINDS
 from toolchain.sources.tools import node, tool
+from toolchain.temporary import temporary_folder
 
 _SCRIPTS = frozenset({Kind.JS, Kind.TS})
 _LOADS = frozenset({"import", "import()", "require"})
@@ -208,7 +208,7 @@ class _Case:
         roots = [r for r in sorted(self.before.roots) if self.before.artifacts[r].kind in _SCRIPTS]
         if not roots:
             return
-        with TemporaryDirectory(prefix="vtool-load-") as name:
+        with temporary_folder(prefix="vtool-load-") as name:
             folder = Path(name).resolve()
             sides = [self._loaded(graph, roots, folder) for graph in (self.before, self.after)]
         for root, was, now in zip(roots, *sides, strict=True):

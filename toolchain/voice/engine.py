@@ -27,6 +27,7 @@ _THREADS = 1
 """Measured best on two busy cores: two threads wait for each other (shared/facts: wall time of two
 threads was above that of one)."""
 
+MOST_THREADS = 256  # ours: no machine that runs one model for one user has more cores
 _FATAL = 4  # onnxruntime's log level; its errors come as exceptions, once
 
 RUNTIME_ERRORS = (

@@ -23,6 +23,14 @@ from toolchain.voice.stage import FRAME_SAMPLES, LISTENING_HZ, Vad
 _FLAT = 2  # axes of sound, at most: (1, samples)
 
 
+RANGES: Mapping[str, tuple[float, float]] = {
+    "frame": (1, LISTENING_HZ),
+    "context": (0, LISTENING_HZ),
+}
+"""Of the numbers in ``Options``, both ends allowed: a second at most. Ours: who hears later cannot
+say in time that somebody has spoken."""
+
+
 @table
 class Options:
     """``[voice.vad]`` for the adapter ``framewise``; frame and context are samples at 16 kHz.

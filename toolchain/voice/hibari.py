@@ -32,6 +32,10 @@ OUTPUTS = ("lh", "theta", "ln", "lr", "phi", "f0")
 """The spectrum: (1, 601, frames) each, f0 (1, frames); a frame is 12.5 ms."""
 
 
+RANGES: Mapping[str, tuple[float, float]] = {"speed": (0.25, 4.0)}
+"""Of the numbers in ``Options``, both ends allowed. Ours: beyond that nobody understands it."""
+
+
 @table
 class Options:
     """``[voice.tts]`` for the adapter ``hibari``; ``oov`` is the project's model for rare words."""

@@ -15,7 +15,7 @@ from toolchain.execution.local import available_cores
 from toolchain.tables import table
 from toolchain.voice import bpe, chat
 from toolchain.voice.decoder import Decoder, Logits, Past, decoder
-from toolchain.voice.engine import open_model
+from toolchain.voice.engine import MOST_THREADS, open_model
 from toolchain.voice.interface import expect
 from toolchain.voice.stage import Llm, Token
 from toolchain.voice.tokenizer import Tokenizer, read
@@ -33,6 +33,16 @@ SmolLM2's keys and values take 46 kB a token: 18 MB. Ours."""
 _CONTEXT = 2_048
 """Tokens of system message, question and answer: ten minutes of speech. Ours: attention over more
 takes memory by the square."""
+
+
+RANGES: Mapping[str, tuple[float, float]] = {
+    "max_tokens": (1, 4_096),
+    "context": (64, 1_048_576),
+    "history": (64, 1_048_576),
+    "threads": (1, MOST_THREADS),
+}
+"""Of the numbers in ``Options``, both ends allowed. Ours: below 64 tokens no system message and
+question fit; above, no model that we know was trained."""
 
 
 @table

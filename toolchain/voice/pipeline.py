@@ -11,7 +11,7 @@ from typing import Any
 
 from toolchain.errors import ConfigError
 from toolchain.tables import check, table
-from toolchain.voice.engine import Session, give_back, opened_as
+from toolchain.voice.engine import MOST_THREADS, Session, give_back, opened_as
 from toolchain.voice.stage import Llm, Stt, Tts, Vad
 
 STAGES = ("vad", "stt", "llm", "tts")
@@ -60,7 +60,8 @@ def check_table(voice: Mapping[str, Any], where: str = "vtool.toml") -> AudioTab
     """Check a ``[voice]`` table as a whole, and return what is said.
 
     Errors:
-        ConfigError: a stage is missing, an adapter unknown, an option unknown or of a wrong type.
+        ConfigError: a stage is missing, an adapter unknown, an option unknown, of a wrong type, or
+            a number out of its range.
     """
     for name in voice:
         if name not in {*STAGES, "audio"}:
@@ -70,6 +71,7 @@ def check_table(voice: Mapping[str, Any], where: str = "vtool.toml") -> AudioTab
     for stage in STAGES:
         module, options = _adapter(voice, stage, where)
         check(options, module.Options, where=f"{where}: voice.{stage}")
+        _check_ranges(options, getattr(module, "RANGES", {}), f"{where}: voice.{stage}")
         _check_sessions(voice, stage, where)
     return audio_table(voice, where)
 
@@ -99,6 +101,13 @@ def audio_table(voice: Mapping[str, Any], where: str = "vtool.toml") -> AudioTab
             hint="add clips with transcripts, or questions",
         )
     return audio
+
+
+def named(voice: Mapping[str, Any]) -> list[str]:
+    """Return every text of a checked ``[voice]`` table that may be the name of a file."""
+    stages = [text for stage in STAGES for text in voice[stage].values() if isinstance(text, str)]
+    audio = audio_table(voice)
+    return [*stages, *audio.clips, *audio.transcripts]
 
 
 def load_stage(voice: Mapping[str, Any], stage: str, files: Mapping[str, Path]) -> Any:  # noqa: ANN401 - one of four stages
@@ -149,10 +158,25 @@ def _adapter(voice: Mapping[str, Any], stage: str, where: str) -> tuple[ModuleTy
     return module, {k: v for k, v in options.items() if k not in {"adapter", SESSIONS}}
 
 
+def _check_ranges(
+    options: Mapping[str, Any], ranges: Mapping[str, tuple[float, float]], where: str
+) -> None:
+    """Refuse numbers that no application can work with; what is no number was checked before."""
+    for name, (low, high) in ranges.items():
+        value = options.get(name)
+        if isinstance(value, int | float) and not low <= value <= high:  # nan is in no range
+            raise ConfigError(
+                f"{where}: {name} is {value}", hint=f"{name} is a number from {low} to {high}"
+            )
+
+
 def _check_sessions(voice: Mapping[str, Any], stage: str, where: str) -> None:
     """Refuse options of sessions that are none, or of files that the stage does not use."""
     given = voice[stage].get(SESSIONS, {})
-    found = check(given, dict[str, Session], where=f"{where}: voice.{stage}.{SESSIONS}")
+    place = f"{where}: voice.{stage}.{SESSIONS}"
+    found = check(given, dict[str, Session], where=place)
+    for name, one in found.items():
+        _check_ranges({"threads": one.threads}, {"threads": (1, MOST_THREADS)}, f"{place}.{name}")
     named = {option for option in voice[stage].values() if isinstance(option, str)}
     if unknown := sorted(found.keys() - named):
         raise ConfigError(

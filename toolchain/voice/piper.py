@@ -42,6 +42,16 @@ _ENDS = frozenset(".!?")
 _WIDE = frozenset("\u3002\uff01\uff1f\uff0c\u3001\uff1b\uff1a")  # no space follows them
 
 
+RANGES: Mapping[str, tuple[float, float]] = {
+    "speed": (0.25, 4.0),
+    "speaker": (0, 1_000_000),
+    "noise_scale": (0.0, 2.0),
+    "noise_w": (0.0, 2.0),
+}
+"""Of the numbers in ``Options``, both ends allowed. Ours: voices are published with noise below 1,
+and beyond these speeds nobody understands them."""
+
+
 @table
 class Options:
     """``[voice.tts]`` for the adapter ``piper``; ``config`` is the voice's ``.onnx.json``.
@@ -144,8 +154,6 @@ def _fixed(
     options: Options, sounds: Sounds, session: ort.InferenceSession
 ) -> dict[str, NDArray[np.generic]]:
     """Return the inputs that are the same for every sentence."""
-    if options.speed <= 0:
-        raise ConfigError(f"voice.tts: a speed of {options.speed}", hint="1.0 is normal speed")
     noise, length, widths = sounds.scales
     noise = noise if options.noise_scale is None else options.noise_scale
     widths = widths if options.noise_w is None else options.noise_w
