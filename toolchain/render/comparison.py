@@ -22,6 +22,12 @@ from toolchain.render.terminal import plain
 from toolchain.tables import dump
 from toolchain.units import show_share
 
+_FAR = 2.0
+"""Times the estimate, or a part of it. Ours: of six rounds four count, so that one draw in 20 has
+hardly an error of its own to divide by, and the bootstrap-t reaches anywhere (9.7 for a ratio of 1
+was seen)."""
+_UNBOUNDED = "not bounded"
+
 SCHEMA_ID = "urn:vtool:bench:1"
 _WORDS = {
     State.MET: "met: surely at most the tolerance",
@@ -59,6 +65,13 @@ def print_comparison(found: Comparison, console: Console | None = None) -> None:
         f"each bound holds with {sure}; wall time is shown, not judged",
         "dim",
     )
+    if any(_UNBOUNDED in row for row in rows):
+        _say(
+            console,
+            "not bounded: the bound is twice the ratio or half of it, which says nothing; "
+            "more rounds (--rounds, --most) bring it closer",
+            "dim",
+        )
     for note in found.notes:
         _say(console, f"note: {note}")
     _say(console, f"tolerance {100 * plan.tolerance:.3g} %: {_WORDS[found.state]}", "bold")
@@ -124,8 +137,15 @@ def print_counts(baseline: Counts, candidate: Counts, console: Console | None = 
 
 
 def _ratio(found: Ratio) -> tuple[str, str, str]:
-    low, high = ("?" if end is None else f"{end:.3f}" for end in (found.low, found.high))
+    low, high = (_bound(end, found.estimate) for end in (found.low, found.high))
     return f"{found.estimate:.3f}", low, high
+
+
+def _bound(end: float | None, estimate: float) -> str:
+    """Write a bound; one that is so far off that it says nothing is called so."""
+    if end is None or not 1 / _FAR <= end / estimate <= _FAR:
+        return _UNBOUNDED
+    return f"{end:.3f}"
 
 
 def _say(console: Console, text: str, style: str = "") -> None:
