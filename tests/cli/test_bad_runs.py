@@ -90,6 +90,7 @@ def test_a_run_that_is_ended_from_outside_leaves_no_process_and_no_file(
         (["--scenario", "soak", "--repeats", "2"], ("no repeats",)),
         (["--scenario", "../scenarios/soak"], ("no scenario '../scenarios/soak'", "single-turn")),
         (["--repeats", "0"], ("--repeats",)),
+        (["--repeats", "many"], ("--repeats", "not a whole number")),
         (["--repeats", "99999999999999999999"], ("--repeats", "10000")),
     ],
     ids=" ".join,

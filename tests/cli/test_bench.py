@@ -26,7 +26,8 @@ SMALL = ("--self-test", "--windows", "1", "--rounds", "6", "--most", "6", "--rep
         (["a", "b", "--self-test"], 2, "--self-test"),
         (["--self-test", "--instructions"], 2, "--instructions"),
         (["--self-test", "--tolerance", "0.1"], 2, "tolerance"),
-        (["--self-test", "--windows", "0"], 2, "windows"),
+        (["--self-test", "--windows", "0"], 2, "--windows 1 or more"),
+        (["a", "b", "--tolerance", "much"], 2, "not a number"),
         (["--self-test", "--neighbours", "-1"], 2, "neighbours"),
     ],
 )

@@ -84,3 +84,20 @@ def test_two_machines_are_compared_only_where_that_is_asked_for(tmp_path: Path) 
     assert '"across_machines":true' in page.read_text("utf-8")
     busy = replace(report, baseline=(replace(report.measures[0], machine=here),))
     assert vtool("report", saved(tmp_path, busy)).code == 0
+
+
+def test_a_document_of_bench_has_been_judged_and_a_report_says_where_it_went(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "bench.json"
+    path.write_text(json.dumps({"schema": "urn:vtool:bench:1"}), "utf-8")
+    vtool("gate", path).refuses(3, "bench.json", "`vtool bench`")
+    page = tmp_path / "page.html"
+    ran = vtool("report", saved(tmp_path, judged(100.0)), "-f", "html", "-o", page)
+    assert (ran.code, ran.out) == (0, f"html: {page}\n")
+
+
+def test_a_name_with_a_slip_is_answered_with_its_nearest_alone() -> None:
+    ran = vtool("explain", "strip-elff")
+    ran.refuses(2, "strip-elff", "strip-elf")
+    assert "compress" not in ran.err

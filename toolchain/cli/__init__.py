@@ -148,7 +148,18 @@ def _leave_interrupted() -> NoReturn:
 
 
 def _message(error: Any) -> str:  # noqa: ANN401 - typer's errors format themselves
-    return str(error.format_message() if hasattr(error, "format_message") else error)
+    said = str(error.format_message() if hasattr(error, "format_message") else error)
+    for of_programs, plainly in _PLAINLY.items():
+        said = said.replace(of_programs, plainly)
+    return said
+
+
+_PLAINLY = {
+    "Value error, ": "",
+    "Input should be a valid integer, unable to parse string as an integer": "not a whole number",
+    "Input should be a valid number, unable to parse string as a number": "not a number",
+}
+"""The words of typer's validator, and ours for who types options."""
 
 
 def _usage_hint(error: Any) -> str:  # noqa: ANN401 - click's errors, some with a context

@@ -28,6 +28,7 @@ def explain(
       vtool explain
     """
     import json as jsonlib
+    from difflib import get_close_matches
 
     from toolchain import plugins
     from toolchain.errors import ConfigError
@@ -42,7 +43,9 @@ def explain(
     rooms = [room for room, names in known.items() if name in names]
     if not rooms:
         every = sorted({n for names in known.values() for n in names})
-        raise ConfigError(f"nothing is called {name!r}", hint=f"known: {', '.join(every)}")
+        near = get_close_matches(name, every, n=3)
+        hint = f"did you mean {' or '.join(near)}?" if near else "`vtool explain` lists all names"
+        raise ConfigError(f"nothing is called {name!r}", hint=hint)
     documents = [_document(room, name) for room in rooms]
     if not write_json(jsonlib.dumps(documents, indent=1) if json else "", json):
         for document in documents:

@@ -47,8 +47,10 @@ def profile(
 ) -> None:
     """Analyze the bundle, profile a run, and recommend what was measured to help.
 
-    A project without a voice table has only the bundle half. The exit code is 0 in any case:
-    `vtool run` and `vtool gate` judge.
+    A project without a voice table has only the bundle half.
+
+    Exit codes: 0 whatever was found, as `vtool run` and `vtool gate` judge; 2 the request is
+    wrong, 3 a file is wrong, 4 a stage or vtool failed, 130 interrupted.
 
     Examples:
 

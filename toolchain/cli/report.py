@@ -69,3 +69,5 @@ def report(
         typer.echo(rendered)
     else:
         write_atomically(out, rendered)
+        if json != "-":  # then nothing else is printed there
+            typer.echo(f"{form.value}: {out}")

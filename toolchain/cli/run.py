@@ -29,7 +29,12 @@ def run(
 ) -> None:
     """Play the reference clips through VAD, STT, LLM and TTS, measure, and judge.
 
-    The exit code is 0 if every budget of speech, time and memory is met.
+    The scenarios: single-turn, conversation, soak, concurrent, and those in the project's own
+    rules/scenarios.
+
+    Exit codes: 0 every budget of speech, time and memory is met, 1 one is broken or was not
+    measured, 2 the request is wrong, 3 a file is wrong, 4 a stage or vtool failed, 5 inconclusive,
+    130 interrupted.
 
     Examples:
 

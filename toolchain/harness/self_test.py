@@ -124,7 +124,7 @@ def self_test(
     if windows < 1 or neighbours < 0:
         raise ConfigError(
             f"{windows} windows with {neighbours} neighbours are asked for",
-            hint="at least one window, and no less than no neighbours",
+            hint="give --windows 1 or more, and --neighbours 0 or more",
         )
     if (1 + plan.tolerance) * _UNITS[0] >= _UNITS[1]:
         raise ConfigError(

@@ -99,10 +99,10 @@ def _known_version(data: str | bytes, where: str) -> None:
         ) from error
     version = found.get("schema_version") if isinstance(found, dict) else None
     if version is None:
-        raise InputError(
-            f"{where} is not a vtool report: it has no schema_version",
-            hint="name a report.json that vtool wrote",
-        )
+        hint = "name a report.json that vtool wrote"
+        if isinstance(found, dict) and str(found.get("schema", "")).startswith("urn:vtool:bench:"):
+            hint = "it is of `vtool bench`, which has judged: its exit code is the verdict"
+        raise InputError(f"{where} is not a vtool report: it has no schema_version", hint=hint)
     if version != SCHEMA_VERSION:
         raise InputError(
             f"{where} has schema_version {str(version)[:20]}, this vtool reads {SCHEMA_VERSION}",
@@ -114,6 +114,6 @@ def _malformed(error: ValidationError, where: str) -> InputError:
     first = error.errors(include_url=False)[0]
     place = ".".join(str(step) for step in first["loc"]) or "top level"
     return InputError(
-        f"{where}: {place}: {first['msg']}",
+        f"{where}: {place}: {first['msg'].removeprefix('Value error, ')}",
         hint="reports/report.schema.json says what may stand there; write the report anew",
     )

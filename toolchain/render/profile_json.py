@@ -42,7 +42,9 @@ def parse(data: str | bytes, *, where: str) -> Profile:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         place = ".".join(str(step) for step in first["loc"]) or "top level"
-        raise InputError(f"{where}: {place}: {first['msg']}", hint=hint) from error
+        raise InputError(
+            f"{where}: {place}: {first['msg'].removeprefix('Value error, ')}", hint=hint
+        ) from error
     if found.schema_version != PROFILE_VERSION:
         raise InputError(f"{where} has schema_version {found.schema_version}", hint=hint)
     return found
