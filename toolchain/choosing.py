@@ -69,7 +69,7 @@ def smallest_proved(
     of the smallest.
     """
     order = sorted(
-        (one for one in attempts if one.graph is not None), key=lambda one: (one.size, one.name)
+        (one for one in attempts if one.graph is not None), key=lambda one: one.rank
     )
     lost: dict[str, Candidate] = {}
     proofs: list[Proof] = []
@@ -93,7 +93,7 @@ def smallest_proved(
 
 def _shown(attempts: Sequence[Attempt]) -> list[Attempt]:
     """Return the candidates as a reader wants them: the smallest first, then those without size."""
-    return sorted(attempts, key=lambda one: (one.graph is None, one.size, one.name))
+    return sorted(attempts, key=lambda one: (one.graph is None, one.rank))
 
 
 def _row(one: Attempt, kept: Attempt | None, lost: dict[str, Candidate]) -> Candidate:
@@ -103,8 +103,15 @@ def _row(one: Attempt, kept: Attempt | None, lost: dict[str, Candidate]) -> Cand
         return _candidate(one, Fate.KEPT, "")
     if one.graph is None:
         return _candidate(one, one.fate, one.detail)
-    more = one.size - kept.size if kept else 0
-    return _candidate(one, Fate.LARGER, f"{more:,} bytes more" if more else "no smaller")
+    return _candidate(one, Fate.LARGER, _more(one, kept) if kept else "no smaller")
+
+
+def _more(one: Attempt, kept: Attempt) -> str:
+    """Return what ``one`` takes more than ``kept``: bytes, or requests that it makes instead."""
+    if one.size > kept.size:
+        return f"{one.size - kept.size:,} bytes more"
+    costs = one.rank[0] - kept.rank[0]
+    return f"its requests cost {costs:,} bytes more" if costs else "no smaller"
 
 
 def _candidate(one: Attempt, fate: Fate, detail: str) -> Candidate:

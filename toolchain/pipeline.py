@@ -62,7 +62,7 @@ from toolchain.units import Bytes, Seconds
 BEHAVIOUR = "same-behaviour"  # the proof that plays the application's own scenario
 
 _Names = dict[ArtifactId, ArtifactId]
-_SETTLED = ("tools.toml", "compression.toml")
+_SETTLED = ("tools.toml", "compression.toml", "requests.toml")
 
 
 @dataclass(frozen=True, slots=True)

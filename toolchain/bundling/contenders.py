@@ -5,15 +5,24 @@ from __future__ import annotations
 import os
 import tempfile
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from toolchain.bundling.rewiring import LEGAL
 from toolchain.bundling.staging import Staged
 from toolchain.errors import ConfigError, ToolError, UnavailableError
-from toolchain.formats.bundlers import ENGINES, MINIFIERS, OWN, Bench, Job, Made, bundle
+from toolchain.formats.bundlers import (
+    ENGINES,
+    MINIFIERS,
+    OWN,
+    PLANNABLE,
+    Bench,
+    Job,
+    Made,
+    bundle,
+)
 from toolchain.formats.esbuild_build import Output, Result
 from toolchain.formats.javascript_legal import legal_comments
 from toolchain.sources.toolbox import missing_here, toolbox
@@ -24,15 +33,20 @@ ESBUILD = "esbuild"
 
 @dataclass(frozen=True, slots=True)
 class Contender:
-    """A bundler and what minifies its output: ``rollup+swc``, or ``bun`` with its own."""
+    """A bundler and what minifies its output: ``rollup+swc``, or ``bun`` with its own.
+
+    One that ``is_planned`` is told which modules make a chunk.
+    """
 
     engine: str
     minifier: str = OWN
+    is_planned: bool = False
 
     @property
     def name(self) -> str:
         """What the ledger calls it."""
-        return self.engine if self.minifier == OWN else f"{self.engine}+{self.minifier}"
+        name = self.engine if self.minifier == OWN else f"{self.engine}+{self.minifier}"
+        return f"{name}, planned chunks" if self.is_planned else name
 
     @property
     def tools(self) -> frozenset[str]:
@@ -62,6 +76,11 @@ def contenders(names: Sequence[str]) -> list[Contender]:
     return found
 
 
+def planning(chosen: Sequence[Contender]) -> list[Contender]:
+    """Return ``chosen`` once more, as far as they can be told which modules make a chunk."""
+    return [replace(one, is_planned=True) for one in chosen if one.engine in PLANNABLE]
+
+
 @dataclass(frozen=True, slots=True)
 class Run:
     """What one contender made of the stage, or why nothing; ``result`` is as esbuild's."""
@@ -81,6 +100,7 @@ class Race:
     outdir: str
     target: str
     limit_s: float
+    chunks: Mapping[str, str] = field(default_factory=dict)  # module -> chunk, for who is planned
 
     def runs(self, chosen: Sequence[Contender]) -> Iterator[Run]:
         """Yield what each of ``chosen`` made, as they finish."""
@@ -97,9 +117,9 @@ class Race:
         except (UnavailableError, ToolError) as error:
             yield from (Run(one, Made(0, error=str(error)), absent=True) for one in able)
             return
-        jobs: dict[str, list[Contender]] = defaultdict(list)
+        jobs: dict[tuple[str, bool], list[Contender]] = defaultdict(list)
         for one in able:
-            jobs[one.engine].append(one)
+            jobs[one.engine, one.is_planned].append(one)
         with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
             running = [pool.submit(self._run, bench, group) for group in jobs.values()]
             for done in as_completed(running):
@@ -125,9 +145,14 @@ class Race:
                 self.staged.external,
                 self.staged.required,
                 self.target,
+                self._chunks() if group[0].is_planned else {},
             )
             made = bundle(bench, job, limit_s=self.limit_s)
         return [Run(one, made[one.minifier], self._result(made[one.minifier])) for one in group]
+
+    def _chunks(self) -> dict[str, str]:
+        origins = self.staged.origins.items()
+        return {at: self.chunks[name] for at, name in origins if name in self.chunks}
 
     def _result(self, made: Made) -> Result | None:
         """Return what was made in esbuild's words: ids of the project, paths in ``outdir``."""

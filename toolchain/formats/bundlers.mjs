@@ -2,7 +2,8 @@
 //
 //   node --input-type=module -e "$(cat bundlers.mjs)" < job.json      in the folder of the engines
 //
-// job: {engine, minifiers, stage, out, entries: {name: file}, external, required, target, answer}
+// job: {engine, minifiers, stage, out, entries: {name: file}, external, required, target, chunks, answer}
+// where `chunks` may name the chunk of a module; what it does not name is the engine's to place.
 // Files go to out/MINIFIER/; `answer` gets {bundles: {minifier: {seconds, outputs, error?}}}, where
 // an output is {file, entry, modules: {file: bytes}, imports: [{path, kind}]}. In the stage every
 // import is a path to a file or one of `external`, so that no engine has to find anything.
@@ -21,6 +22,10 @@ function staged(id) {
 }
 const entries = Object.fromEntries(Object.entries(job.entries).map(([name, at]) => [name, file(at)]));
 const NAMES = { entryFileNames: "[name].js", chunkFileNames: "[name]-[hash].js" };
+
+const planned = Object.keys(job.chunks).length > 0;
+/** The planned chunk of a module, and of what a plugin made up for it. */
+const chunkOf = (id) => job.chunks[staged(id.replace(/^\0+/, ""))];
 
 const JSON_FILES = {
   name: "json",
@@ -86,7 +91,11 @@ const engines = {
       preserveSymlinks: true,
       onLog: (level, log) => level === "warn" && fail(log),
     });
-    const { output } = await bundle.generate({ format: "es", ...NAMES });
+    const { output } = await bundle.generate({
+      format: "es",
+      ...(planned ? { manualChunks: chunkOf, onlyExplicitManualChunks: true } : {}),
+      ...NAMES,
+    });
     await bundle.close();
     return output.filter((one) => one.type === "chunk").map(fromChunk);
   },
@@ -107,6 +116,7 @@ const engines = {
       format: "esm",
       minify: own ? { compress: { target: job.target }, mangle: { toplevel: true }, codegen: { removeWhitespace: true } } : false,
       comments: false,
+      ...(planned ? { codeSplitting: { groups: [{ name: (id) => chunkOf(id) ?? null }] } } : {}),
       ...NAMES,
     });
     await bundle.close();
@@ -145,6 +155,7 @@ const engines = {
         clean: false,
       },
       optimization: {
+        ...(planned ? { splitChunks: { chunks: "all", minSize: 0, cacheGroups: { default: false, defaultVendors: false, ...groups() } } } : {}),
         minimize: own,
         minimizer: [
           new rspack.SwcJsMinimizerRspackPlugin({
@@ -226,6 +237,13 @@ const engines = {
     return found.map((one) => ({ ...one, entry: Object.values(job.entries).includes(one.entry) ? one.entry : "" }));
   },
 };
+
+/** Return the planned chunks as rspack's cache groups. */
+function groups() {
+  const names = [...new Set(Object.values(job.chunks))];
+  const test = (name) => (module) => Boolean(module.nameForCondition?.()) && chunkOf(module.nameForCondition()) === name;
+  return Object.fromEntries(names.map((name) => [name, { name, test: test(name), enforce: true }]));
+}
 
 const SWC = { compress: { passes: 3, ecma: ecma() } };
 function ecma() {

@@ -25,6 +25,8 @@ from toolchain.formats.javascript import read
 OWN = "own"
 """The minifier that is part of the bundler."""
 ENGINES = ("rollup", "rolldown", "rspack", "bun")
+PLANNABLE = frozenset({"rollup", "rolldown", "rspack"})
+"""The engines that can be told which modules make a chunk."""
 MINIFIERS = {"swc": "swc", "oxc": "rolldown", "terser": "terser"}
 """The minifiers beside the bundlers' own, and the tool of the toolbox that brings each."""
 SCRIPT = Path(__file__).with_suffix(".mjs")
@@ -43,6 +45,7 @@ class Job:
     external: Sequence[str]  # imports that stay, exactly as they are written
     required: Sequence[str]  # JSON files that some module asks for with require()
     target: str  # "es2022"
+    chunks: Mapping[str, str] = field(default_factory=dict)  # staged module -> name of its chunk
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +97,7 @@ def _asked(bench: Bench, job: Job, out: Path) -> bytes:
         "external": list(job.external),
         "required": list(job.required),
         "target": job.target,
+        "chunks": dict(job.chunks),
         "bun": str(bench.programs.get("bun", "")),
     }
     return json.dumps(asked).encode()

@@ -172,10 +172,16 @@ class Attempt:
     name: str
     seconds: Seconds
     graph: Graph | None = None
-    size: Bytes = _NONE  # in brotli, of what is new in ``graph``: the smallest wins
+    size: Bytes = _NONE  # in brotli, of what is new in ``graph``
+    cost: Bytes = _NONE  # what is judged, where that is more than ``size``: requests, too
     fate: Fate = Fate.LARGER  # where there is no graph: what became of it
     detail: str = ""
     differs: Callable[[], str] = lambda: ""  # makes it again: what is not the same, or nothing
+
+    @property
+    def rank(self) -> tuple[int, int, str]:
+        """What is compared: the least cost wins, of equal ones the smallest."""
+        return self.cost or self.size, self.size, self.name
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,9 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from toolchain.bundling.contenders import Race, Run, contenders
+from toolchain.analysis.chunking import Plan
+from toolchain.bundling import chunks
+from toolchain.bundling.contenders import Race, Run, contenders, planning
 from toolchain.bundling.entries import entries
 from toolchain.bundling.live import live_outputs, starting
 from toolchain.bundling.rewiring import Rewiring, brotli_size
@@ -98,7 +100,7 @@ class BundleJs(PortfolioPass):
             ToolError: esbuild failed.
         """
         made = [one for one in self.attempts(graph, store) if one.graph is not None]
-        found = min(made, key=lambda one: (one.size, one.name), default=None)
+        found = min(made, key=lambda one: one.rank, default=None)
         return graph if found is None or found.graph is None else found.graph
 
     def attempts(self, graph: Graph, store: Store) -> Iterator[Attempt]:
@@ -119,8 +121,16 @@ class BundleJs(PortfolioPass):
             except UnstagedError as error:
                 yield from (_unable(one.name, str(error)) for one in chosen)
                 return
-        race = Race(staged, built.result, self.outdir, self.target, self.limit_s)
+            plan = self._plan(graph, store, built) if planning(chosen) else None
+        named = chunks.names(plan) if plan else {}
+        chosen += planning(chosen) if plan else []
+        race = Race(staged, built.result, self.outdir, self.target, self.limit_s, named)
         yield from (finish.of(run, race) for run in race.runs(chosen))
+
+    def _plan(self, graph: Graph, store: Store, built: Built) -> Plan | None:
+        """Return chunks that cost less than those by reach, where there are any."""
+        known = chunks.Acting(graph, store, frozenset(self.conditions), built.entries)
+        return chunks.planned(built.result, built.entries, known)
 
     def built(self, graph: Graph, store: Store, *, shaken: bool = True) -> Built | None:
         """Return what esbuild makes of ``graph``; None if it has nothing to bundle.
@@ -244,10 +254,9 @@ class _Finish:
         )
         made = rewiring.graph(set(self.built.entries))
         took = Seconds(round(seconds, 3))
-        return Attempt(name, took, made, self._size(result), differs=differs)
-
-    def _size(self, result: esbuild.Result) -> Bytes:
-        return Bytes(brotli_size(result, starting(self.graph, self.built.entries)))
+        roots = starting(self.graph, self.built.entries)
+        size, cost = Bytes(brotli_size(result, roots)), Bytes(chunks.cost(result, roots))
+        return Attempt(name, took, made, size, cost=cost, differs=differs)
 
     def of(self, run: Run, race: Race) -> Attempt:
         """Return what became of a contender."""
