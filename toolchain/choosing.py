@@ -68,9 +68,7 @@ def smallest_proved(
     Larger ones than that are not proved: nobody needs to know. Where none holds, the proof is that
     of the smallest.
     """
-    order = sorted(
-        (one for one in attempts if one.graph is not None), key=lambda one: one.rank
-    )
+    order = sorted((one for one in attempts if one.graph is not None), key=lambda one: one.rank)
     lost: dict[str, Candidate] = {}
     proofs: list[Proof] = []
     for one in order:

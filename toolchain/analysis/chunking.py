@@ -96,8 +96,8 @@ class Plan:
 
     @property
     def shared(self) -> tuple[Chunk, ...]:
-        """The chunks of several starts: those that a bundler may be told of."""
-        return tuple(c for c in self.chunks if len(c.starts) > 1)
+        """The chunks of several starts that are no start themselves: those that may be merged."""
+        return _shared(self.program, self.chunks)
 
     def loadings(self) -> tuple[Loading, ...]:
         """Return what each start loads, pages first."""
@@ -116,6 +116,12 @@ def plan(program: Modules, cost: RequestCost) -> Plan:
             break
         layout, merged = better, merged + 1
     return Plan(program, layout.chunks, merged, layout.disordered())
+
+
+def loadings(program: Modules) -> tuple[Loading, ...]:
+    """Return what each start loads if every module is a chunk of its own, pages first."""
+    modules = _closure(program.starts, program.imports)
+    return _Layout(program, tuple(Chunk((m,), frozenset()) for m in sorted(modules))).loadings()
 
 
 def reach(program: Modules, starts: Sequence[Module]) -> dict[Module, int]:
@@ -170,25 +176,27 @@ def _present(
     ``loaded`` is what each start loads. Found from above: all is there, until somebody is found
     who asks without it.
     """
+    asking = _asking(program, starts)
+    everything = set().union(*loaded.values()) if loaded else set()
+    there = {s: set() if s in program.pages else set(everything) for s in starts}
+    changed = True
+    while changed:
+        changed = False
+        for start in (s for s in starts if s not in program.pages):
+            known = everything.intersection(*(loaded[one] | there[one] for one in asking[start]))
+            changed |= known != there[start]
+            there[start] = known
+    return there
+
+
+def _asking(program: Modules, starts: Sequence[Module]) -> dict[Module, set[Module]]:
+    """Return the starts that may ask for each lazy one: a module that they load does."""
     asking: dict[Module, set[Module]] = {start: set() for start in starts}
     for start in starts:
         for module in _closure([start], program.imports):
             for target in program.lazy.get(module, ()):
                 asking[target].add(start)
-    everything = set().union(*loaded.values()) if loaded else set()
-    there = {s: set() if s in program.pages else set(everything) for s in starts}
-    todo = [s for s in starts if s not in program.pages]
-    while todo:
-        changed = False
-        for start in todo:
-            known = set(everything)
-            for one in asking[start]:
-                known &= loaded[one] | there[one]
-            if known != there[start]:
-                there[start], changed = known, True
-        if not changed:
-            break
-    return there
+    return asking
 
 
 class _Layout:
@@ -210,11 +218,11 @@ class _Layout:
 
     def loaded(self) -> dict[Module, set[Chunk]]:
         """Return the chunks that each start needs, whether they are there or not."""
-        needed = {s: _closure([s], self.program.imports) for s in self.program.starts}
-        return {
-            s: set(_closure({self.of[m] for m in modules}, self.needs))
-            for s, modules in needed.items()
-        }
+        own = {s: {self.of[m] for m in self._needed(s)} for s in self.program.starts}
+        return {s: set(_closure(chunks, self.needs)) for s, chunks in own.items()}
+
+    def _needed(self, start: Module) -> set[Module]:
+        return set(_closure([start], self.program.imports))
 
     def fetched(self) -> dict[Module, set[Chunk]]:
         """Return the chunks that each start asks for: those that cannot be there yet."""
@@ -236,7 +244,7 @@ class _Layout:
         found = set()
         for start, chunks in self.loaded().items():
             ran = {m for c in chunks for m in c.modules if m in acting}
-            found |= {(start, m) for m in ran - set(_closure([start], self.program.imports))}
+            found |= {(start, m) for m in ran - self._needed(start)}
         return frozenset(found)
 
     def disordered(self) -> tuple[Module, ...]:
@@ -262,7 +270,7 @@ class _Layout:
         found = []
         for start, chunks in self.fetched().items():
             modules = {m for c in chunks for m in c.modules}
-            needed = modules & set(_closure([start], self.program.imports))
+            needed = modules & self._needed(start)
             found.append(
                 Loading(
                     start,
@@ -292,13 +300,17 @@ def _merged(layout: _Layout, cost: RequestCost) -> _Layout | None:
 
 def _promising(layout: _Layout, cost: RequestCost) -> Iterator[tuple[int, Chunk, Chunk]]:
     """Yield pairs of shared chunks that may save something together, with the least it costs."""
-    shared = [c for c in layout.chunks if len(c.starts) > 1]
-    for one, other in combinations(shared, 2):
+    for one, other in combinations(_shared(layout.program, layout.chunks), 2):
         vain = layout.size[one] * len(other.starts - one.starts)
         vain += layout.size[other] * len(one.starts - other.starts)
         change = vain - cost.of_chunk * len(one.starts & other.starts)
         if change < 0:
             yield change, one, other
+
+
+def _shared(program: Modules, chunks: Iterable[Chunk]) -> tuple[Chunk, ...]:
+    starts = set(program.starts)
+    return tuple(c for c in chunks if len(c.starts) > 1 and not starts & set(c.modules))
 
 
 def _closure(starts: Iterable[T], along: Mapping[T, Collection[T]]) -> list[T]:
@@ -314,7 +326,7 @@ def _closure(starts: Iterable[T], along: Mapping[T, Collection[T]]) -> list[T]:
 
 
 def _order(starts: Iterable[T], along: Mapping[T, Sequence[T]]) -> list[T]:
-    """Return what ``starts`` lead to in the order in which ES modules run: what is imported first."""
+    """Return what ``starts`` lead to in the order in which ES modules run, imports first."""
     done: dict[T, None] = {}
     entered: set[T] = set()
     for start in starts:
@@ -332,4 +344,3 @@ def _order(starts: Iterable[T], along: Mapping[T, Sequence[T]]) -> list[T]:
                 entered.add(target)
                 stack.append((target, iter(along.get(target, ()))))
     return list(done)
-

@@ -17,7 +17,6 @@ from toolchain.formats.bundlers import (
     ENGINES,
     MINIFIERS,
     OWN,
-    PLANNABLE,
     Bench,
     Job,
     Made,
@@ -76,11 +75,6 @@ def contenders(names: Sequence[str]) -> list[Contender]:
     return found
 
 
-def planning(chosen: Sequence[Contender]) -> list[Contender]:
-    """Return ``chosen`` once more, as far as they can be told which modules make a chunk."""
-    return [replace(one, is_planned=True) for one in chosen if one.engine in PLANNABLE]
-
-
 @dataclass(frozen=True, slots=True)
 class Run:
     """What one contender made of the stage, or why nothing; ``result`` is as esbuild's."""
@@ -100,7 +94,7 @@ class Race:
     outdir: str
     target: str
     limit_s: float
-    chunks: Mapping[str, str] = field(default_factory=dict)  # module -> chunk, for who is planned
+    plans: Mapping[Contender, Mapping[str, str]] = field(default_factory=dict)  # module -> chunk
 
     def runs(self, chosen: Sequence[Contender]) -> Iterator[Run]:
         """Yield what each of ``chosen`` made, as they finish."""
@@ -145,14 +139,16 @@ class Race:
                 self.staged.external,
                 self.staged.required,
                 self.target,
-                self._chunks() if group[0].is_planned else {},
+                self._chunks(group[0]),
             )
             made = bundle(bench, job, limit_s=self.limit_s)
         return [Run(one, made[one.minifier], self._result(made[one.minifier])) for one in group]
 
-    def _chunks(self) -> dict[str, str]:
+    def _chunks(self, contender: Contender) -> dict[str, str]:
+        """Return the chunks that ``contender`` is told of, by the staged names of modules."""
+        plan = self.plans.get(contender, {})
         origins = self.staged.origins.items()
-        return {at: self.chunks[name] for at, name in origins if name in self.chunks}
+        return {at: plan[name] for at, name in origins if name in plan}
 
     def _result(self, made: Made) -> Result | None:
         """Return what was made in esbuild's words: ids of the project, paths in ``outdir``."""

@@ -155,7 +155,6 @@ const engines = {
         clean: false,
       },
       optimization: {
-        ...(planned ? { splitChunks: { chunks: "all", minSize: 0, cacheGroups: { default: false, defaultVendors: false, ...groups() } } } : {}),
         minimize: own,
         minimizer: [
           new rspack.SwcJsMinimizerRspackPlugin({
@@ -237,13 +236,6 @@ const engines = {
     return found.map((one) => ({ ...one, entry: Object.values(job.entries).includes(one.entry) ? one.entry : "" }));
   },
 };
-
-/** Return the planned chunks as rspack's cache groups. */
-function groups() {
-  const names = [...new Set(Object.values(job.chunks))];
-  const test = (name) => (module) => Boolean(module.nameForCondition?.()) && chunkOf(module.nameForCondition()) === name;
-  return Object.fromEntries(names.map((name) => [name, { name, test: test(name), enforce: true }]));
-}
 
 const SWC = { compress: { passes: 3, ecma: ecma() } };
 function ecma() {

@@ -25,8 +25,9 @@ from toolchain.formats.javascript import read
 OWN = "own"
 """The minifier that is part of the bundler."""
 ENGINES = ("rollup", "rolldown", "rspack", "bun")
-PLANNABLE = frozenset({"rollup", "rolldown", "rspack"})
-"""The engines that can be told which modules make a chunk."""
+PLANNABLE = frozenset({"rollup", "rolldown"})
+"""The engines that are told which modules make a chunk. rspack could be, too: what it then writes
+into each file beside the modules costs more than the requests that are saved."""
 MINIFIERS = {"swc": "swc", "oxc": "rolldown", "terser": "terser"}
 """The minifiers beside the bundlers' own, and the tool of the toolbox that brings each."""
 SCRIPT = Path(__file__).with_suffix(".mjs")

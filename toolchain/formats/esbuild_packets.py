@@ -102,7 +102,8 @@ def _take(body: bytes, at: int) -> tuple[Value, int]:
         return _I32.unpack_from(body, at)[0], at + WORD_BYTES
     if kind in {_STRING, _BYTES}:
         data, at = _take_bytes(body, at)
-        return data.decode() if kind == _STRING else data, at
+        # messages quote the code as it is, which may be no UTF-8
+        return data.decode("utf-8", errors="replace") if kind == _STRING else data, at
     if kind in {_ARRAY, _OBJECT}:
         return _take_many(body, at, named=kind == _OBJECT)
     raise FormatError(f"unknown type {kind} in a packet of esbuild's service", at - 1)
@@ -116,7 +117,7 @@ def _take_many(body: bytes, at: int, *, named: bool) -> tuple[Value, int]:
     for _ in range(count):
         if named:
             key, at = _take_bytes(body, at)
-            keys.append(key.decode())
+            keys.append(key.decode("utf-8", errors="replace"))
         item, at = _take(body, at)
         items.append(item)
     return dict(zip(keys, items, strict=True)) if named else items, at

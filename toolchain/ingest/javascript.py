@@ -40,8 +40,16 @@ def read(data: memoryview) -> Contents:
         raise FormatError("this is not JavaScript: there is a zero byte", zero)
     module = read_module(text)
     references = tuple(r for m in module.mentions for r in _reference(m))
-    problems = (module.problem,) if module.problem else ()
+    problems = tuple(p for p in (module.problem, _not_utf8(text)) if p)
     return Contents(references=references, facts=tuple(_facts(module)), problems=problems)
+
+
+def _not_utf8(text: bytes) -> str:
+    try:
+        text.decode()
+    except UnicodeDecodeError as error:
+        return f"not UTF-8 at byte {error.start:,}: engines read a replacement character there"
+    return ""
 
 
 def _facts(module: Module) -> Iterator[tuple[str, str]]:

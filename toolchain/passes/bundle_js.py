@@ -5,8 +5,12 @@ What it does
     with ``import()``, and what several of them share, becomes a chunk beside it. Code that nobody
     uses is left out. The modules that went in leave the graph.
     Several bundlers do it, side by side, from the same staged modules: ``candidates``. Of what
-    they make the smallest in brotli that is proved to be the same program is kept; the ledger
-    says of all others why not. esbuild alone is the fast profile.
+    they make the one that costs least and is proved to be the same program is kept; the ledger
+    says of all others why not. What each page and each ``import()`` loads counts: brotli bytes, and
+    what a request costs (``rules/requests.toml``). esbuild alone is the fast profile.
+    Where pages or chunks share files, the best of rollup and of rolldown is made again with planned
+    chunks: small shared files go into others while requests cost more than bytes loaded in vain.
+    No module that acts runs where it did not run, or in another order.
 
 Why
     A page loads one file instead of hundreds, and compression sees all of the code at once.
@@ -31,20 +35,21 @@ Source
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
-from toolchain.analysis.chunking import Plan
 from toolchain.bundling import chunks
-from toolchain.bundling.contenders import Race, Run, contenders, planning
+from toolchain.bundling.chunks import Acting
+from toolchain.bundling.contenders import Contender, Race, Run, contenders
 from toolchain.bundling.entries import entries
 from toolchain.bundling.live import live_outputs, starting
 from toolchain.bundling.rewiring import Rewiring, brotli_size
 from toolchain.bundling.staging import Project, UnstagedError, stage
 from toolchain.errors import ConfigError, InputError
 from toolchain.formats import esbuild
+from toolchain.formats.bundlers import PLANNABLE
 from toolchain.formats.code_folder import code_folder
 from toolchain.formats.esbuild_plugins import AddressesStayRight
 from toolchain.formats.sourcemap import Origin
@@ -121,16 +126,29 @@ class BundleJs(PortfolioPass):
             except UnstagedError as error:
                 yield from (_unable(one.name, str(error)) for one in chosen)
                 return
-            plan = self._plan(graph, store, built) if planning(chosen) else None
-        named = chunks.names(plan) if plan else {}
-        chosen += planning(chosen) if plan else []
-        race = Race(staged, built.result, self.outdir, self.target, self.limit_s, named)
-        yield from (finish.of(run, race) for run in race.runs(chosen))
+        race = Race(staged, built.result, self.outdir, self.target, self.limit_s)
+        runs = []
+        for run in race.runs(chosen):
+            runs.append(run)
+            yield finish.of(run, race)
+        planned = replace(race, plans=self._plans(runs, finish))
+        yield from (finish.of(run, planned) for run in planned.runs(tuple(planned.plans)))
 
-    def _plan(self, graph: Graph, store: Store, built: Built) -> Plan | None:
-        """Return chunks that cost less than those by reach, where there are any."""
-        known = chunks.Acting(graph, store, frozenset(self.conditions), built.entries)
-        return chunks.planned(built.result, built.entries, known)
+    def _plans(self, runs: Sequence[Run], finish: _Finish) -> dict[Contender, dict[str, str]]:
+        """Return better chunks for the best of each engine that can be told of them."""
+        best: dict[str, tuple[int, Run]] = {}
+        for run in sorted(runs, key=lambda one: one.contender.name):
+            if run.result is not None and run.contender.engine in PLANNABLE:
+                found = chunks.cost(run.result, finish.roots)
+                if found < best.get(run.contender.engine, (found + 1, run))[0]:
+                    best[run.contender.engine] = found, run
+        entries = finish.built.entries
+        acting = Acting(finish.graph, finish.store, frozenset(self.conditions), entries)
+        plans = {}
+        for _, run in best.values():
+            made = chunks.planned(run.result, finish.roots, acting) if run.result else {}
+            plans[replace(run.contender, is_planned=True)] = made
+        return {one: plan for one, plan in plans.items() if plan}
 
     def built(self, graph: Graph, store: Store, *, shaken: bool = True) -> Built | None:
         """Return what esbuild makes of ``graph``; None if it has nothing to bundle.
@@ -240,6 +258,11 @@ class _Finish:
     store: Store
     built: Built
 
+    @property
+    def roots(self) -> set[ArtifactId]:
+        """The modules whose bundles need no code to start them."""
+        return starting(self.graph, self.built.entries)
+
     def attempt(
         self, name: str, seconds: float, result: esbuild.Result, differs: Callable[[], str] = str
     ) -> Attempt:
@@ -254,7 +277,7 @@ class _Finish:
         )
         made = rewiring.graph(set(self.built.entries))
         took = Seconds(round(seconds, 3))
-        roots = starting(self.graph, self.built.entries)
+        roots = self.roots
         size, cost = Bytes(brotli_size(result, roots)), Bytes(chunks.cost(result, roots))
         return Attempt(name, took, made, size, cost=cost, differs=differs)
 
