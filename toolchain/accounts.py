@@ -132,6 +132,8 @@ def code_measures(graph: Graph, brotli: Callable[[Artifact], int]) -> tuple[Meas
     the same for an application before and after, so that the difference is the passes' doing.
 
     core.raw, core.brotli: JavaScript and WebAssembly downloaded before the application can listen
+    core.requests: the files of these
+    code.lazy: brotli bytes of the code that is loaded later: by import(), or by what that loads
     code.raw: all JavaScript and WebAssembly, used or not
     compression.code: the share that brotli takes off the code that is used
     Of a graph without code nothing is measured.
@@ -146,6 +148,8 @@ def code_measures(graph: Graph, brotli: Callable[[Artifact], int]) -> tuple[Meas
     found = [
         _bytes("core.raw", (a.size for a in needed if a.id in first)),
         _bytes("core.brotli", (travels[a.id] for a in needed if a.id in first)),
+        Measure("core.requests", "count", (float(sum(a.id in first for a in needed)),)),
+        _bytes("code.lazy", (travels[a.id] for a in needed if a.id not in first)),
         _bytes("code.raw", (a.size for a in code)),
     ]
     if raw := sum(a.size for a in needed):

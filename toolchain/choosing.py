@@ -98,7 +98,7 @@ def _row(one: Attempt, kept: Attempt | None, lost: dict[str, Candidate]) -> Cand
     if one.name in lost:
         return lost[one.name]
     if one is kept:
-        return _candidate(one, Fate.KEPT, "")
+        return _candidate(one, Fate.KEPT, one.detail)
     if one.graph is None:
         return _candidate(one, one.fate, one.detail)
     return _candidate(one, Fate.LARGER, _more(one, kept) if kept else "no smaller")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from functools import partial
 from pathlib import Path
 
 from toolchain.analysis.packages import package_of
@@ -132,11 +133,15 @@ class Loader:
         edges: set[Edge] = set()
         seen: set[ArtifactId] = set()
         wave = set(starts)
+        ahead = _Ahead(packages)
         while wave:
             seen |= wave
             code = wave & later
             later -= code
-            readings.update(self._read({n: files[n] for n in sorted(code)}, kinds, frozenset()))
+            ahead.waves += 1
+            works: dict[str, SourceFile] = {n: files[n] for n in sorted(code)}
+            beside = partial(ahead.of, code, files)
+            readings.update(self._read(works, kinds, frozenset(), beside))
             fresh = linker.link(code, readings)
             edges |= fresh
             for edge in fresh:
@@ -149,19 +154,25 @@ class Loader:
         files: Mapping[str, SourceFile],
         kinds: Mapping[str, Kind],
         later: Collection[ArtifactId],
+        beside: Callable[[], Mapping[str, SourceFile]] = dict,
     ) -> dict[ArtifactId, Reading]:
-        """Read ``files`` (the sizes alone of ``later``) from the cache or in the executor."""
+        """Read ``files`` (the sizes alone of ``later``) from the cache or in the executor.
+
+        Where the executor has to start anyway, it reads ``beside`` into the cache, too.
+        """
         codes = {kind: code_of(kind) for kind in {kinds[n] for n in files}}
         works = {n: Work(str(f.path), kinds[n], sizes_only=n in later) for n, f in files.items()}
-        keys = {
-            n: action_key("read", codes[w.kind], w.kind, w.sizes_only, files[n].digest)
-            for n, w in works.items()
-        }
+        keys = {n: _key(codes[w.kind], w, files[n]) for n, w in works.items()}
         found = {key: self.cache.get(key) for key in set(keys.values())}
         todo: dict[Digest, Work] = {}
         for name in sorted(files, key=lambda n: (-files[n].size, n)):  # the longest work first
             if found[keys[name]] is None:
                 todo.setdefault(keys[name], works[name])
+        for name, file in beside().items() if todo else ():
+            work = Work(str(file.path), kinds[name])
+            key = _key(code_of(work.kind), work, file)
+            if key not in todo and self.cache.get(key) is None:
+                todo[key] = work
         total = sum(Path(w.path).stat().st_size for w in todo.values())
         done = 0
         order = list(todo.items())
@@ -172,8 +183,41 @@ class Loader:
                 self.cache.put(key, found[key])
             done += Path(work.path).stat().st_size
             self.progress.update("reading and measuring", done, total, "byte")
-        readings = {key: unpack(document) for key, document in found.items()}
+        readings = {key: unpack(found[key]) for key in {keys[n] for n in files}}
         return {ArtifactId(n): readings[keys[n]] for n in files}
+
+
+def _key(code: object, work: Work, file: SourceFile) -> Digest:
+    return action_key("read", code, work.kind, work.sizes_only, file.digest)
+
+
+_DEEP = 8  # waves; starting the executor for each takes 0.1 s
+_FIRST_AHEAD = 32  # files
+
+
+@dataclass
+class _Ahead:
+    """Guesses what will be read soon, where imports lie many levels deep: more of the packages.
+
+    Each wave starts the executor; a chain of a thousand modules would start it a thousand times.
+    """
+
+    packages: Mapping[str, set[ArtifactId]]
+    waves: int = 0
+    count: int = _FIRST_AHEAD
+    guessed: set[ArtifactId] = field(default_factory=set)
+
+    def of(
+        self, code: Collection[ArtifactId], files: Mapping[str, SourceFile]
+    ) -> dict[str, SourceFile]:
+        """Return files of the packages of ``code``, twice as many each time that a guess failed."""
+        if self.waves <= _DEEP:
+            return {}
+        near = set().union(*(self.packages.get(package_of(n), set()) for n in code))
+        found = sorted(near - self.guessed)[: self.count]
+        self.count *= 2
+        self.guessed |= set(found)
+        return {n: files[n] for n in found}
 
 
 def _may_load(

@@ -98,6 +98,29 @@ def cost(result: esbuild.Result, roots: Collection[str]) -> int:
     return sum(one.bytes + one.files * overhead for one in downloads(result, roots))
 
 
+def summary(found: Collection[Download]) -> str:
+    """Return in words what pages and what ``import()`` load; nothing for a page of one file.
+
+    >>> summary([Download("a.js", False, 900, 2), Download("b.js", True, 80, 1)])
+    'a page loads 900 bytes in 2 files, import() 80 in 1'
+    """
+    pages = [one for one in found if not one.is_lazy]
+    lazy = [one for one in found if one.is_lazy]
+    if sum(one.files for one in found) < 2:  # noqa: PLR2004 - all is in the one file
+        return ""
+    who = "a page loads" if len(pages) == 1 else f"{len(pages)} pages load"
+    text = f"{who} {_sum(pages)[0]:,} bytes in {_count(_sum(pages)[1])}"
+    return f"{text}, import() {_sum(lazy)[0]:,} in {_sum(lazy)[1]}" if lazy else text
+
+
+def _sum(found: Collection[Download]) -> tuple[int, int]:
+    return sum(one.bytes for one in found), sum(one.files for one in found)
+
+
+def _count(files: int) -> str:
+    return f"{files} file{'' if files == 1 else 's'}"
+
+
 def planned(result: esbuild.Result, roots: Collection[str], acting: Acting) -> dict[str, str]:
     """Return the chunk of each module that several starts share; {} if the files are good as is.
 

@@ -175,7 +175,7 @@ class Attempt:
     size: Bytes = _NONE  # in brotli, of what is new in ``graph``
     cost: Bytes = _NONE  # what is judged, where that is more than ``size``: requests, too
     fate: Fate = Fate.LARGER  # where there is no graph: what became of it
-    detail: str = ""
+    detail: str = ""  # why there is no graph; of one that is kept, what it makes load
     differs: Callable[[], str] = lambda: ""  # makes it again: what is not the same, or nothing
 
     @property

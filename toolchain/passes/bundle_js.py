@@ -279,7 +279,8 @@ class _Finish:
         took = Seconds(round(seconds, 3))
         roots = self.roots
         size, cost = Bytes(brotli_size(result, roots)), Bytes(chunks.cost(result, roots))
-        return Attempt(name, took, made, size, cost=cost, differs=differs)
+        loads = chunks.summary(chunks.downloads(result, roots))
+        return Attempt(name, took, made, size, cost=cost, detail=loads, differs=differs)
 
     def of(self, run: Run, race: Race) -> Attempt:
         """Return what became of a contender."""
