@@ -222,7 +222,11 @@ def _bundle(text: str, options: BundleJs | None = None) -> Graph:
             'main.js:1: Could not resolve "p"',
             "install the package",
         ),
-        ('js *main.js\n    import fs from "fs";\n', 'main.js:1: Could not resolve "fs"', ""),
+        (
+            'js *main.js\n    import fs from "fs";\n',
+            "main.js:1: fs is a module of Node, which a browser does not have",
+            "",
+        ),
         (
             "js *main.js\n    export const a = 1;\nwasm app/main.js\n",
             "the project has a file app/main.js already",

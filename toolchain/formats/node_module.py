@@ -30,12 +30,13 @@ class Loading:
     changed: tuple[str, ...] = ()
 
 
-def load_module(node: Path, module: Path, *, timeout_seconds: float = _TIMEOUT_SECONDS) -> Loading:
-    """Import ``module``, an absolute path, in a new node process.
+def load_module(node: Path, module: Path, *, timeout_seconds: float | None = None) -> Loading:
+    """Import ``module``, an absolute path, in a new node process; 20 s are its limit.
 
     Errors:
         ToolError: node cannot be started.
     """
+    limit_s = _TIMEOUT_SECONDS if timeout_seconds is None else timeout_seconds
     code = _SCRIPT.read_text("utf-8")
     command = [str(node), "--no-warnings", "--input-type=module", "-e", code, module.as_uri()]
     try:
@@ -45,13 +46,13 @@ def load_module(node: Path, module: Path, *, timeout_seconds: float = _TIMEOUT_S
             text=True,
             encoding="utf-8",
             errors="replace",
-            timeout=timeout_seconds,
+            timeout=limit_s,
             check=False,
             cwd=module.parent,
             env={},
         )
     except subprocess.TimeoutExpired:
-        return Loading((), f"it did not load within {timeout_seconds:g} s")
+        return Loading((), f"it did not load within {limit_s:g} s")
     except OSError as error:
         raise ToolError(f"node cannot be started: {error.strerror}") from error
     lines = [line for line in done.stdout.splitlines() if line.startswith(_MARK)]

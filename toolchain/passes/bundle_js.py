@@ -52,6 +52,7 @@ from toolchain.formats import esbuild
 from toolchain.formats.bundlers import PLANNABLE
 from toolchain.formats.code_folder import code_folder
 from toolchain.formats.esbuild_plugins import AddressesStayRight
+from toolchain.formats.node_resolution import is_builtin
 from toolchain.formats.sourcemap import Origin
 from toolchain.ir import ArtifactId, Fate, Graph, Store
 from toolchain.passes.base import Attempt, PortfolioPass
@@ -245,6 +246,11 @@ def _wrong(errors: tuple[esbuild.Message, ...], folder: Path) -> InputError:
     text = first.text.replace(f"{folder}/", "")
     hint = f"correct the code: {first.source.strip()[:80]}"
     if text.startswith("Could not resolve"):
+        wanted = text.split('"')[1] if '"' in text else ""
+        if is_builtin(wanted):
+            text = f"{wanted} is a module of Node, which a browser does not have"
+            hint = "import it only where Node runs the code, or name it in bundle-js's `external`"
+            return InputError(f"{where}{text}{more}", hint=hint)
         hint = "install the package, correct the import, or name it in bundle-js's `external`"
     return InputError(f"{where}{text}{more}", hint=hint)
 
