@@ -67,7 +67,7 @@ def shaken(files: Files) -> dict[str, str]:
     """Return the files of a program after the pass."""
     graph, store = graph_of(files)
     after = TreeShake().apply(graph, store)
-    return {str(n): store.get(a.digest).decode() for n, a in after.artifacts.items()}
+    return {str(n): store.get(a.digest).decode() for n, a in after.files.items()}
 
 
 def printed(programs: Sequence[Files], folder: Path) -> list[list[str]]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from toolchain.choosing import Prove, smallest_proved
 from toolchain.ir import Artifact, ArtifactId, Digest, Fate, Graph, Kind, Proof
-from toolchain.passes.base import Attempt
+from toolchain.passes.base import Again, Attempt
 from toolchain.units import Bytes, Seconds
 
 _BEFORE = Graph({}, frozenset(), frozenset())
@@ -16,7 +18,7 @@ def _graph(name: str) -> Graph:
 
 
 def _attempt(name: str, size: int, *, differs: str = "") -> Attempt:
-    return Attempt(name, Seconds(1), _graph(name), Bytes(size), differs=lambda: differs)
+    return Attempt(name, Seconds(1), _graph(name), Bytes(size), again=lambda: Again(differs))
 
 
 def _holds_except(*wrong: str) -> tuple[list[str], Prove]:
@@ -51,6 +53,15 @@ def test_a_candidate_that_is_not_the_same_program_or_not_the_same_twice_loses() 
         (Fate.UNSTEADY, "app/x.js"),
         (Fate.KEPT, ""),
     ]
+
+
+def test_the_graph_that_is_kept_is_that_of_the_second_time_and_says_what_it_lacks() -> None:
+    _, prove = _holds_except()
+    again = Again(graph=_graph("with a map"), detail="no source map of app/x.js")
+    attempts = [replace(_attempt("a", 5), again=lambda: again), _attempt("b", 7)]
+    found = smallest_proved(_BEFORE, attempts, prove)
+    assert found.graph == _graph("with a map")
+    assert found.candidates[0].detail == "no source map of app/x.js"
 
 
 def test_of_equals_the_first_by_name_is_kept_in_whatever_order_they_finish() -> None:

@@ -78,11 +78,11 @@ def smallest_proved(
         proofs.append(proof)
         if not proof.holds:
             lost[one.name] = _candidate(one, Fate.UNPROVED, proof.detail)
-        elif different := one.differs():
-            lost[one.name] = _candidate(one, Fate.UNSTEADY, different)
+        elif (again := one.again()).different:
+            lost[one.name] = _candidate(one, Fate.UNSTEADY, again.different)
         else:
-            rows = tuple(_row(each, one, lost) for each in _shown(attempts))
-            return Chosen(one.graph, proof, rows)
+            rows = tuple(_row(each, one, lost, again.detail) for each in _shown(attempts))
+            return Chosen(again.graph or one.graph, proof, rows)
     rows = tuple(_row(each, None, lost) for each in _shown(attempts))
     failed = next((p for p in proofs if not p.holds), None)
     why = failed or Proof(proofs[0].name, holds=False, detail="no candidate is the same twice")
@@ -94,11 +94,13 @@ def _shown(attempts: Sequence[Attempt]) -> list[Attempt]:
     return sorted(attempts, key=lambda one: (one.graph is None, one.rank))
 
 
-def _row(one: Attempt, kept: Attempt | None, lost: dict[str, Candidate]) -> Candidate:
+def _row(
+    one: Attempt, kept: Attempt | None, lost: dict[str, Candidate], detail: str = ""
+) -> Candidate:
     if one.name in lost:
         return lost[one.name]
     if one is kept:
-        return _candidate(one, Fate.KEPT, one.detail)
+        return _candidate(one, Fate.KEPT, "; ".join(filter(None, (one.detail, detail))))
     if one.graph is None:
         return _candidate(one, one.fate, one.detail)
     return _candidate(one, Fate.LARGER, _more(one, kept) if kept else "no smaller")

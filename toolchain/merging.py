@@ -6,6 +6,7 @@ into it is known to lead, by the same name, into the copy that stays.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from posixpath import dirname, relpath
@@ -17,6 +18,7 @@ from toolchain.formats.package_json import split_bare
 from toolchain.installed import Copy, GraphFiles
 from toolchain.ir import Artifact, ArtifactId, Digest, Edge, Graph, Kind, Relation, Store
 from toolchain.ir.artifact import ABSENT_KINDS
+from toolchain.origins import with_origins
 from toolchain.units import Bytes
 
 _SCRIPTS = frozenset({Kind.JS, Kind.TS})
@@ -105,7 +107,7 @@ class Merging:
         edges = frozenset(e for e in graph.edges if e.source not in ids)
         led = {Edge(s.id, _twin(s.id, copy, other), Relation.IMPORT) for s in scripts}
         after = replace(graph, edges=edges | led).with_artifacts(made)
-        return _without_orphans(graph, after)
+        return _without_orphans(graph, self._without_origins(after, ids))
 
     def leading(self, copy: Copy, other: Copy) -> Graph | None:
         """Return the graph with what is imported of ``copy`` passing on what ``other`` has for it.
@@ -129,7 +131,12 @@ class Merging:
         made = [self._line(graph.artifacts[old], new) for old, new in led.items()]
         edges = frozenset(e for e in graph.edges if e.source not in led)
         edges |= {Edge(old, new, Relation.IMPORT) for old, new in led.items()}
-        return _without_orphans(graph, replace(graph, edges=edges).with_artifacts(made))
+        after = replace(graph, edges=edges).with_artifacts(made)
+        return _without_orphans(graph, self._without_origins(after, led))
+
+    def _without_origins(self, after: Graph, made: Iterable[ArtifactId]) -> Graph:
+        """Say that the text of ``made`` came from nowhere in the modules that they were."""
+        return with_origins(self.graph, after, self.modules.store, dict.fromkeys(made))
 
     def _beside(self, edge: Edge, copy: Copy, other: Copy) -> set[ArtifactId]:
         """Return what the names by which ``edge`` asks mean where ``other`` is seen."""

@@ -13,6 +13,7 @@ from toolchain.sources.tools import node
 
 MAIN = """\
 import "../limits";
+const unused = (level: number): number => level + 1;
 
 /** Listens; the address stands before the place that is looked for. */
 export async function listen(level: number): Promise<void> {
@@ -40,8 +41,14 @@ FILES = {
     "models/a.bin": "model",
     "package.json": '{"type": "module"}',
 }
-STEPS = BUNDLE.replace('"bundle-js"\n', '"bundle-js"\noptions = { sourcemap = true }\n') + (
-    '[[step]]\nrun = "compress"\nwhy = "small"\n'
+SHAKE = "".join(
+    f'[[step]]\nrun = "{one}"\nwhy = "less"\n' for one in ("tree-shake", "drop-unreachable")
+)
+OPTIONS = 'options = { sourcemap = true, candidates = ["esbuild", "rolldown", "rollup+swc"] }\n'
+STEPS = (
+    SHAKE
+    + BUNDLE.replace('"bundle-js"\n', f'"bundle-js"\n{OPTIONS}')
+    + ('[[step]]\nrun = "compress"\nwhy = "small"\n')
 )
 
 
@@ -106,6 +113,22 @@ def test_maps_are_no_part_of_what_ships(result: Path) -> None:
         assert b"sourceMappingURL" not in (result / name).read_bytes()
     report = json.loads((result / "report.json").read_text("utf-8"))
     assert not [f for f in report["files"] if f["id"].endswith(".map")]
+
+
+def test_a_script_without_a_map_is_named(tmp_path: Path, result: Path) -> None:
+    out = tmp_path / "out"
+    (out / "app").mkdir(parents=True)
+    manifest = json.loads((result / "vtool-manifest.json").read_text("utf-8"))
+    others = [one for one in manifest["maps"] if one["script"] != "app/main.js"]
+    for one in others:
+        (out / one["map"]).parent.mkdir(parents=True, exist_ok=True)
+        (out / one["map"]).write_bytes((result / one["map"]).read_bytes())
+    (out / "vtool-manifest.json").write_text(json.dumps({**manifest, "maps": others}))
+    stack = tmp_path / "stack.txt"
+    stack.write_text(_stack(result, 10))
+    ran = vtool("trace", out, stack)
+    assert ran.code == 0
+    assert ran.out == stack.read_text() + "note: app/main.js has no source map\n"
 
 
 def test_a_folder_without_maps_says_how_to_get_them(tmp_path: Path, result: Path) -> None:

@@ -44,9 +44,9 @@ def test_places_are_those_that_node_finds(tmp_path: Path) -> None:
     flags = ("--bundle", "--minify", "--sourcemap=external", "--outdir=out", "--format=esm")
     with service(tool("esbuild")) as esbuild:
         done = esbuild.build(Build(tmp_path.resolve(), {"a": "a.ts"}, flags))
-    files = {Path(o.path).name: o.data for o in done.outputs}
-    found = parse(files["a.js.map"])
-    width = len(files["a.js"].decode())
+    (made,) = done.outputs
+    found = parse(made.map)
+    width = len(made.data.decode())
     script = """
     const { SourceMap } = require("node:module");
     const map = new SourceMap(JSON.parse(require("node:fs").readFileSync(0, "utf8")));
@@ -57,7 +57,7 @@ def test_places_are_those_that_node_finds(tmp_path: Path) -> None:
     }
     console.log(JSON.stringify(rows));
     """
-    for data in (files["a.js.map"], dump(found)):
+    for data in (made.map, dump(found)):
         done_ = subprocess.run(
             [node(), "-e", script, str(width)],
             input=data, capture_output=True, timeout=60, check=True,

@@ -194,7 +194,7 @@ def test_of_real_packages_the_copies_that_npm_leaves_become_one() -> None:
     before = loaded.graph.without_parts()
     made = DedupeModules(conditions=("node", "import"))
     after = made.apply(before, workspace.store)
-    passed_on = {i for i, a in after.artifacts.items() if a.digest != before.artifacts[i].digest}
+    passed_on = {i for i, a in after.files.items() if a.digest != before.artifacts[i].digest}
     folders = {i.partition("/node_modules/")[2].partition("/")[0] for i in passed_on}
     assert folders == {"debug", "ms"}
     assert before.size - after.size > 15_000

@@ -12,7 +12,9 @@ from toolchain.formats.javascript_addresses import edited
 from toolchain.formats.javascript_late import Late, exported_functions, late, statements
 from toolchain.formats.javascript_purity import effect
 from toolchain.formats.node_resolution import Resolver
-from toolchain.ir import Artifact, ArtifactId, Edge, Graph, Relation, Store
+from toolchain.formats.sourcemap_edits import stale_map
+from toolchain.ir import ArtifactId, Edge, Graph, Relation, Store
+from toolchain.origins import Edits, with_origins
 from toolchain.units import Bytes
 
 
@@ -20,14 +22,14 @@ from toolchain.units import Bytes
 class Feature:
     """A module that nothing needs at the start, with what only it needs: ``modules``.
 
-    ``edits`` are the new texts of the modules that import it, ``diff`` says them for people.
+    ``edits`` are what changes in the modules that import it, ``diff`` says it for people.
     ``unsafe`` is why the edits are not made by themselves; empty if they are safe.
     """
 
     module: ArtifactId
     modules: tuple[ArtifactId, ...]
     size: Bytes
-    edits: Mapping[ArtifactId, bytes]
+    edits: Mapping[ArtifactId, Edits]
     diff: str
     unsafe: str = ""
 
@@ -109,15 +111,15 @@ class Lateness:
     def _feature(self, module: ArtifactId, importers: list[ArtifactId]) -> Feature:
         modules = self._only(module)
         size = Bytes(sum(self._graph.artifacts[m].size for m in modules))
-        edits: dict[ArtifactId, bytes] = {}
+        edits: dict[ArtifactId, Edits] = {}
         why = [*self._acts(module, modules)]
         for importer in importers:
             found = self._late(importer, module)
             why += [f"{importer}: {found.unsafe}"] if found.unsafe else []
             if found.edits:
-                edits[importer] = edited(self._text(importer), found.edits)
+                edits[importer] = {**found.edits, **stale_map(self._text(importer))}
         complete = edits if len(edits) == len(importers) else {}
-        diff = "".join(self._diff(m, data) for m, data in sorted(complete.items()))
+        diff = "".join(self._diff(m, complete[m]) for m in sorted(complete))
         return Feature(module, tuple(modules), size, complete, diff, "; ".join(why))
 
     def _acts(self, module: ArtifactId, modules: list[ArtifactId]) -> Iterator[str]:
@@ -152,8 +154,9 @@ class Lateness:
             return replace(wanted, unsafe=f"{', '.join(other)} is no function of {module}")
         return wanted
 
-    def _diff(self, module: ArtifactId, data: bytes) -> str:
-        before, after = (d.decode("utf-8", errors="replace") for d in (self._text(module), data))
+    def _diff(self, module: ArtifactId, edits: Edits) -> str:
+        texts = (self._text(module), edited(self._text(module), edits))
+        before, after = (text.decode("utf-8", errors="replace") for text in texts)
         lines = unified_diff(
             before.splitlines(keepends=True),
             after.splitlines(keepends=True),
@@ -166,11 +169,13 @@ class Lateness:
 
 def with_feature(graph: Graph, store: Store, feature: Feature) -> Graph:
     """Return ``graph`` with the edits of ``feature`` made."""
-    changed = [
-        Artifact(module, graph.artifacts[module].kind, store.put(data), Bytes(len(data)))
-        for module, data in feature.edits.items()
-    ]
+    changed = []
+    for module, edits in feature.edits.items():
+        artifact = graph.artifacts[module]
+        data = edited(store.get(artifact.digest), edits)
+        changed.append(replace(artifact, digest=store.put(data), size=Bytes(len(data))))
     eager = {Edge(module, feature.module, Relation.IMPORT) for module in feature.edits}
     lazy = {Edge(module, feature.module, Relation.LAZY) for module in feature.edits}
     edges = (graph.edges - eager) | lazy
-    return replace(graph.with_artifacts(changed), edges=edges)
+    after = replace(graph.with_artifacts(changed), edges=edges)
+    return with_origins(graph, after, store, feature.edits)

@@ -24,6 +24,7 @@ from toolchain.formats.bundlers import (
 )
 from toolchain.formats.esbuild_build import Output, Result
 from toolchain.formats.javascript_legal import legal_comments
+from toolchain.formats.sourcemap import SourceMap
 from toolchain.sources.toolbox import missing_here, toolbox
 from toolchain.sources.tools import node
 
@@ -94,6 +95,7 @@ class Race:
     outdir: str
     target: str
     limit_s: float
+    sourcemap: bool = False
     plans: Mapping[Contender, Mapping[str, str]] = field(default_factory=dict)  # module -> chunk
 
     def runs(self, chosen: Sequence[Contender]) -> Iterator[Run]:
@@ -119,15 +121,31 @@ class Race:
             for done in as_completed(running):
                 yield from done.result()
 
-    def again(self, run: Run) -> str:
-        """Make it once more, in another folder; return what is not the same, or nothing."""
-        (second,) = self._run(_bench(), [run.contender])
+    def again(self, run: Run) -> tuple[str, Mapping[str, SourceMap], str]:
+        """Make it once more, in another folder; return what is not the same, or nothing.
+
+        And its maps, which no other contender needs, by path, or why it has none: it must be the
+        same script with them.
+        """
+        different, made = self._second(run, sourcemap=self.sourcemap)
+        if not self.sourcemap:
+            return different, {}, ""
+        if different:
+            why = f"no source maps: with them it is not the same ({different})"
+            return self._second(run, sourcemap=False)[0], {}, why
+        maps = {f"{self.outdir}/{p}": self.staged.original(m) for p, m in made.maps.items()}
+        return "", maps, f"no source maps: {made.unmapped}" if made.unmapped else ""
+
+    def _second(self, run: Run, *, sourcemap: bool) -> tuple[str, Made]:
+        (second,) = self._run(_bench(), [run.contender], sourcemap=sourcemap)
         first = {o.path: o.data for o in run.result.outputs} if run.result else {}
         other = {o.path: o.data for o in second.result.outputs} if second.result else {}
         different = sorted(p for p in {*first, *other} if first.get(p) != other.get(p))
-        return second.made.error or ", ".join(different)
+        return second.made.error or ", ".join(different), second.made
 
-    def _run(self, bench: Bench, group: Sequence[Contender]) -> list[Run]:
+    def _run(
+        self, bench: Bench, group: Sequence[Contender], *, sourcemap: bool = False
+    ) -> list[Run]:
         with tempfile.TemporaryDirectory(prefix="vtool-stage-") as name:
             folder = Path(name).resolve()
             self.staged.write(folder)
@@ -140,6 +158,7 @@ class Race:
                 self.staged.required,
                 self.target,
                 self._chunks(group[0]),
+                sourcemap,
             )
             made = bundle(bench, job, limit_s=self.limit_s)
         return [Run(one, made[one.minifier], self._result(made[one.minifier])) for one in group]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from toolchain.analysis.packages import is_notice, package_of
@@ -12,8 +12,7 @@ from toolchain.errors import InputError
 from toolchain.formats import esbuild
 from toolchain.formats.compression import SHIPPING, Codec, encode
 from toolchain.formats.package_json import parse
-from toolchain.formats.sourcemap import Origin, compose, seen_from_above
-from toolchain.formats.sourcemap import dump as dump_map
+from toolchain.formats.sourcemap import Origin, SourceMap, compose, dump, seen_from_above
 from toolchain.formats.sourcemap import parse as parse_map
 from toolchain.ir import Artifact, ArtifactId, Edge, Graph, Kind, Relation, Store
 from toolchain.units import Bytes
@@ -41,7 +40,6 @@ class Rewiring:
     result: esbuild.Result
     outdir: str
     own_address: frozenset[str]
-    origins: Mapping[str, Origin] = field(default_factory=dict)
 
     def graph(self, entries: set[ArtifactId]) -> Graph:
         """Return the new graph; ``entries`` are the modules that became bundles."""
@@ -66,10 +64,6 @@ class Rewiring:
         kept = [e for e in before.edges if e.source not in names]
         edges = {*kept, *(e for o in scripts for e in self._edges(o, entries))}
         new += self._outside(edges)
-        for output in scripts:
-            if output.map:
-                new.append(self._map(output))
-                edges.add(Edge(new[-1].id, ArtifactId(output.path), Relation.MAPS))
         roots = (before.roots - entries) | starts | styles
         artifacts = {**before.artifacts, **{a.id: a for a in new}}
         return _without(Graph(artifacts, frozenset(edges), frozenset(roots)), used - names, before)
@@ -77,13 +71,6 @@ class Rewiring:
     def _artifact(self, path: str, data: bytes) -> Artifact:
         kind = _KINDS.get(PurePosixPath(path).suffix, Kind.TEXT)
         return Artifact(ArtifactId(path), kind, self.store.put(data), Bytes(len(data)))
-
-    def _map(self, output: esbuild.Output) -> Artifact:
-        """Return the source map of a script, all the way back to the modules as they came in."""
-        built = seen_from_above(parse_map(output.map), output.path)
-        data = dump_map(compose(built, self.origins), file=PurePosixPath(output.path).name)
-        name = ArtifactId(f"{output.path}.map")
-        return Artifact(name, Kind.SOURCEMAP, self.store.put(data), Bytes(len(data)))
 
     def _edges(self, output: esbuild.Output, entries: set[ArtifactId]) -> Iterator[Edge]:
         """Yield what an output needs: other outputs, and what its modules need besides modules."""
@@ -141,6 +128,29 @@ class Rewiring:
         return "\n".join(
             f"---- {name}\n\n{texts[name].strip()}\n" for name in sorted(texts)
         ).encode()
+
+
+def with_maps(
+    graph: Graph, store: Store, maps: Mapping[str, SourceMap], origins: Mapping[str, Origin]
+) -> Graph:
+    """Return ``graph`` with a map for each of its scripts that ``maps`` knows, by path.
+
+    ``origins`` say where the modules that bundlers get were: all the way back to how they came in.
+    """
+    new, edges = [], []
+    for path, found in sorted(maps.items()):
+        if ArtifactId(path) not in graph.artifacts:
+            continue
+        data = dump(compose(found, origins), file=PurePosixPath(path).name)
+        name = ArtifactId(f"{path}.map")
+        new.append(Artifact(name, Kind.SOURCEMAP, store.put(data), Bytes(len(data))))
+        edges.append(Edge(name, ArtifactId(path), Relation.MAPS))
+    return graph.with_artifacts(new).with_edges(edges)
+
+
+def maps_of(result: esbuild.Result) -> dict[str, SourceMap]:
+    """Return the maps that esbuild made, by the path of the script; sources are ids of modules."""
+    return {o.path: seen_from_above(parse_map(o.map), o.path) for o in result.outputs if o.map}
 
 
 def _label(package: Artifact | None, store: Store) -> str:

@@ -22,6 +22,9 @@ from toolchain.formats import esbuild
 from toolchain.formats.esbuild_build import Import
 from toolchain.formats.javascript import Mention, imported_names, read
 from toolchain.formats.javascript_addresses import edited
+from toolchain.formats.sourcemap import Origin, Place, SourceMap, compose, parse, seen_from_above
+from toolchain.formats.sourcemap_edits import edited_text
+from toolchain.origins import chained
 
 _EMPTY = "vtool-empty.cjs"  # for what the browser field removes, where it is required
 _NOTHING = "vtool-empty.js"  # and where it is imported
@@ -41,14 +44,46 @@ class UnstagedError(VtoolError):
 
 
 @dataclass(frozen=True)
+class Rewrite:
+    """How a staged module was made: compiled, if it has a ``map``, and then edited."""
+
+    name: str
+    text: bytes  # before it was edited
+    edits: Mapping[tuple[int, int], str]
+    map: bytes = b""
+
+    def origin(self) -> Origin:
+        """Return where places were in the module as bundlers get it."""
+        before = edited_text(self.name, self.text, self.edits).original if self.edits else None
+        if not self.map:
+            return before or edited_text(self.name, self.text, {}).original
+        compiled = seen_from_above(parse(self.map), f"{_OUT}/{self.name}.js").original
+        return chained(before, compiled) or compiled
+
+
+@dataclass(frozen=True)
 class Staged:
     """The modules by the name they have in the stage; ``origins`` says which each was."""
 
     texts: Mapping[str, bytes]
     origins: Mapping[str, str]
+    rewrites: Mapping[str, Rewrite]  # by the name in the stage, of modules that are not as written
     entries: Mapping[str, str]  # name of a bundle -> staged module
     external: tuple[str, ...]
     required: tuple[str, ...]  # JSON that is asked for with require()
+
+    def original(self, found: SourceMap) -> SourceMap:
+        """Return a map to the stage as one to the modules that bundlers get."""
+        known = {at: self._origin(at) for at in found.sources}
+        return compose(found, known)
+
+    def _origin(self, at: str) -> Origin:
+        """Return where places of a staged file were; those of what an engine made up, nowhere."""
+        module = self.origins.get(at)
+        if module is None:
+            return lambda _line, _column: None
+        rewrite = self.rewrites.get(at)
+        return rewrite.origin() if rewrite else lambda line, column: Place(module, line, column)
 
     def write(self, folder: Path) -> None:
         """Write the stage into ``folder``."""
@@ -68,6 +103,7 @@ class Project:
     plugin: esbuild.Plugin
     edited: Callable[[str], bytes]
     package: Callable[[str], bytes | None]  # the package.json of a folder, if it has one
+    sourcemap: bool = False
 
 
 def stage(project: Project, entries: Mapping[str, str], target: str) -> Staged:
@@ -81,14 +117,17 @@ def stage(project: Project, entries: Mapping[str, str], target: str) -> Staged:
     names = _names(inputs, entries)
     compiled = _compiled(project, [n for n in names if _is_code(n)], target)
     texts = dict(_STUBS)
+    rewrites: dict[str, Rewrite] = {}
     for name, at in names.items():
         if at in _STUBS:
             continue
-        text = compiled.get(name)
-        if text is None:
-            text = project.edited(name)
+        made = compiled.get(name)
+        text = project.edited(name) if made is None else made.data
         writing = _Writing(name, inputs[name].imports, names)
-        texts[at] = writing.text(text) if _is_code(name) else text
+        edits = writing.edits(text) if _is_code(name) else {}
+        texts[at] = edited(text, edits)
+        if made is not None or edits:
+            rewrites[at] = Rewrite(name, text, edits, made.map if made else b"")
     texts |= dict(_packages(project, names))
     texts[_NOTHING] = _nothing(project, texts, names)
     imports = [one for module in inputs.values() for one in module.imports]
@@ -97,6 +136,7 @@ def stage(project: Project, entries: Mapping[str, str], target: str) -> Staged:
     return Staged(
         texts,
         {at: name for name, at in names.items() if at not in _STUBS},
+        rewrites,
         {bundle: names[module] for bundle, module in entries.items()},
         tuple(sorted(external)),
         tuple(sorted(names[n] for n in required if n.endswith(".json") and n in names)),
@@ -142,7 +182,7 @@ def _nothing(project: Project, texts: Mapping[str, bytes], names: Mapping[str, s
     return "".join([*lines, "export default {};\n"]).encode()
 
 
-def _compiled(project: Project, names: list[str], target: str) -> dict[str, bytes]:
+def _compiled(project: Project, names: list[str], target: str) -> dict[str, esbuild.Output]:
     """Return the modules that are not to be taken as they are written, compiled."""
     common = (
         "--charset=utf8",
@@ -152,19 +192,20 @@ def _compiled(project: Project, names: list[str], target: str) -> dict[str, byte
     )
     entries = {name: name for name in names}
 
-    def build(*flags: str) -> dict[str, bytes]:
+    def build(*flags: str) -> dict[str, esbuild.Output]:
         asked = esbuild.Build(project.folder, entries, (*common, *flags), project.plugin)
         made = project.service.build(asked)
         if made.errors:
             raise UnstagedError(f"{made.errors[0].where()}: {made.errors[0].text}")
-        return {o.path[len(_OUT) + 1 :].removesuffix(".js"): o.data for o in made.outputs}
+        return {o.path[len(_OUT) + 1 :].removesuffix(".js"): o for o in made.outputs}
 
-    lowered = build(f"--target={target}", _PRODUCTION)
+    maps = ("--sourcemap=external", "--sources-content=false") if project.sourcemap else ()
+    lowered = build(f"--target={target}", _PRODUCTION, *maps)
     printed = build("--target=esnext")  # the same where there is nothing to compile
     return {
-        name: text
-        for name, text in lowered.items()
-        if PurePosixPath(name).suffix in _WRITTEN or printed[name] != text
+        name: made
+        for name, made in lowered.items()
+        if PurePosixPath(name).suffix in _WRITTEN or printed[name].data != made.data
     }
 
 
@@ -176,8 +217,8 @@ class _Writing:
     imports: tuple[Import, ...]
     names: Mapping[str, str]
 
-    def text(self, data: bytes) -> bytes:
-        """Return ``data`` with a path to a staged file for each import that is one."""
+    def edits(self, data: bytes) -> dict[tuple[int, int], str]:
+        """Return what changes in ``data``: a path to a staged file for each import that is one."""
         known = {(one.original, one.kind): one.path for one in self.imports if not one.external}
         loose = {one.original: one.path for one in self.imports if not one.external}
         edits: dict[tuple[int, int], str] = {}
@@ -194,7 +235,7 @@ class _Writing:
                 if at == _EMPTY and mention.how != "require":
                     at = _NOTHING
                 edits[mention.start, mention.end] = self._way(at)
-        return edited(data, edits)
+        return edits
 
     def _way(self, at: str) -> str:
         way = relpath(at, dirname(self.names[self.name]) or ".")

@@ -2,14 +2,18 @@
 //
 //   node --input-type=module -e "$(cat bundlers.mjs)" < job.json      in the folder of the engines
 //
-// job: {engine, minifiers, stage, out, entries: {name: file}, external, required, target, chunks, answer}
+// job: {engine, minifiers, stage, out, entries: {name: file}, external, required, target, chunks,
+// answer, sourcemap}
 // where `chunks` may name the chunk of a module; what it does not name is the engine's to place.
 // Files go to out/MINIFIER/; `answer` gets {bundles: {minifier: {seconds, outputs, error?}}}, where
 // an output is {file, entry, modules: {file: bytes}, imports: [{path, kind}]}. In the stage every
 // import is a path to a file or one of `external`, so that no engine has to find anything.
+// With `sourcemap`, FILE.map leads from what the bundler wrote to staged files ("" is none of them),
+// and FILE.minified.map from the file to that, FILE.bundled, where something minified it then. Where
+// FILE.marked is, FILE.map is that of this text, in which marks stand for the names of chunks.
 import { spawn } from "node:child_process";
 import { mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
-import { join, relative, sep } from "node:path";
+import { join, relative, resolve, sep } from "node:path";
 import { text } from "node:stream/consumers";
 
 const job = JSON.parse(await text(process.stdin));
@@ -21,6 +25,8 @@ function staged(id) {
   return name.startsWith("..") || id.startsWith("\0") ? "" : name;
 }
 const entries = Object.fromEntries(Object.entries(job.entries).map(([name, at]) => [name, file(at)]));
+// rollup and rolldown name sources relative to `dir`, into which nothing is written
+const MAPS = job.sourcemap ? { sourcemap: "hidden", sourcemapExcludeSources: true, dir: job.stage } : {};
 const NAMES = { entryFileNames: "[name].js", chunkFileNames: "[name]-[hash].js" };
 
 const planned = Object.keys(job.chunks).length > 0;
@@ -31,7 +37,8 @@ const JSON_FILES = {
   name: "json",
   transform(code, id) {
     if (!id.endsWith(".json")) return null;
-    if (job.required.includes(staged(id))) return { code: `module.exports = ${code.trim()};`, map: null };
+    const map = { mappings: "" }; // nothing throws in it
+    if (job.required.includes(staged(id))) return { code: `module.exports = ${code.trim()};`, map };
     const value = JSON.parse(code);
     const known = value && typeof value === "object" && !Array.isArray(value) ? Object.keys(value) : [];
     const names = known.filter((key) => /^[A-Za-z_$][\w$]*$/.test(key));
@@ -43,15 +50,24 @@ const JSON_FILES = {
     });
     const plain = value === null || typeof value !== "object" || Array.isArray(value);
     lines.push(`export default ${plain ? JSON.stringify(value) : `{ ${whole.join(", ")} }`};`);
-    return { code: lines.join("\n"), map: null };
+    return { code: lines.join("\n"), map };
   },
 };
+
+/** Return a map with its sources, which are relative to `folder`, by their staged names. */
+function stagedMap(map, folder) {
+  if (!map) return "";
+  const found = typeof map === "string" ? JSON.parse(map) : map;
+  const sources = found.sources.map((name) => (name ? staged(resolve(folder, found.sourceRoot ?? "", name)) : ""));
+  return JSON.stringify({ version: 3, sources, names: found.names, mappings: found.mappings });
+}
 
 /** Return a chunk of rollup or rolldown as an output. */
 function fromChunk(chunk, dynamic) {
   return {
     file: chunk.fileName,
     code: chunk.code,
+    map: stagedMap(chunk.map, job.stage),
     entry: chunk.isEntry && chunk.facadeModuleId ? staged(chunk.facadeModuleId) : "",
     modules: Object.fromEntries(
       Object.entries(chunk.modules)
@@ -64,6 +80,10 @@ function fromChunk(chunk, dynamic) {
     ],
   };
 }
+
+const DEBUG_ID = /\n\/\/# debugId=[0-9A-F]+\n*$/; // bun's mark on what has a map
+
+const AFTER_MAPS = 600; // rspack makes maps at 500, and puts names in the place of marks at 3000
 
 // two `export *` may offer one name, which nobody then can import: no error in ESM
 const PRESENCE = { exportsPresence: "error", reexportExportsPresence: "warn" };
@@ -95,6 +115,7 @@ const engines = {
       format: "es",
       ...(planned ? { manualChunks: chunkOf, onlyExplicitManualChunks: true } : {}),
       ...NAMES,
+      ...MAPS,
     });
     await bundle.close();
     return output.filter((one) => one.type === "chunk").map(fromChunk);
@@ -118,6 +139,7 @@ const engines = {
       comments: false,
       ...(planned ? { codeSplitting: { groups: [{ name: (id) => chunkOf(id) ?? null }] } } : {}),
       ...NAMES,
+      ...MAPS,
     });
     await bundle.close();
     return output.filter((one) => one.type === "chunk").map(fromChunk);
@@ -125,9 +147,15 @@ const engines = {
   async rspack(own) {
     const { rspack } = await import("@rspack/core");
     const out = join(job.out, "rspack-raw");
+    const marked = new Map(); // chunks by id, as they are when their maps are made: see FILE.marked
+    const mark = (compilation) =>
+      compilation.hooks.processAssets.tap({ name: "vtool", stage: AFTER_MAPS }, () => {
+        for (const chunk of compilation.chunks)
+          for (const name of chunk.files) marked.set(chunk.id, compilation.getAsset(name)?.source.source().toString());
+      });
     const compiler = rspack({
       mode: "production",
-      devtool: false,
+      devtool: job.sourcemap ? "hidden-nosources-source-map" : false,
       context: job.stage,
       entry: Object.fromEntries(Object.entries(entries).map(([name, at]) => [name, { import: [at] }])),
       target: ["web", job.target],
@@ -145,6 +173,7 @@ const engines = {
       module: { parser: { javascript: { url: false, worker: false, importMeta: false, ...PRESENCE } } },
       output: {
         path: out,
+        devtoolModuleFilenameTemplate: "[absolute-resource-path]",
         module: true,
         filename: ({ chunk }) => (chunk?.name in entries ? "[name].js" : "[name]-[contenthash].js"),
         chunkFilename: "[name]-[contenthash].js",
@@ -167,6 +196,7 @@ const engines = {
         realContentHash: true,
       },
       performance: false,
+      plugins: job.sourcemap ? [{ apply: ({ hooks }) => hooks.thisCompilation.tap("vtool", mark) }] : [],
     });
     const stats = await new Promise((resolve, reject) =>
       compiler.run((error, found) => (error ? reject(error) : resolve(found))),
@@ -191,6 +221,8 @@ const engines = {
       outputs.push({
         file: at,
         code: await readFile(join(out, at), "utf8"),
+        map: job.sourcemap ? stagedMap(await readFile(join(out, `${at}.map`), "utf8"), job.stage) : "",
+        marked: marked.get(chunk.id),
         entry: name && at === `${name}.js` ? job.entries[name] : "",
         modules,
         imports: lazy.filter(Boolean).map((path) => ({ path, kind: "dynamic-import" })),
@@ -209,6 +241,7 @@ const engines = {
       ...["--entry-naming=[name].js", "--chunk-naming=[name]-[hash].js", `--root=${job.stage}`],
       ...job.external.map((name) => `--external=${name}`),
       ...(own ? ["--minify"] : ["--minify-syntax"]),
+      ...(job.sourcemap ? ["--sourcemap=external"] : []),
     ];
     const env = { HOME: job.out, BUN_INSTALL: job.out, NODE_ENV: "production", DO_NOT_TRACK: "1" };
     const child = spawn(job.bun, command, { cwd: job.stage, env, stdio: ["ignore", "ignore", "pipe"] });
@@ -222,9 +255,11 @@ const engines = {
     for (const [path, one] of Object.entries(about.outputs)) {
       const name = path.replace(/^\.\//, "").split("/").at(-1);
       if (!name.endsWith(".js")) continue;
+      const code = await readFile(join(out, name), "utf8");
       found.push({
         file: name,
-        code: await readFile(join(out, name), "utf8"),
+        code: job.sourcemap ? code.replace(DEBUG_ID, "") : code,
+        map: job.sourcemap ? stagedMap(await readFile(join(out, `${name}.map`), "utf8"), out) : "",
         entry: one.entryPoint ? staged(join(job.stage, one.entryPoint)) : "",
         modules: Object.fromEntries(Object.entries(one.inputs ?? {}).map(([at, use]) => [staged(join(job.stage, at)), use.bytesInOutput])),
         imports: (one.imports ?? [])
@@ -242,26 +277,30 @@ function ecma() {
   return Number(job.target.replace(/^es/, "")) || 2022;
 }
 
+/** Each returns the code, and with `sourcemap` the map of what it did. */
 const minifiers = {
-  own: async (code) => code,
+  own: async (code) => ({ code }),
   async swc(code) {
     const { minify } = (await import("@swc/core")).default;
     const options = { module: true, ecma: ecma(), compress: SWC.compress, mangle: { toplevel: true }, format: { comments: false } };
-    return (await minify(code, options)).code;
+    return await minify(code, { ...options, sourceMap: job.sourcemap });
   },
-  async terser(code) {
+  async terser(code, name) {
     const { minify } = await import("terser");
-    return (await minify(code, { module: true, ecma: ecma(), format: { comments: false } })).code;
+    const sourceMap = job.sourcemap && { filename: name };
+    return await minify({ [name]: code }, { module: true, ecma: ecma(), format: { comments: false }, sourceMap });
   },
   async oxc(code, name) {
     const { minify } = await import("rolldown/utils");
     const codegen = { removeWhitespace: true, legalComments: "none" };
-    const made = await minify(name, code, { module: true, compress: { target: job.target }, mangle: { toplevel: true }, codegen });
+    const options = { module: true, compress: { target: job.target }, mangle: { toplevel: true }, codegen };
+    const made = await minify(name, code, { ...options, sourcemap: job.sourcemap });
     if (made.errors.length) throw new Error(made.errors[0].message);
-    return made.code;
+    return made;
   },
 };
 
+const asText = (map) => (typeof map === "string" ? map : JSON.stringify(map));
 const said = (error) => String(error?.message ?? error).split("\n").filter((line) => line.trim())[0]?.slice(0, 300) ?? "no word";
 const seconds = (since) => Math.round(performance.now() - since) / 1000;
 
@@ -283,8 +322,16 @@ for (const own of [...new Set(job.minifiers.map((one) => one === "own"))]) {
       const folder = join(job.out, one);
       await mkdir(folder, { recursive: true });
       const rows = [];
-      for (const { code, ...rest } of outputs) {
-        await writeFile(join(folder, rest.file), await minifiers[one](code, rest.file));
+      for (const { code, map, marked, ...rest } of outputs) {
+        const made = await minifiers[one](code, rest.file);
+        const at = join(folder, rest.file);
+        await writeFile(at, made.code);
+        if (job.sourcemap && map) await writeFile(`${at}.map`, map);
+        if (marked) await writeFile(`${at}.marked`, marked);
+        if (job.sourcemap && made.map) {
+          await writeFile(`${at}.minified.map`, asText(made.map));
+          await writeFile(`${at}.bundled`, code);
+        }
         rows.push(rest);
       }
       bundles[one] = { seconds: bundling + seconds(begun), outputs: rows };

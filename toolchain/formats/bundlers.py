@@ -12,15 +12,17 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from toolchain.errors import ToolError
+from toolchain.errors import FormatError, ToolError
 from toolchain.formats.esbuild_build import Import, Output
 from toolchain.formats.javascript import read
+from toolchain.formats.sourcemap import SourceMap, compose, parse
+from toolchain.formats.sourcemap_edits import named, verbatim
 
 OWN = "own"
 """The minifier that is part of the bundler."""
@@ -47,16 +49,23 @@ class Job:
     required: Sequence[str]  # JSON files that some module asks for with require()
     target: str  # "es2022"
     chunks: Mapping[str, str] = field(default_factory=dict)  # staged module -> name of its chunk
+    sourcemap: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """What one engine and minifier made; ``error`` says why there is nothing."""
+    """What one engine and minifier made; ``error`` says why there is nothing.
+
+    ``maps`` lead from outputs, by path, to the files of the stage, where maps were asked for;
+    ``unmapped`` says why they do not.
+    """
 
     seconds: float
     outputs: tuple[Output, ...] = ()
     error: str = ""
     is_late: bool = False
+    maps: Mapping[str, SourceMap] = field(default_factory=dict)
+    unmapped: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +109,7 @@ def _asked(bench: Bench, job: Job, out: Path) -> bytes:
         "target": job.target,
         "chunks": dict(job.chunks),
         "bun": str(bench.programs.get("bun", "")),
+        "sourcemap": job.sourcemap,
     }
     return json.dumps(asked).encode()
 
@@ -153,7 +163,42 @@ def _made(answer: Mapping[str, Any], folder: Path, job: Job) -> Made:
     rows = sorted(answer["outputs"], key=lambda row: row["file"])
     names = {row["file"] for row in rows}
     outputs = tuple(_output(row, (folder / row["file"]).read_bytes(), names) for row in rows)
-    return Made(answer["seconds"], outputs)
+    maps, unmapped = _maps(sorted(names), folder, job) if job.sourcemap else ({}, "")
+    return Made(answer["seconds"], outputs, maps=maps, unmapped=unmapped)
+
+
+def _maps(names: Iterable[str], folder: Path, job: Job) -> tuple[dict[str, SourceMap], str]:
+    """Return the maps of the scripts, or why there are none: all of them or nothing."""
+    maps: dict[str, SourceMap] = {}
+    for name in names:
+        try:
+            maps[name] = _map(folder / name, job.stage)
+        except (FormatError, OSError, ValueError) as error:
+            return {}, f"{name}: {_without_paths(str(error), job)}"
+    return maps, ""
+
+
+def _map(script: Path, stage: Path) -> SourceMap:
+    """Return the map of a script to the stage, through the minifier if there was one."""
+    bundled = parse(_beside(script, ".map").read_bytes())
+    is_final = not _beside(script, ".minified.map").is_file()
+    if _beside(script, ".marked").is_file():
+        text = _text(script if is_final else _beside(script, ".bundled"))
+        bundled = named(bundled, _text(_beside(script, ".marked")), text)
+    if is_final:
+        return bundled
+    minified = parse(_beside(script, ".minified.map").read_bytes())
+    texts = {s: _text(stage / s) for s in bundled.sources if (stage / s).is_file()}
+    origin = verbatim(bundled, _text(_beside(script, ".bundled")), texts)
+    return compose(minified, dict.fromkeys(minified.sources, origin))
+
+
+def _text(path: Path) -> str:
+    return path.read_bytes().decode("utf-8", errors="replace")  # line ends as they are
+
+
+def _beside(script: Path, ending: str) -> Path:
+    return script.with_name(script.name + ending)
 
 
 def _output(row: Mapping[str, Any], data: bytes, names: set[str]) -> Output:

@@ -9,7 +9,7 @@ from toolchain.formats.esbuild_build import Loaded, Plugin, Resolved, Resolving
 from toolchain.formats.javascript_addresses import Rebase, edited, needs_itself
 from toolchain.formats.node_resolution import Resolver, is_builtin
 from toolchain.formats.sourcemap import Origin
-from toolchain.formats.sourcemap_edits import edited_text
+from toolchain.formats.sourcemap_edits import edited_text, stale_map
 
 _BARE = r"^[^./]"
 
@@ -68,6 +68,7 @@ class AddressesStayRight(NodeStaysOutside):
         edits = self._rebase.edits(name, data)
         if not edits:
             return None
+        edits |= stale_map(data)
         self.origins[name] = edited_text(name, data, edits).original
         if needs_itself(data):
             self.own_address.add(name)

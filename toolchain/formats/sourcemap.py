@@ -12,7 +12,7 @@ Place(source='a.ts', line=2, column=4, name='')
 from __future__ import annotations
 
 import json
-from bisect import bisect_right
+from bisect import bisect_left
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from posixpath import dirname, join, normpath
@@ -46,15 +46,17 @@ class SourceMap:
 
     def original(self, line: int, column: int) -> Place | None:
         """Return where a generated place came from; None where the map does not say."""
-        if not 0 <= line < len(self.lines):
+        found = self.segment(line, column)
+        if found is None or found.source < 0:
             return None
-        segments = self.lines[line]
-        at = bisect_right(segments, column, key=lambda s: s.column) - 1
-        if at < 0 or segments[at].source < 0:
-            return None
-        found = segments[at]
         name = self.names[found.name] if found.name >= 0 else ""
         return Place(self.sources[found.source], found.line, found.source_column, name)
+
+    def segment(self, line: int, column: int) -> Segment | None:
+        """Return the segment that a generated place lies in; None before the first of its line."""
+        segments = self.lines[line] if 0 <= line < len(self.lines) else ()
+        at = bisect_left(segments, (column + 1,)) - 1  # less than any segment of that column
+        return segments[at] if at >= 0 else None
 
 
 def parse(data: bytes) -> SourceMap:

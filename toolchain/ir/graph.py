@@ -67,8 +67,9 @@ class Graph:
         return least
 
     def keep(self, ids: Collection[ArtifactId]) -> Self:
-        """Return the subgraph on ``ids``; edges to dropped artifacts go with them."""
-        kept = {i: a for i, a in self.artifacts.items() if i in ids}
+        """Return the subgraph on ``ids``; edges to what is dropped go, and the maps of scripts."""
+        gone = {e.source for e in self.edges if e.relation is Relation.MAPS and e.target not in ids}
+        kept = {i: a for i, a in self.artifacts.items() if i in ids and i not in gone}
         if len(kept) == len(self.artifacts):
             return self
         edges = frozenset(e for e in self.edges if e.source in kept and e.target in kept)
@@ -118,6 +119,10 @@ class Graph:
         return {
             e.target: self.artifacts[e.source] for e in self.edges if e.relation == Relation.MAPS
         }
+
+    def without_maps(self) -> Self:
+        """Return the graph of what ships: without the source maps of its scripts."""
+        return self.keep(self.artifacts.keys() - {made.id for made in self.maps().values()})
 
     def without_stale_maps(self, before: Self) -> Self:
         """Return the graph without source maps of scripts that are not what they were ``before``.

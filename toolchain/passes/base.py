@@ -166,6 +166,19 @@ _NONE = Bytes(0)
 
 
 @dataclass(frozen=True)
+class Again:
+    """A candidate that was made once more: what is not the same, or nothing.
+
+    ``graph`` is the same with what only the kept candidate needs: source maps; None if that is
+    nothing. ``detail`` is what the ledger is to say of it.
+    """
+
+    different: str = ""
+    graph: Graph | None = None
+    detail: str = ""
+
+
+@dataclass(frozen=True)
 class Attempt:
     """One candidate of a ``PortfolioPass``: what it made, or why it made nothing."""
 
@@ -176,7 +189,7 @@ class Attempt:
     cost: Bytes = _NONE  # what is judged, where that is more than ``size``: requests, too
     fate: Fate = Fate.LARGER  # where there is no graph: what became of it
     detail: str = ""  # why there is no graph; of one that is kept, what it makes load
-    differs: Callable[[], str] = lambda: ""  # makes it again: what is not the same, or nothing
+    again: Callable[[], Again] = Again  # makes it once more
 
     @property
     def rank(self) -> tuple[int, int, str]:

@@ -45,7 +45,7 @@ from toolchain.bundling.chunks import Acting
 from toolchain.bundling.contenders import Contender, Race, Run, contenders
 from toolchain.bundling.entries import entries
 from toolchain.bundling.live import live_outputs, starting
-from toolchain.bundling.rewiring import Rewiring, brotli_size
+from toolchain.bundling.rewiring import Rewiring, brotli_size, maps_of, with_maps
 from toolchain.bundling.staging import Project, UnstagedError, stage
 from toolchain.errors import ConfigError, InputError
 from toolchain.formats import esbuild
@@ -53,9 +53,10 @@ from toolchain.formats.bundlers import PLANNABLE
 from toolchain.formats.code_folder import code_folder
 from toolchain.formats.esbuild_plugins import AddressesStayRight
 from toolchain.formats.node_resolution import is_builtin
-from toolchain.formats.sourcemap import Origin
+from toolchain.formats.sourcemap import Origin, SourceMap
 from toolchain.ir import ArtifactId, Fate, Graph, Store
-from toolchain.passes.base import Attempt, PortfolioPass
+from toolchain.origins import chained, origins
+from toolchain.passes.base import Again, Attempt, PortfolioPass
 from toolchain.sources.tools import tool
 from toolchain.units import Bytes, Seconds
 
@@ -81,7 +82,8 @@ class BundleJs(PortfolioPass):
     and says what is wrong with the code, and a bundler alone or with what minifies its output:
     ``rolldown``, ``rspack``, ``bun``, ``rollup+swc``, ``rolldown+oxc``. They write minified
     chunks; where others are wanted, esbuild is alone. Each has ``limit_s`` seconds.
-    ``sourcemap`` makes a map for each script, which ``vtool trace`` reads and which does not ship.
+    ``sourcemap`` makes a map for each script of the kept candidate, whoever made it, back to the
+    modules as they came in; ``vtool trace`` reads it, and it does not ship.
     """
 
     proof = "same-exports"
@@ -107,7 +109,9 @@ class BundleJs(PortfolioPass):
         """
         made = [one for one in self.attempts(graph, store) if one.graph is not None]
         found = min(made, key=lambda one: one.rank, default=None)
-        return graph if found is None or found.graph is None else found.graph
+        if found is None or found.graph is None:
+            return graph
+        return (self.sourcemap and found.again().graph) or found.graph
 
     def attempts(self, graph: Graph, store: Store) -> Iterator[Attempt]:
         """Yield what each bundler makes, esbuild first; errors as ``apply``."""
@@ -119,7 +123,7 @@ class BundleJs(PortfolioPass):
                 return
             built, project = opened
             finish = _Finish(self, graph, store, built)
-            yield finish.attempt("esbuild", time.perf_counter() - start, built.result)
+            yield finish.first(time.perf_counter() - start)
             if not chosen:
                 return
             try:
@@ -127,7 +131,7 @@ class BundleJs(PortfolioPass):
             except UnstagedError as error:
                 yield from (_unable(one.name, str(error)) for one in chosen)
                 return
-        race = Race(staged, built.result, self.outdir, self.target, self.limit_s)
+        race = Race(staged, built.result, self.outdir, self.target, self.limit_s, self.sourcemap)
         runs = []
         for run in race.runs(chosen):
             runs.append(run)
@@ -193,8 +197,12 @@ class BundleJs(PortfolioPass):
             if needed == named:
                 break
             named = needed
-        built = Built(tuple(named.values()), result, frozenset(plugin.own_address), plugin.origins)
-        return built, Project(service, folder, result, plugin, plugin.edited, _package(folder))
+        origins = _origins(graph, store, plugin.origins) if self.sourcemap else {}
+        built = Built(tuple(named.values()), result, frozenset(plugin.own_address), origins)
+        package = _package(folder)
+        return built, Project(
+            service, folder, result, plugin, plugin.edited, package, self.sourcemap
+        )
 
     def _names(self, built: Built) -> dict[str, str]:
         """Return the entries by the names of their bundles, as esbuild named them."""
@@ -227,6 +235,13 @@ class BundleJs(PortfolioPass):
         return tuple(flags)
 
 
+def _origins(graph: Graph, store: Store, moved: Mapping[str, Origin]) -> dict[str, Origin]:
+    """Return where the modules that bundlers get were: less ``moved`` addresses and all edits."""
+    before = origins(graph, store)
+    found = {name: chained(moved.get(name), before.get(name)) for name in {*moved, *before}}
+    return {name: origin for name, origin in found.items() if origin is not None}
+
+
 def _unable(name: str, why: str) -> Attempt:
     return Attempt(name, Seconds(0), fate=Fate.FAILED, detail=why)
 
@@ -255,6 +270,10 @@ def _wrong(errors: tuple[esbuild.Message, ...], folder: Path) -> InputError:
     return InputError(f"{where}{text}{more}", hint=hint)
 
 
+_Made = Callable[[], tuple[str, Mapping[str, SourceMap], str]]
+"""Makes a candidate once more: what is not the same, its maps, why there are none."""
+
+
 @dataclass(frozen=True)
 class _Finish:
     """Makes attempts of what bundlers made of one graph."""
@@ -269,31 +288,41 @@ class _Finish:
         """The modules whose bundles need no code to start them."""
         return starting(self.graph, self.built.entries)
 
-    def attempt(
-        self, name: str, seconds: float, result: esbuild.Result, differs: Callable[[], str] = str
-    ) -> Attempt:
+    def first(self, seconds: float) -> Attempt:
+        """Return the attempt of esbuild."""
+        result = self.built.result
+        return self._attempt("esbuild", seconds, result, lambda: ("", maps_of(result), ""))
+
+    def _attempt(self, name: str, seconds: float, result: esbuild.Result, again: _Made) -> Attempt:
         """Return the attempt with the graph that ``result`` gives."""
         rewiring = Rewiring(
-            self.graph,
-            self.store,
-            result,
-            self.asked.outdir,
-            self.built.own_address,
-            self.built.origins,
+            self.graph, self.store, result, self.asked.outdir, self.built.own_address
         )
         made = rewiring.graph(set(self.built.entries))
-        took = Seconds(round(seconds, 3))
         roots = self.roots
         size, cost = Bytes(brotli_size(result, roots)), Bytes(chunks.cost(result, roots))
         loads = chunks.summary(chunks.downloads(result, roots))
-        return Attempt(name, took, made, size, cost=cost, detail=loads, differs=differs)
+
+        def once_more() -> Again:
+            different, maps, detail = again()
+            mapped = with_maps(made, self.store, maps, self.built.origins) if maps else None
+            return Again(different, mapped, detail)
+
+        return Attempt(
+            name,
+            Seconds(round(seconds, 3)),
+            made,
+            size,
+            cost=cost,
+            detail=loads,
+            again=once_more,
+        )
 
     def of(self, run: Run, race: Race) -> Attempt:
         """Return what became of a contender."""
         if run.result is not None:
-            return self.attempt(
-                run.contender.name, run.made.seconds, run.result, lambda: race.again(run)
-            )
+            seconds = run.made.seconds
+            return self._attempt(run.contender.name, seconds, run.result, lambda: race.again(run))
         fate = Fate.SLOW if run.made.is_late else Fate.FAILED
         fate = Fate.ABSENT if run.absent else fate
         seconds = Seconds(run.made.seconds)

@@ -26,9 +26,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from toolchain.formats.javascript_addresses import edited
+from toolchain.formats.sourcemap_edits import stale_map
 from toolchain.ir import Artifact, ArtifactId, Edge, Graph, Store
+from toolchain.origins import Edits, with_origins
 from toolchain.passes.base import GraphPass
-from toolchain.program.edits import Editor, side_effects, spliced
+from toolchain.program.edits import Editor, settled, side_effects
 from toolchain.program.inspection import Inspection
 from toolchain.program.liveness import live
 from toolchain.program.order import ordered, running
@@ -56,12 +59,15 @@ class TreeShake(GraphPass):
         runs = running(program, found, inspection.effect)
         editor = Editor(program, found, ordered(program, found, inspection.effect))
         changed: list[Artifact] = []
+        made: dict[ArtifactId, Edits | None] = {}
         edges: set[Edge] = {e for e in graph.edges if e.source not in found.executed}
         for module in sorted(found.executed):
             data = source.files.read(module)
             edits = editor.edits(module, data)
             if edits:
-                changed.append(_written(graph, store, module, spliced(data, edits)))
+                final = {**settled(data, edits), **stale_map(data)}
+                made[ArtifactId(module)] = final
+                changed.append(_written(graph, store, module, edited(data, final)))
             edges |= source.kept_edges(
                 module,
                 lambda mention, m=module, e=edits: editor.keeps(m, e, mention),  # type: ignore[misc]
@@ -69,7 +75,8 @@ class TreeShake(GraphPass):
         changed += self._labels(graph, store, source, found.executed, runs)
         if not changed:
             return graph
-        return replace(graph.with_artifacts(changed), edges=frozenset(edges))
+        after = replace(graph.with_artifacts(changed), edges=frozenset(edges))
+        return with_origins(graph, after, store, made)
 
     def _labels(
         self,

@@ -168,19 +168,21 @@ def _is_clause(text: ModuleText, start: int) -> bool:
     return any(clause.start == start for clause in text.clauses)
 
 
-def spliced(data: bytes, edits: Edits) -> bytes:
-    """Return ``data`` with its edits made."""
-    parts: list[bytes] = []
+def settled(data: bytes, edits: Edits) -> dict[tuple[int, int], str]:
+    """Return what is to be replaced in ``data``, statements kept apart."""
+    found: dict[tuple[int, int], str] = {}
+    parts: list[bytes] = []  # of what then stands before an edit
     at = 0
     for (start, end), new in sorted(edits.items()):
         parts.append(data[at:start])
-        at = end
+        at, put = end, new
         if not new and _would_join(b"".join(parts[-3:]), data, end):
-            parts.append(b";")
+            put = b";"
         elif not new and data[at : at + 1] == b"\n":
             at += 1  # the line goes with its statement
-        parts.append(new)
-    return b"".join([*parts, data[at:]])
+        parts.append(put)
+        found[start, at] = put.decode("utf-8", errors="replace")
+    return found
 
 
 def _would_join(before: bytes, data: bytes, at: int) -> bool:
