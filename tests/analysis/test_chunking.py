@@ -72,13 +72,17 @@ def test_a_module_that_acts_is_not_run_where_it_did_not_run() -> None:
 
 
 def test_modules_that_act_are_not_merged_into_another_order() -> None:
-    # p runs, then q, then r; p and r in one chunk would run before q
-    site = program(
-        "abc", {"a": "pqr", "b": "pqr", "c": "qpr"}, sizes={"p": 10, "q": 9000, "r": 10}, acting=""
-    )
-    assert plan(site, COST).disordered == ()
-    acting = program("ab", {"a": "pqr", "b": "q"}, acting="pqr")
-    assert plan(acting, COST).disordered == ("a",)  # no chunks by reach keep this order: say so
+    # q runs, then r; with p, which is quiet and comes first, r would run before q
+    imports = {"a": "pqr", "b": "pqr", "c": "q", "d": "r", "e": "q"}
+    site = program("abcde", imports, sizes={"p": 10, "q": 9000, "r": 10}, acting="qr")
+    quiet = program("abcde", imports, sizes={"p": 10, "q": 9000, "r": 10})
+    assert chunks(plan(quiet, COST)) == ["a", "b", "c", "d", "e", "pr", "q"]
+    assert chunks(plan(site, COST)) == ["a", "b", "c", "d", "e", "pq", "r"]
+
+
+def test_an_order_that_no_chunks_by_reach_keep_is_said() -> None:
+    # p, q and r run in turn; p and r are of a alone, and run together after q
+    assert plan(program("ab", {"a": "pqr", "b": "q"}, acting="pqr"), COST).disordered == ("a",)
 
 
 def test_circles_of_modules_are_reached_together() -> None:
