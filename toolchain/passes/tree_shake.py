@@ -26,13 +26,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from toolchain.ir import Artifact, ArtifactId, Edge, Graph, Store
+from toolchain.ir import Artifact, ArtifactId, Graph, Store
 from toolchain.passes.base import GraphPass
-from toolchain.program.edits import Editor, side_effects, spliced
-from toolchain.program.inspection import Inspection
-from toolchain.program.liveness import live
-from toolchain.program.order import ordered, running
-from toolchain.program.source import SCRIPTS, Source
+from toolchain.program.edits import side_effects, spliced
+from toolchain.program.shaking import kept_edges, shaking
+from toolchain.program.source import Source
 from toolchain.units import Bytes
 
 
@@ -46,30 +44,20 @@ class TreeShake(GraphPass):
 
     def apply(self, graph: Graph, store: Store) -> Graph:
         """Return ``graph`` with smaller modules in the place of those that hold dead code."""
-        entries = _entries(graph)
-        if not entries:
+        shaken = shaking(graph, store, frozenset(self.conditions))
+        if shaken is None:
             return graph
-        source = Source(graph, store, frozenset(self.conditions))
-        program = source.program(entries)
-        inspection = Inspection(program, source.files.read)
-        found = live(program, inspection.effect, entries)
-        runs = running(program, found, inspection.effect)
-        editor = Editor(program, found, ordered(program, found, inspection.effect))
+        source, found, editor = shaken.source, shaken.found, shaken.editor
         changed: list[Artifact] = []
-        edges: set[Edge] = {e for e in graph.edges if e.source not in found.executed}
         for module in sorted(found.executed):
             data = source.files.read(module)
             edits = editor.edits(module, data)
             if edits:
                 changed.append(_written(graph, store, module, spliced(data, edits)))
-            edges |= source.kept_edges(
-                module,
-                lambda mention, m=module, e=edits: editor.keeps(m, e, mention),  # type: ignore[misc]
-            )
-        changed += self._labels(graph, store, source, found.executed, runs)
+        changed += self._labels(graph, store, source, found.executed, shaken.runs)
         if not changed:
             return graph
-        return replace(graph.with_artifacts(changed), edges=frozenset(edges))
+        return replace(graph.with_artifacts(changed), edges=kept_edges(graph, shaken))
 
     def _labels(
         self,
@@ -94,11 +82,3 @@ class TreeShake(GraphPass):
 def _written(graph: Graph, store: Store, name: str, data: bytes) -> Artifact:
     artifact = graph.artifacts[ArtifactId(name)]
     return replace(artifact, digest=store.put(data), size=Bytes(len(data)))
-
-
-def _entries(graph: Graph) -> list[str]:
-    """Return the scripts that are roots, and those that pages load."""
-    pages = {e.target for e in graph.edges if graph.artifacts[e.source].kind not in SCRIPTS}
-    loaded = {t for t in pages if graph.artifacts[t].kind in SCRIPTS}
-    roots = {r for r in graph.roots if graph.artifacts[r].kind in SCRIPTS}
-    return sorted(roots | (loaded if roots else set()))
