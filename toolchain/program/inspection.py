@@ -106,7 +106,7 @@ class Inspection:
         return self._effects[item]
 
     def _effect(self, key: ItemId, item: Item) -> Effect:
-        if item.kind == "function":
+        if item.kind == "function" or item.inert:
             return PURE
         if any(load.how == "require" for load in item.loads):
             return Effect(unknown="requires a module")
