@@ -1,9 +1,9 @@
 """How long the analysis of a whole program takes, and how much memory, beside bundlers.
 
-    nox -s program_speed                           the fixture SDK, ten times; plain modules 1,000 and 10,000
-    nox -s program_speed -- --scale 50             about 7,000 modules that the entry loads
-    nox -s program_speed -- --modules 100000       so many plain modules of 1 kB, seeded; repeatable
-    nox -s program_speed -- --docs                 writes the table into docs/tree-shake.md
+    nox -s program_speed                     the fixture SDK x 10, 1,000 and 10,000 plain modules
+    nox -s program_speed -- --scale 50       about 7,000 modules that the entry loads
+    nox -s program_speed -- --modules 100000 so many plain modules of 1 kB, seeded; repeatable
+    nox -s program_speed -- --docs           writes the table into docs/tree-shake.md
 
 Each row is one process that starts with nothing in memory or cache: read all files, resolve, find
 what every statement does, and what is needed. Beside it esbuild and rolldown bundle the same entry
