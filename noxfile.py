@@ -119,6 +119,13 @@ def removal(session: nox.Session) -> None:
 
 
 @nox.session
+def program_speed(session: nox.Session) -> None:
+    """Measure how long the analysis of a program takes, beside esbuild and rolldown."""
+    _install(session)
+    session.run("python", "benchmarks/program_speed.py", *session.posargs)
+
+
+@nox.session
 def deletion(session: nox.Session) -> None:
     """Check every label of the fixture SDK by deleting what it is about."""
     _install(session)

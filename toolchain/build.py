@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from toolchain import accounts, gate, own_code, placement, plugins, previous, rulebook
 from toolchain.behaviour.scenario import play_of
+from toolchain.consumers import View, seen_from, without_consumer
 from toolchain.emit import check_output, staging, write
 from toolchain.entries import entries
 from toolchain.errors import InputError
@@ -53,7 +54,13 @@ def load(target: str, workspace: Workspace) -> tuple[Assembly, Loaded]:
     return assembly, _read(target, assembly, workspace)
 
 
-def _read(target: str, assembly: Assembly, workspace: Workspace, *keep: str) -> Loaded:
+def _read(
+    target: str,
+    assembly: Assembly,
+    workspace: Workspace,
+    *keep: str,
+    conditions: Sequence[str] = (),
+) -> Loaded:
     """Read an opened target; ``keep`` are globs of files that count like roots' needs."""
     files = assembly.tree.files
     if not files:
@@ -64,7 +71,7 @@ def _read(target: str, assembly: Assembly, workspace: Workspace, *keep: str) -> 
     loaded = _loader(workspace).load(
         files,
         assembly.roots or entries(files),
-        conditions=frozenset(project.conditions) if project else frozenset(),
+        conditions=frozenset(conditions or (project.conditions if project else ())),
         dynamic=project.dynamic if project else {},
         starts=keep,
     )
@@ -72,10 +79,21 @@ def _read(target: str, assembly: Assembly, workspace: Workspace, *keep: str) -> 
     return loaded
 
 
-def analyze(target: str, workspace: Workspace) -> Report:
-    """Return what ``target`` holds, and what is wrong with it; nothing is rewritten or run."""
-    assembly, loaded = load(target, workspace)
-    return _report(_name(target, assembly), loaded, _findings(loaded, workspace))
+def analyze(target: str, workspace: Workspace, view: View | None = None) -> Report:
+    """Return what ``target`` holds, and what is wrong with it; nothing is rewritten or run.
+
+    Errors:
+        ConfigError: there is no such target or consumer.
+        InputError: it is not what it should be.
+    """
+    view = view or View()
+    assembly = open_target(target, workspace.progress)
+    name, has_roots = _name(target, assembly), bool(assembly.roots or view.consumers)
+    if view.consumers:
+        assembly = seen_from(assembly, target, view.consumers)
+    loaded = _read(target, assembly, workspace, conditions=view.conditions)
+    report = _report(name, loaded, _findings(loaded, workspace))
+    return report if has_roots else replace(report, notes=(without_consumer(loaded.graph),))
 
 
 def optimize(
@@ -255,7 +273,8 @@ def _findings(loaded: Loaded, workspace: Workspace) -> tuple[Finding, ...]:
     code = [source_digest(plugins.find("checks", n).__name__) for n in names]
     everything = sorted((i, a.kind, a.digest) for i, a in graph.artifacts.items())
     edges = sorted((e.source, e.target, e.relation) for e in graph.edges)
-    key = action_key("checks", names, code, everything, edges, sorted(graph.roots))
+    how = (sorted(graph.roots), sorted(graph.conditions))
+    key = action_key("checks", names, code, everything, edges, how)
     cached = workspace.cache.get(key)
     if cached is not None:
         found = check(cached, tuple[Finding, ...], where="the cache")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path
@@ -93,7 +93,7 @@ class Loader:
             names.union(named), later, readings, (everything, kinds, linker, edges)
         )
         _refuse_broken(readings, names if len(files) > 1 else frozenset(readings))
-        graph = _assemble(everything, kinds, readings, names)
+        graph = replace(_assemble(everything, kinds, readings, names), conditions=conditions)
         return Loaded(graph.with_artifacts(linker.absent.values()).with_edges(edges), readings)
 
     def _unpack(

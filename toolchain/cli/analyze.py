@@ -22,6 +22,20 @@ def analyze(
         Path | None,
         typer.Option(help="Write the report as one HTML page.", callback=writable),
     ] = None,
+    consumer: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="FILE",
+            help="Judge a library from the side of this script, which imports it; repeatable.",
+        ),
+    ] = None,
+    condition: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="A condition of package.json's exports that holds (node, browser); repeatable.",
+        ),
+    ] = None,
     jobs: JobsOption = 0,
 ) -> None:
     """Print the graph, the sizes (raw, gzip, brotli, zstd) and the findings of TARGET.
@@ -33,15 +47,19 @@ def analyze(
       vtool analyze fixtures/voice-app --json - | jq .totals
 
       vtool analyze dist/ --html size.html
+
+      vtool analyze packages/sdk --consumer examples/app.js --condition node
     """
     from toolchain import build
+    from toolchain.consumers import View
     from toolchain.emit import write_atomically
     from toolchain.render import html as page
     from toolchain.render import json_report, text
     from toolchain.workspace import Workspace
 
     with progress() as bars:
-        report = build.analyze(target, Workspace.open(jobs=jobs, progress=bars))
+        view = View(tuple(consumer or ()), tuple(condition or ()))
+        report = build.analyze(target, Workspace.open(jobs=jobs, progress=bars), view)
     if html is not None:
         write_atomically(html, page.page(report))
     if not write_json(json_report.write(report) if json else "", json):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, lru_cache
 from typing import Literal
 
 import tree_sitter_javascript
@@ -176,6 +176,7 @@ def _query(dialect: Dialect) -> Query:
     return Query(_language(dialect), text)
 
 
+@lru_cache(maxsize=1)  # who asks for mentions asks for names next
 def parse(data: bytes) -> tuple[Dialect, Tree]:
     """Return the first dialect that understands all of ``data``, else the one that got furthest."""
     data = _readable(data)

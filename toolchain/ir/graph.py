@@ -23,6 +23,8 @@ from toolchain.units import Bytes
 class Graph:
     """An immutable set of artifacts, the edges between them, and the entry points.
 
+    ``conditions`` are those of package.json's ``exports`` under which imports became edges.
+
     Passes return a new graph and never change the old one, so a failed pass loses nothing and
     ``after is before`` means "nothing to do".
     """
@@ -30,6 +32,7 @@ class Graph:
     artifacts: Mapping[ArtifactId, Artifact]
     edges: frozenset[Edge]
     roots: frozenset[ArtifactId]
+    conditions: frozenset[str] = frozenset()
 
     @property
     def files(self) -> dict[ArtifactId, Artifact]:

@@ -28,14 +28,12 @@ from dataclasses import dataclass, replace
 
 from toolchain.formats.javascript_addresses import edited
 from toolchain.formats.sourcemap_edits import stale_map
-from toolchain.ir import Artifact, ArtifactId, Edge, Graph, Store
+from toolchain.ir import Artifact, ArtifactId, Graph, Store
 from toolchain.origins import Edits, with_origins
 from toolchain.passes.base import GraphPass
-from toolchain.program.edits import Editor, settled, side_effects
-from toolchain.program.inspection import Inspection
-from toolchain.program.liveness import live
-from toolchain.program.order import ordered, running
-from toolchain.program.source import SCRIPTS, Source
+from toolchain.program.edits import settled, side_effects
+from toolchain.program.shaking import kept_edges, shaking
+from toolchain.program.source import Source
 from toolchain.units import Bytes
 
 
@@ -49,18 +47,12 @@ class TreeShake(GraphPass):
 
     def apply(self, graph: Graph, store: Store) -> Graph:
         """Return ``graph`` with smaller modules in the place of those that hold dead code."""
-        entries = _entries(graph)
-        if not entries:
+        shaken = shaking(graph, store, frozenset(self.conditions))
+        if shaken is None:
             return graph
-        source = Source(graph, store, frozenset(self.conditions))
-        program = source.program(entries)
-        inspection = Inspection(program, source.files.read)
-        found = live(program, inspection.effect, entries)
-        runs = running(program, found, inspection.effect)
-        editor = Editor(program, found, ordered(program, found, inspection.effect))
+        source, found, editor = shaken.source, shaken.found, shaken.editor
         changed: list[Artifact] = []
         made: dict[ArtifactId, Edits | None] = {}
-        edges: set[Edge] = {e for e in graph.edges if e.source not in found.executed}
         for module in sorted(found.executed):
             data = source.files.read(module)
             edits = editor.edits(module, data)
@@ -68,14 +60,10 @@ class TreeShake(GraphPass):
                 final = {**settled(data, edits), **stale_map(data)}
                 made[ArtifactId(module)] = final
                 changed.append(_written(graph, store, module, edited(data, final)))
-            edges |= source.kept_edges(
-                module,
-                lambda mention, m=module, e=edits: editor.keeps(m, e, mention),  # type: ignore[misc]
-            )
-        changed += self._labels(graph, store, source, found.executed, runs)
+        changed += self._labels(graph, store, source, found.executed, shaken.runs)
         if not changed:
             return graph
-        after = replace(graph.with_artifacts(changed), edges=frozenset(edges))
+        after = replace(graph.with_artifacts(changed), edges=kept_edges(graph, shaken))
         return with_origins(graph, after, store, made)
 
     def _labels(
@@ -101,11 +89,3 @@ class TreeShake(GraphPass):
 def _written(graph: Graph, store: Store, name: str, data: bytes) -> Artifact:
     artifact = graph.artifacts[ArtifactId(name)]
     return replace(artifact, digest=store.put(data), size=Bytes(len(data)))
-
-
-def _entries(graph: Graph) -> list[str]:
-    """Return the scripts that are roots, and those that pages load."""
-    pages = {e.target for e in graph.edges if graph.artifacts[e.source].kind not in SCRIPTS}
-    loaded = {t for t in pages if graph.artifacts[t].kind in SCRIPTS}
-    roots = {r for r in graph.roots if graph.artifacts[r].kind in SCRIPTS}
-    return sorted(roots | (loaded if roots else set()))

@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 from toolchain.formats.javascript import Mention
+from toolchain.formats.javascript_addresses import edited
 from toolchain.program.liveness import Liveness
 from toolchain.program.module import NAMESPACE, Clause, Import, Item, ModuleText
 from toolchain.program.program import ModuleId, Program
@@ -166,6 +167,11 @@ def _tail(clause: Clause) -> str:
 
 def _is_clause(text: ModuleText, start: int) -> bool:
     return any(clause.start == start for clause in text.clauses)
+
+
+def spliced(data: bytes, edits: Edits) -> bytes:
+    """Return ``data`` with its edits made."""
+    return edited(data, settled(data, edits))
 
 
 def settled(data: bytes, edits: Edits) -> dict[tuple[int, int], str]:

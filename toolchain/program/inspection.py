@@ -18,6 +18,8 @@ from toolchain.program.syntax import CLASSES, DECLARATIONS, FUNCTIONS, Syntax, i
 from toolchain.program.values import UNKNOWN, Namespace, Value, joined
 
 _ENDLESS = "takes too many steps to be followed"
+_EXHAUSTED = "lies in a program too large to be followed whole"
+_MOST_STEPS = 1_500_000  # ours: nodes followed for one program, some 10 s on one core
 
 
 @dataclass
@@ -31,6 +33,7 @@ class Inspection:
     _places: dict[Found | ItemId, set[Place]] = field(default_factory=dict)  # what each depends on
     _fresh: set[Found] = field(default_factory=set)  # to which items add more
     _is_settled: bool = False
+    _steps: int = 0
 
     def __post_init__(self) -> None:
         self._steadiness = Steadiness(self.program)
@@ -106,16 +109,19 @@ class Inspection:
         return self._effects[item]
 
     def _effect(self, key: ItemId, item: Item) -> Effect:
-        if item.kind == "function":
+        if item.kind == "function" or item.inert:
             return PURE
         if any(load.how == "require" for load in item.loads):
             return Effect(unknown="requires a module")
+        if self._steps > _MOST_STEPS:
+            return Effect(unknown=_EXHAUSTED)
         module, _ = key
         evaluation = Evaluation(JAVASCRIPT, self, module)
         try:
             self._follow(evaluation, module, item)
         except (Endless, RecursionError):
             evaluation.doubt(_ENDLESS)
+        self._steps += evaluation.steps
         own = {Found(module, name) for name in item.declares}
         self._places[key] = evaluation.places
         # what it does to its own names is done before anybody else can see them
@@ -200,10 +206,13 @@ class Inspection:
 
     def _followed(self, found: Found, follow: Callable[[Evaluation, ModuleScope], Value]) -> Value:
         """Return what following some syntax gives to a name."""
+        if self._steps > _MOST_STEPS:
+            return UNKNOWN
         evaluation = Evaluation(JAVASCRIPT, self, found.module, owner=found)
         try:
             value = follow(evaluation, self._top(evaluation, found.module))
         except (Endless, RecursionError):
             value = UNKNOWN
+        self._steps += evaluation.steps
         self._places.setdefault(found, set()).update(evaluation.places)
         return value

@@ -30,6 +30,7 @@ class Liveness:
     exports: set[tuple[ModuleId, str]] = field(default_factory=set)
     stars: set[tuple[ModuleId, str]] = field(default_factory=set)  # module, source
     locals: set[tuple[ModuleId, str]] = field(default_factory=set)  # imported names in use
+    named: set[tuple[ModuleId, str]] = field(default_factory=set)  # names that needed code uses
     included: set[ModuleId] = field(default_factory=set)  # something in it is used
     whole: set[ModuleId] = field(default_factory=set)  # every member may be used: CommonJS
     started: set[ModuleId] = field(default_factory=set)  # entries, workers, what import() loads
@@ -225,6 +226,7 @@ class _Work:
         if not fresh:
             return
         self.used |= {(module, name, m) for m in fresh}
+        self.found.named.add((module, name))
         imported = self.program.imports(module).get(name)
         if imported is not None:
             self._use_imported(module, imported, frozenset(fresh))

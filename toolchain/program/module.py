@@ -46,6 +46,7 @@ class Item:
     sets: tuple[str, ...] = ()  # names whose value, or a member of it, a statement is there to set
     asks: tuple[str, ...] = ()  # names that a statement `f(a)` calls, and gives to what it calls
     of: tuple[int, int] = (0, 0)  # the statement that it is a part of
+    inert: bool = False  # it gives a name to literals and functions: nothing can happen there
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,6 +53,8 @@ class Program:
     _exports: dict[ModuleId, dict[str, Export]] = field(default_factory=dict)
     _declared: dict[ModuleId, dict[str, list[int]]] = field(default_factory=dict)
     _writers: dict[ModuleId, dict[str, list[int]]] = field(default_factory=dict)
+    _found: dict[tuple[ModuleId, str], list[Found]] = field(default_factory=dict)
+    _known: dict[tuple[ModuleId, str], bool] = field(default_factory=dict)
 
     def target(self, module: ModuleId, specifier: str, *, require: bool = False) -> ModuleId | None:
         """Return the module that a specifier means; None if it is outside of the program."""
@@ -105,7 +107,10 @@ class Program:
 
     def has_export(self, module: ModuleId, name: str) -> bool:
         """Whether a module exports ``name``, itself or by ``export *``; open ones may."""
-        return self._has(module, name, set())
+        known = self._known.get((module, name))
+        if known is None:  # by whole answers only: what a circle cuts short is no answer
+            known = self._known[module, name] = self._has(module, name, set())
+        return known
 
     def _has(self, module: ModuleId, name: str, seen: set[ModuleId]) -> bool:
         if module in seen:
@@ -128,7 +133,11 @@ class Program:
 
     def exported(self, module: ModuleId, name: str) -> list[Found]:
         """Return what ``name`` means to who imports it from ``module``; several if ambiguous."""
-        return list(dict.fromkeys(self._exported(module, name, set())))
+        found = self._found.get((module, name))
+        if found is None:
+            found = list(dict.fromkeys(self._exported(module, name, set())))
+            self._found[module, name] = found
+        return found
 
     def _of(self, target: ModuleId | None, imported: str) -> list[Found]:
         if target is None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from toolchain.formats.javascript_tree import Node, SourceTree, read_tree, string_value, text_of
+from toolchain.program.inert import is_inert
 from toolchain.program.module import (
     DEFAULT,
     NAMESPACE,
@@ -136,6 +137,7 @@ class _Reading:
                 tuple(_sets(node)),
                 tuple(_asks(node)),
                 of,
+                alone and is_inert(node),
             ),
             names,
         )

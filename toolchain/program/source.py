@@ -22,6 +22,10 @@ _STATIC = frozenset({"import", "require"})
 _WORKERS = frozenset({"worker", "worker url"})
 
 
+_JSX = (".jsx", ".tsx")
+_RUNTIMES = ("jsx-runtime", "jsx-dev-runtime")  # React 17, "the new JSX transform"
+
+
 class GraphFiles:
     """A graph's files as resolvers ask for them."""
 
@@ -68,10 +72,23 @@ class Source:
             self._edges.setdefault(edge.source, []).append(edge)
 
     def program(self, entries: Iterable[ModuleId]) -> Program:
-        """Return the program that ``entries`` load."""
+        """Return the program that ``entries`` load.
+
+        What compilers import into JSX, and no module names, is an entry, too.
+        """
         addresses: dict[ModuleId, tuple[Address, ...]] = {}
         entries = tuple(entries)
-        todo = list(entries)
+        self._read(entries, addresses)
+        runtimes = self._jsx_runtimes()
+        self._read(runtimes, addresses)
+        quiet = frozenset(m for m in self.texts if self._is_quiet(m))
+        return Program(self.texts, self.targets, addresses, quiet, (*entries, *runtimes))
+
+    def _read(
+        self, modules: Iterable[ModuleId], addresses: dict[ModuleId, tuple[Address, ...]]
+    ) -> None:
+        """Read ``modules`` and all that they load."""
+        todo = list(modules)
         while todo:
             module = todo.pop()
             if module in self.texts or not self._is_script(module):
@@ -82,8 +99,19 @@ class Source:
             addresses[module] = tuple(self._addresses(module))
             todo += self._resolve(module)
             todo += [t for address in addresses[module] for t in address.targets]
-        quiet = frozenset(m for m in self.texts if self._is_quiet(m))
-        return Program(self.texts, self.targets, addresses, quiet, tuple(entries))
+
+    def _jsx_runtimes(self) -> tuple[ModuleId, ...]:
+        """Return the modules that a compiler may import into the JSX of this program."""
+        sources = [m for m in self.texts if m.endswith(_JSX)]
+        packages = {
+            i.rpartition("node_modules/")[2].removesuffix("/package.json")
+            for i in self.graph.files
+            if i.endswith("/package.json") and "node_modules/" in i
+        }
+        asked = ((p, name) for p in sorted(packages) for name in _RUNTIMES)
+        wanted = [(f"{package}/{name}", m) for package, name in asked for m in sources[:1]]
+        found = {t for name, m in wanted for t in self._targets.imported(name, m)}
+        return tuple(sorted(t for t in found if self._is_script(t)))
 
     def _is_script(self, name: str) -> bool:
         artifact = self.graph.artifacts.get(ArtifactId(name))

@@ -1,0 +1,206 @@
+"""How long the analysis of a whole program takes, and how much memory, beside bundlers.
+
+    nox -s program_speed                     the fixture SDK x 10, 1,000 and 10,000 plain modules
+    nox -s program_speed -- --scale 50       about 7,000 modules that the entry loads
+    nox -s program_speed -- --modules 100000 so many plain modules of 1 kB, seeded; repeatable
+    nox -s program_speed -- --docs           writes the table into docs/tree-shake.md
+
+Each row is one process that starts with nothing in memory or cache: read all files, resolve, find
+what every statement does, and what is needed. Beside it esbuild and rolldown bundle the same entry
+in the same run. Plain modules form a tree of imports; one of four functions in each is used.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from sdk_removal import bundling
+from sdk_removal.labels import generate
+from sdk_removal.program import publish
+
+from toolchain.formats.esbuild import service
+from toolchain.harness.machine import machine
+from toolchain.sources.tools import tool
+
+_LIMIT_S = 1800  # ours: 100,000 modules take minutes
+_BRANCHES = 4  # ours: modules that each plain module imports; 100,000 are nine levels deep
+_DOCS = Path(__file__).parent.parent / "docs" / "tree-shake.md"
+_MARK = "<!-- nox -s program_speed -->"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One program and one tool."""
+
+    program: str
+    tool: str
+    seconds: float
+    detail: str = ""
+
+
+def plain_modules(folder: Path, count: int, seed: int = 1) -> str:
+    """Write ``count`` modules of about 1 kB; return the entry."""
+    drawn = random.Random(seed)  # noqa: S311 - not for secrets
+    for number in range(count):
+        name = folder / _place(number)
+        name.parent.mkdir(parents=True, exist_ok=True)
+        name.write_text("".join(_lines(number, count, drawn)), "utf-8")
+    return _place(0)
+
+
+def _place(number: int) -> str:
+    return f"m{number // 1000}/m{number}.mjs"
+
+
+def _lines(number: int, count: int, drawn: random.Random) -> Iterator[str]:
+    first = number * _BRANCHES + 1
+    below = range(first, min(first + _BRANCHES, count))
+    for other in below:
+        yield f'import {{ f{other} }} from "../{_place(other)}";\n'
+    used = " + ".join(f"f{other}(x)" for other in below) or "x"
+    yield f"const table{number} = [{', '.join(str(drawn.randrange(999)) for _ in range(8))}];\n"
+    yield f"export function f{number}(x) {{\n  return table{number}[x % 8] + {used};\n}}\n"
+    for letter in "abc":
+        factor = drawn.randrange(2, 999)
+        yield (
+            f"export function {letter}{number}(list, start = {factor}) {{\n"
+            f"  let sum = start;\n  for (const one of list) {{\n"
+            f"    if (one > {factor}) sum += one * {factor};\n"
+            f"    else sum -= Math.abs(one) % {factor};\n  }}\n"
+            f'  return {{ sum, why: "{letter} of {number}: {drawn.random():.9f}" }};\n}}\n'
+        )
+    if not number:
+        yield "console.log(f0(1));\n"
+
+
+def main() -> None:
+    """Measure and print."""
+    asked = _options()
+    if asked.child:
+        print(json.dumps(_analyzed(Path(asked.child[0]), asked.child[1])))
+        return
+    found: list[Row] = []
+    with tempfile.TemporaryDirectory() as name:
+        work = Path(name).resolve()
+        known = bundling.bundlers(work / "bundlers")
+        bundlers = {n: known[n] for n in ("esbuild", "rolldown") if n in known}
+        bundling.lay_out(work / "bundlers")
+        for program, tree, entry in _programs(work, asked):
+            print(f"measuring: {program}", file=sys.stderr)
+            found.append(_own(program, tree, entry))
+            for title, bundler in bundlers.items():
+                found.append(_beside(program, title, bundler, tree, entry, work / "out"))
+    text = _table(found)
+    print(text)
+    if asked.docs:
+        before, _, rest = _DOCS.read_text("utf-8").partition(_MARK)
+        after = rest.partition(_MARK)[2]
+        _DOCS.write_text(f"{before}{_MARK}\n{text}\n{_MARK}{after}", "utf-8")
+
+
+def _programs(work: Path, asked: argparse.Namespace) -> Iterator[tuple[str, Path, str]]:
+    for scale in asked.scale or ([] if asked.modules else [10]):
+        sdk = generate(work / f"sdk-{scale}", scale=scale)
+        with service(tool("esbuild")) as esbuild:
+            tree = publish(sdk, work / f"published-{scale}", esbuild)
+        yield f"fixture SDK x {scale}", tree, "consumers/everything/main.js"
+    for count in asked.modules or ([] if asked.scale else [1000, 10_000]):
+        tree = work / f"plain-{count}"
+        yield f"plain modules, {count:,}", tree, plain_modules(tree, count)
+
+
+def _own(program: str, tree: Path, entry: str) -> Row:
+    command = [sys.executable, __file__, "--child", str(tree), entry]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=_LIMIT_S, check=True)
+    told = json.loads(done.stdout)
+    parts = ", ".join(f"{what} {seconds:.1f}" for what, seconds in told["parts"].items())
+    detail = f"{told['modules']:,} modules; {parts}; {told['peak_mb']:.0f} MB"
+    return Row(program, "vtool", told["seconds"], detail)
+
+
+def _analyzed(tree: Path, entry: str) -> dict[str, object]:  # noqa: PLR0915 - it is a list of laps
+    """Analyze in this process; return seconds, modules and peak memory."""
+    import resource  # noqa: PLC0415 - not on Windows
+
+    from toolchain.ir import Artifact, ArtifactId, DirectoryStore, Graph, Kind  # noqa: PLC0415
+    from toolchain.program.inspection import Inspection  # noqa: PLC0415
+    from toolchain.program.liveness import live  # noqa: PLC0415
+    from toolchain.program.source import Source  # noqa: PLC0415
+    from toolchain.sources.directory import open_tree  # noqa: PLC0415
+
+    kinds = {".js": Kind.JS, ".mjs": Kind.JS, ".cjs": Kind.JS, ".json": Kind.JSON}
+    started = time.perf_counter()
+    files = open_tree(tree).files
+    with tempfile.TemporaryDirectory() as name:
+        store = DirectoryStore(Path(name))
+        artifacts = {}
+        for path, file in files.items():
+            store.adopt(file.path, file.digest)
+            kind = kinds.get(Path(path).suffix, Kind.DATA)
+            artifacts[ArtifactId(path)] = Artifact(ArtifactId(path), kind, file.digest, file.size)
+        roots, conditions = frozenset({ArtifactId(entry)}), frozenset({"node", "module"})
+        graph = Graph(artifacts, frozenset(), roots, conditions)
+        laps = [("hash", time.perf_counter())]
+        source = Source(graph, store, conditions)
+        program = source.program([entry])
+        laps.append(("read and link", time.perf_counter()))
+        inspection = Inspection(program, source.files.read)
+        inspection.effect(entry, 0)
+        laps.append(("effects", time.perf_counter()))
+        live(program, inspection.effect, [entry])
+        laps.append(("liveness", time.perf_counter()))
+    begins = [started, *(at for _, at in laps)]
+    parts = {what: at - begins[i] for i, (what, at) in enumerate(laps)}
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
+    seconds = laps[-1][1] - started
+    return {"seconds": seconds, "modules": len(program.modules), "parts": parts, "peak_mb": peak}
+
+
+def _beside(  # noqa: PLR0913, PLR0917 - a bundler of a program, somewhere
+    program: str, title: str, bundler: bundling.Bundler, tree: Path, entry: str, out: Path
+) -> Row:
+    shutil.rmtree(out, ignore_errors=True)
+    out.mkdir()
+    command = bundler.command(bundling.Job(tree, {"main": entry}, out))
+    begun = time.perf_counter()
+    done = subprocess.run(
+        command, cwd=tree, capture_output=True, text=True, timeout=_LIMIT_S, check=False
+    )
+    seconds = time.perf_counter() - begun
+    problem = f"fails: {done.stderr.strip().splitlines()[0][:80]}" if done.returncode else ""
+    return Row(program, title, seconds, problem or "a bundle, minified and written")
+
+
+def _table(rows: list[Row]) -> str:
+    about = machine()
+    lines = [
+        f"{about.cpu}, {about.cores} cores",
+        "",
+        "| program | tool | s | |",
+        "|---|---|---|---|",
+    ]
+    lines += [f"| {r.program} | {r.tool} | {r.seconds:.1f} | {r.detail} |" for r in rows]
+    return "\n".join(lines)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--scale", type=int, action="append")
+    parser.add_argument("--modules", type=int, action="append")
+    parser.add_argument("--docs", action="store_true")
+    parser.add_argument("--child", nargs=2, help=argparse.SUPPRESS)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
