@@ -103,6 +103,7 @@ def test_every_pass_of_the_pipeline_saves_bytes_and_every_proof_holds(report: Do
         saved[row["pass"]] = saved.get(row["pass"], 0) + row["before"] - row["after"]
     assert saved.pop("dedupe-modules") == 0  # every package is there once
     assert list(saved) == [
+        "tree-shake",
         "drop-unreachable",
         "bundle-js",
         "strip-wasm",
