@@ -25,7 +25,8 @@ from toolchain.sources.tools import node, tool
 
 _ROUNDS = 5  # a worker may start a worker; three do it here
 _LIMIT_S = 300.0
-_ACCOUNTS = {"vtool-manifest.json", "vtool-candidates.json"}  # no program loads them
+# What says how a program was made; no program loads them
+_ACCOUNTS = {"vtool-manifest.json", "vtool-candidates.json", "vtool-headers.json", "source-maps"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +146,7 @@ def bundle(bundler: Bundler, sdk: Sdk, tree: Path, consumer: str, out: Path) -> 
         for name, path in copies.items():
             if not (out / name).exists():
                 shutil.copyfile(tree / path, out / name)
-        found = (p for p in sorted(out.rglob("*")) if p.is_file() and p.name not in _ACCOUNTS)
+        found = (p for p in sorted(out.rglob("*")) if p.is_file() and _is_loaded(p, out))
         files = {p.relative_to(out).as_posix(): p.read_bytes() for p in found}
         wanted = {} if bundler.is_whole else _named(sdk, files)
         if not wanted:
@@ -156,6 +157,10 @@ def bundle(bundler: Bundler, sdk: Sdk, tree: Path, consumer: str, out: Path) -> 
             else:
                 copies[name] = path
     return Bundle({}, seconds, f"still names {', '.join(wanted)}")
+
+
+def _is_loaded(path: Path, out: Path) -> bool:
+    return not _ACCOUNTS & set(path.relative_to(out).parts)
 
 
 def is_module(name: str) -> bool:
