@@ -266,10 +266,11 @@ def _application_without_long_searches(home: Path) -> Path:
     return copy
 
 
-def _kept(folder: Path) -> list[str]:
-    """Return the candidates that a result is made of."""
+def _proved(folder: Path) -> list[tuple[str, bool]]:
+    """Return what a result is made of: passes whose proof held, and the bundler that won."""
     ledger = json.loads((folder / "report.json").read_text("utf-8"))["ledger"]
-    return [c["name"] for row in ledger for c in row["candidates"] if c["fate"] == "kept"]
+    won = [c["name"] for r in ledger for c in r.get("candidates", ()) if c["fate"] == "kept"]
+    return [(row["pass"], row["proof"]["holds"]) for row in ledger] + [(n, True) for n in won]
 
 
 def test_another_run_with_one_worker_and_an_empty_cache_gives_the_same_bytes(
@@ -281,7 +282,9 @@ def test_another_run_with_one_worker_and_an_empty_cache_gives_the_same_bytes(
     done = _vtool(_fresh(home / "other"), "optimize", str(copy), "-o", str(out), *options)
     assert done.returncode == 1, done.stderr  # what was not measured is not met
     names = ["models/silero_vad.vtm"]
-    if _kept(out) == _kept(result):  # a bundler that is late on a busy machine loses the race
+    made = [p for p in _proved(result) if p in _proved(out)]
+    if ("tree-shake", True) in made and len(made) >= len(_proved(out)):
+        # a busy machine may make a bundler late, or a page say things in another order
         names += ["app/main.js", "app/main.js.br"]
     for name in names:
         assert (out / name).read_bytes() == (result / name).read_bytes(), name
