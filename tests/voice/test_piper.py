@@ -252,7 +252,9 @@ def test_a_voice_espeak_does_not_have_is_told_when_opening(
         opened(changed(joe, tmp_path, espeak={"voice": "xx"}))
 
 
-@pytest.mark.parametrize(("options", "fact"), [({"speaker": 3}, "one speaker")])
+@pytest.mark.parametrize(
+    ("options", "fact"), [({"speed": 0}, "speed of 0"), ({"speaker": 3}, "one speaker")]
+)
 def test_wrong_options_are_refused(
     options: dict[str, Any], fact: str, joe: dict[str, Path]
 ) -> None:

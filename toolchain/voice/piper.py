@@ -154,6 +154,8 @@ def _fixed(
     options: Options, sounds: Sounds, session: ort.InferenceSession
 ) -> dict[str, NDArray[np.generic]]:
     """Return the inputs that are the same for every sentence."""
+    if options.speed <= 0:
+        raise ConfigError(f"voice.tts: a speed of {options.speed}", hint="1.0 is normal speed")
     noise, length, widths = sounds.scales
     noise = noise if options.noise_scale is None else options.noise_scale
     widths = widths if options.noise_w is None else options.noise_w
