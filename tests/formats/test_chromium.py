@@ -17,6 +17,7 @@ from toolchain.formats.chromium import find_chromium, play_in_page
 from toolchain.formats.coverage import scripts
 from toolchain.formats.devtools import browser
 from toolchain.formats.loopback import served
+from toolchain.formats.playing_node import Manner
 from toolchain.ir import Observation
 
 needs_chromium = pytest.mark.skipif(
@@ -89,7 +90,7 @@ def test_what_of_a_page_and_its_worker_ran_is_counted(tmp_path: Path) -> None:
         (tmp_path / f"{name}.js").write_text(text)
     found = find_chromium()
     assert found is not None
-    played = play_in_page(found, tmp_path, ("s.js", "e.js"), LIMIT_S, coverage=True)
+    played = play_in_page(found, tmp_path, ("s.js", "e.js"), LIMIT_S, manner=Manner(coverage=True))
     ran = {
         (Path(script.url).name, function.name): function.ran
         for document in played.coverage

@@ -146,6 +146,41 @@ def test_a_baseline_judges_any_number_of_results(play: Play) -> None:
     assert base.judge(after).holds
 
 
+STARTS = """\
+ts *src/main.ts
+    import { readFile } from "node:fs/promises";
+    const ready = async (name: string, pause: number): Promise<void> => {
+      await new Promise((resolve) => setTimeout(resolve, pause));
+      await readFile(new URL(import.meta.url));
+      console.log(name, "is ready");
+    };
+    export const start = async (): Promise<void> => {
+      await Promise.all([ready("ear", 1), ready("mouth", 9)]);
+      console.log("both are ready");
+    };
+json package.json
+    {"type": "module"}
+"""
+
+
+def test_of_two_that_start_at_once_either_may_be_first(play: Play) -> None:
+    before, store = golden.parse(STARTS)
+    after = BundleJs(external=("node:*",)).apply(before, store)
+    proof = _prove(before, _changed(after, store, {'"ear",1': '"ear",17'}), store, play)
+    assert proof.holds, proof.detail
+    assert proof.detail.endswith("(differs from run to run, so unknown: some of the order of main)")
+
+
+def test_what_is_awaited_comes_first_however_late_it_is(play: Play) -> None:
+    before, store = golden.parse(STARTS)
+    after = BundleJs(external=("node:*",)).apply(before, store)
+    proof = _prove(
+        before, _changed(after, store, {"await Promise.all": "Promise.all"}), store, play
+    )
+    assert not proof.holds
+    assert "comes before console.log `" in proof.detail
+
+
 def test_without_a_scenario_nothing_is_claimed() -> None:
     assert _prove(*_graphs(), None).detail == "not run: the project names no scenario"
 

@@ -5,6 +5,10 @@ program, as often and in the same place. Texts that differ in their digits alone
 are compared without digits; what still differs between two runs of one program cannot be used, and
 is named. What workers say, and requests that fail, are compared without their order, which nobody
 promises.
+
+Order is what all runs of the first program agree on: of two texts that came in either order, either
+may be first in the second program; all others must be in theirs. Runs whose answers came late by
+chance (``disturbed``) show which order is promised and which is only what happened.
 """
 
 from __future__ import annotations
@@ -13,7 +17,7 @@ import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import zip_longest
+from itertools import combinations, zip_longest
 
 from toolchain.ir import Observation
 
@@ -32,11 +36,13 @@ class Comparison:
 
     ``difference`` is the first one of each stream, empty if there is none; ``compared`` counts
     observations by kind; ``unknown`` names what differed between two runs of the first program.
+    ``only_order`` says that the same was seen and that its order alone is different.
     """
 
     difference: str
     compared: Mapping[str, int]
     unknown: tuple[str, ...]
+    only_order: bool = False
 
 
 def placed(seen: Iterable[Observation], bases: Collection[str], moved: Collection[str]) -> Seen:
@@ -60,23 +66,34 @@ def _place(path: str, moved: Collection[str]) -> str:
     return "<code>" if name.partition("?")[0] in moved else f"/{path}"
 
 
-def compare(first: Seen, again: Seen, other: Seen) -> Comparison:
-    """Compare ``other`` with ``first``; ``again`` is a second run of the first program."""
+def compare(first: Seen, again: Seen, other: Seen, disturbed: Sequence[Seen] = ()) -> Comparison:
+    """Compare ``other`` with ``first``; ``again`` and ``disturbed`` are more runs of the first."""
     differences: list[str] = []
     compared: Counter[str] = Counter()
     unknown: list[str] = []
+    only_order = True
     for stream in _STREAMS:
-        seen, twice, new = ([o for o in s if o.stream == stream] for s in (first, again, other))
+        seen, twice, new, *late = (
+            [o for o in s if o.stream == stream] for s in (first, again, other, *disturbed)
+        )
         usable = _usable(seen, twice)
-        tokens = [usable.tokens(one) for one in (seen, twice, new)]
-        ordered = stream not in _UNORDERED and tokens[0] == tokens[1]
+        before, more, after, *others = (usable.tokens(one) for one in (seen, twice, new, *late))
         unknown += usable.doubts()
-        if stream not in _UNORDERED and not ordered:
-            unknown.append(f"the order of {stream}")
-        compared.update(kind for kind, _ in tokens[0])
-        different = (_in_order if ordered else _in_any_order)(tokens[0], tokens[2])
+        compared.update(kind for kind, _ in before)
+        different = _in_any_order(before, after)
+        if different and stream not in _UNORDERED and before == more:
+            different = _in_order(before, after)  # says more: what came instead
+        if different:
+            only_order = False
+        elif stream not in _UNORDERED:
+            runs = [run for run in (before, more, *others) if Counter(run) == Counter(before)]
+            different = _out_of_order(runs, after)
+            if any(run != before for run in runs):
+                unknown.append(f"some of the order of {stream}")
         differences += [different] if different else []
-    return Comparison("; ".join(differences), dict(sorted(compared.items())), tuple(unknown))
+    only_order = only_order and bool(differences)
+    told = "; ".join(differences)
+    return Comparison(told, dict(sorted(compared.items())), tuple(unknown), only_order)
 
 
 _Token = tuple[str, str]  # kind and text
@@ -141,6 +158,33 @@ def _in_order(before: Sequence[_Token], after: Sequence[_Token]) -> str:
         if one != other:
             return f"observation {number} was {_shown(one)} and is {_shown(other)}"
     return ""
+
+
+def _out_of_order(runs: Sequence[Sequence[_Token]], after: Sequence[_Token]) -> str:
+    """Name two texts of ``after`` that are the other way round in all of ``runs``.
+
+    All hold the same texts. Of a text that comes more than once, the first is the first in each.
+    Takes time in the square of their number.
+    """
+    if any(run == after for run in runs):
+        return ""
+    if all(run == runs[0] for run in runs):
+        return _in_order(runs[0], after)
+    places = [_places(run, after) for run in runs]
+    for one, other in combinations(range(len(after)), 2):
+        if all(place[one] > place[other] for place in places):
+            return (
+                f"{_shown(after[one])} comes before {_shown(after[other])}, and always came after"
+            )
+    return ""
+
+
+def _places(run: Sequence[_Token], after: Sequence[_Token]) -> list[int]:
+    """Return where in ``run`` each text of ``after`` is."""
+    found: dict[_Token, list[int]] = {}
+    for place in range(len(run) - 1, -1, -1):
+        found.setdefault(run[place], []).append(place)
+    return [found[token].pop() for token in after]
 
 
 def _in_any_order(before: Sequence[_Token], after: Sequence[_Token]) -> str:

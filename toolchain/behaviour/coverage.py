@@ -10,6 +10,7 @@ from urllib.parse import unquote
 from toolchain.behaviour.runtimes import BROWSERS, PLAYERS, absence
 from toolchain.behaviour.staging import PROGRAM, Staged, unbundled_stage
 from toolchain.formats.coverage import Function, ScriptCoverage, merged, scripts
+from toolchain.formats.playing_node import Manner
 from toolchain.formats.sourcemap import SourceMap
 from toolchain.ir import ArtifactId, Graph, Play, Store
 
@@ -45,7 +46,7 @@ def coverage(
             continue
         page = runtime in BROWSERS
         with unbundled_stage(graph, store, play, entry, page=page) as staged:
-            played = PLAYERS[runtime](staged, play, coverage=True)
+            played = PLAYERS[runtime](staged, play, Manner(coverage=True))
             runs = [script for document in played.coverage for script in scripts(document)]
             for use in _uses(runs, staged):
                 found.setdefault(use.module, []).append(use)

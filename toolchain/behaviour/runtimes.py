@@ -13,6 +13,8 @@ from toolchain.errors import ToolError
 from toolchain.formats.chromium import PAGE_FILES, find_chromium, play_in_page
 from toolchain.formats.playing_node import (
     OBSERVER_FILES,
+    PLAIN,
+    Manner,
     Played,
     node_version,
     play_in_node,
@@ -24,7 +26,7 @@ from toolchain.sources.tools import node, tool
 class Player(Protocol):
     """Plays a scenario where it can be played."""
 
-    def __call__(self, staged: Staged, play: Play, *, coverage: bool = False) -> Played:
+    def __call__(self, staged: Staged, play: Play, manner: Manner = PLAIN, /) -> Played:
         """Return what was seen and, if asked for, counted."""
         ...
 
@@ -41,18 +43,18 @@ def _new_node() -> Path:
     return found if knows else tool("node")
 
 
-def _node(staged: Staged, play: Play, *, coverage: bool = False) -> Played:
+def _node(staged: Staged, play: Play, manner: Manner = PLAIN, /) -> Played:
     start = (staged.script, staged.entry)
-    return play_in_node(_new_node(), staged.folder, start, play.limit_s, coverage=coverage)
+    return play_in_node(_new_node(), staged.folder, start, play.limit_s, manner)
 
 
-def _chromium(staged: Staged, play: Play, *, coverage: bool = False) -> Played:
+def _chromium(staged: Staged, play: Play, manner: Manner = PLAIN, /) -> Played:
     found = find_chromium()
     if found is None:
         raise ToolError("there is no Chromium in PATH", hint=_HOW)
     start = (staged.script, staged.entry)
     return play_in_page(
-        found, staged.folder, start, play.limit_s, wav=play.microphone, coverage=coverage
+        found, staged.folder, start, play.limit_s, wav=play.microphone, manner=manner
     )
 
 

@@ -62,8 +62,11 @@ def entry_of(graph: Graph, play: Play) -> ArtifactId:
 
 
 def successor(root: ArtifactId, before: Graph, after: Graph) -> ArtifactId | None:
-    """Return what stands for a root of ``before``: itself, else the new root of its name."""
-    if root in after.artifacts:
+    """Return what stands for a root of ``before``: itself, else the new root of its name.
+
+    A source that is still there to be fetched, and that nothing starts any more, is not what runs.
+    """
+    if root in after.roots:
         return root
     path = PurePosixPath(root)
     new = [r for r in entries(after) if r not in before.roots]

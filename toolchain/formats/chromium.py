@@ -18,11 +18,11 @@ from urllib.parse import urlencode
 from toolchain.errors import ConfigError, ToolError
 from toolchain.formats.devtools import Devtools, Event, browser
 from toolchain.formats.loopback import served
-from toolchain.formats.playing_node import Played
+from toolchain.formats.playing_node import PLAIN, Manner, Played
 from toolchain.ir import Observation
 
 _HERE = Path(__file__).parent
-PAGE_FILES = (_HERE / "observing.js", _HERE / "playing_page.html")
+PAGE_FILES = tuple(_HERE / name for name in ("disturbing.js", "observing.js", "playing_page.html"))
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 _START_S = 30.0  # ours: it takes half a second; a busy machine many
 SETTLE_S = 1.0  # ours: what happens in the second after the result counts as well
@@ -87,7 +87,7 @@ def play_in_page(  # noqa: PLR0913 - a page of something, heard by something, fo
     limit_s: float,
     *,
     wav: Path | None = None,
-    coverage: bool = False,
+    manner: Manner = PLAIN,
 ) -> Played:
     """Play a script on an entry (``start``, both files in ``folder``) in a new page.
 
@@ -104,10 +104,10 @@ def play_in_page(  # noqa: PLR0913 - a page of something, heard by something, fo
         flags.append(f"--use-file-for-fake-audio-capture={wav}%noloop")
     script, entry = start
     with (
-        served(folder) as origin,
+        served(folder, manner.disturbed) as origin,
         browser(chromium.program, [*flags, "about:blank"], limit_s=limit_s + _START_S) as devtools,
     ):
-        page = _Page(devtools, coverage=coverage)
+        page = _Page(devtools, manner)
         page.open(f"{origin}/{_PAGE}?{urlencode({'script': f'/{script}', 'entry': entry})}")
         seen = tuple(page.watch(time.monotonic() + limit_s))
         counted = json.loads(json.dumps(page.counted()).replace(origin, folder.resolve().as_uri()))
@@ -131,7 +131,7 @@ class _Page:
     """A page and its workers, watched while it plays."""
 
     devtools: Devtools
-    coverage: bool
+    manner: Manner
     session: str = ""
     workers: list[str] = field(default_factory=list)  # their sessions
     addresses: dict[str, str] = field(default_factory=dict)  # of requests
@@ -148,15 +148,14 @@ class _Page:
         self._attach_workers(self.session)
         self._count(self.session)
         self.devtools.call("Runtime.addBinding", self.session, name=_BINDING)
-        self.devtools.call(
-            "Page.addScriptToEvaluateOnNewDocument", self.session, source=_observer()
-        )
+        source = _observer(self.manner.disturbed)
+        self.devtools.call("Page.addScriptToEvaluateOnNewDocument", self.session, source=source)
         self.devtools.call("Page.navigate", self.session, url=address)
 
     def counted(self) -> list[Mapping[str, Any]]:
         """Return the coverage documents of the page and of the workers that are still there."""
         documents = []
-        for session in [self.session, *self.workers] if self.coverage else ():
+        for session in [self.session, *self.workers] if self.manner.coverage else ():
             try:
                 documents.append(self.devtools.call("Profiler.takePreciseCoverage", session))
             except ToolError:  # a worker that has ended
@@ -164,7 +163,7 @@ class _Page:
         return documents
 
     def _count(self, session: str) -> None:
-        if self.coverage:
+        if self.manner.coverage:
             self.devtools.send("Profiler.enable", session)
             self.devtools.send(
                 "Profiler.startPreciseCoverage", session, callCount=False, detailed=True
@@ -245,17 +244,21 @@ class _Page:
             self.devtools.send("Runtime.enable", session)
             self.devtools.send("Runtime.addBinding", session, name=_BINDING)
             self._attach_workers(session)
-            self.devtools.send("Runtime.evaluate", session, expression=_observer())
+            script = _observer(self.manner.disturbed)
+            self.devtools.send("Runtime.evaluate", session, expression=script)
         self.devtools.send("Runtime.runIfWaitingForDebugger", session)
 
 
-def _observer() -> str:
-    """Return a script that makes the page and its workers tell what they do."""
+def _observer(disturbed: int) -> str:
+    """Return a script that makes the page and its workers tell what they do, and answers late."""
     observing = (_HERE / "observing.js").read_text("utf-8")
+    disturbing = (_HERE / "disturbing.js").read_text("utf-8").rstrip().removesuffix(";")
+    late = f"{disturbing}({disturbed});" if disturbed else ""
     return f"""{{
   const tell = globalThis.{_BINDING};
   delete globalThis.{_BINDING};
   const record = (...parts) => tell(JSON.stringify(parts));
   const plain = {observing.rstrip().removesuffix(";")}(record);
   globalThis[Symbol.for("vtool.observing")] = {{ record, plain }};
+  {late}
 }}"""

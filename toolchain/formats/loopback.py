@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import random
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 # A module is refused under another type, and WebAssembly is not compiled while it loads
 _TYPES = MappingProxyType(
@@ -32,12 +35,17 @@ _HEADERS = (
     ("Cache-Control", "no-store"),
 )
 _SILENCE_S = 30.0  # ours: a connection over which nothing comes for so long is given up
+_LATEST_S = 0.04  # ours: as late as disturbing.js makes other answers
 
 
 @contextmanager
-def served(folder: Path) -> Iterator[str]:
-    """Serve ``folder`` and yield the origin, as ``http://127.0.0.1:40000``; links are followed."""
-    handler = partial(_Handler, directory=str(folder))
+def served(folder: Path, disturbed: int = 0) -> Iterator[str]:
+    """Serve ``folder`` and yield the origin, as ``http://127.0.0.1:40000``; links are followed.
+
+    ``disturbed``, a seed, makes each answer late by another time.
+    """
+    late = random.Random(disturbed) if disturbed else None  # noqa: S311 - no secret
+    handler = partial(_Handler, late, directory=str(folder))
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         server.daemon_threads = True
         thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
@@ -53,6 +61,16 @@ class _Handler(SimpleHTTPRequestHandler):
     extensions_map = dict(_TYPES)  # noqa: RUF012 - as the class above has it
     protocol_version = "HTTP/1.1"
     timeout = _SILENCE_S
+
+    def __init__(self, late: random.Random | None, *rest: Any, **named: Any) -> None:  # noqa: ANN401
+        self.late = late
+        super().__init__(*rest, **named)  # which answers at once
+
+    def do_GET(self) -> None:
+        """Answer, late where that is asked for."""
+        if self.late is not None:
+            time.sleep(self.late.uniform(0, _LATEST_S))
+        super().do_GET()
 
     def end_headers(self) -> None:
         for name, value in _HEADERS:

@@ -16,7 +16,14 @@ from toolchain.ir import Observation
 
 _HERE = Path(__file__).parent
 OBSERVER_FILES = tuple(
-    _HERE / name for name in ("observing.js", "observing_node.mjs", "playing_node.mjs")
+    _HERE / name
+    for name in (
+        "disturbing.js",
+        "disturbing_node.mjs",
+        "observing.js",
+        "observing_node.mjs",
+        "playing_node.mjs",
+    )
 )
 _START_S = 30.0  # ours: it takes 40 ms; a busy machine some seconds
 _WRONG = "wrong scenario"
@@ -46,8 +53,27 @@ class Played:
     coverage: tuple[Mapping[str, Any], ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How a scenario is played.
+
+    With ``coverage`` V8 counts what runs. ``disturbed``, a seed, makes files, modules and other
+    answers late, each by another time of up to 40 ms.
+    """
+
+    coverage: bool = False
+    disturbed: int = 0
+
+
+PLAIN = Manner()
+
+
 def play_in_node(
-    node: Path, folder: Path, start: tuple[str, str], limit_s: float, *, coverage: bool = False
+    node: Path,
+    folder: Path,
+    start: tuple[str, str],
+    limit_s: float,
+    manner: Manner = PLAIN,
 ) -> Played:
     """Play a script on an entry (``start``, both files in ``folder``) in a new node process.
 
@@ -72,7 +98,9 @@ def play_in_node(
             (folder / entry).as_uri(),
         ]
         environment = {"VTOOL_OBSERVATIONS": str(seen), "NODE_NO_WARNINGS": "1"}
-        if coverage:
+        if manner.disturbed:
+            environment["VTOOL_DISTURBED"] = str(manner.disturbed)
+        if manner.coverage:
             environment["NODE_V8_COVERAGE"] = str(counted)
         ended = _run(command, environment, folder, limit_s)
         rows = [json.loads(line) for line in seen.read_text("utf-8").splitlines()]
