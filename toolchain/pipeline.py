@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from toolchain import plugins, resources
-from toolchain.analysis.packages import package_of
 from toolchain.behaviour.baseline import Scenes
 from toolchain.behaviour.runtimes import fingerprint
+from toolchain.booking import Booking, check_sum, nothing, row_of, rows_of
 from toolchain.choosing import Doing, chosen
 from toolchain.errors import (
     ConfigError,
@@ -29,10 +29,8 @@ from toolchain.formats import bundlers
 from toolchain.ir import (
     Artifact,
     ArtifactId,
-    Candidate,
     Digest,
     DirectoryStore,
-    Edge,
     Graph,
     Kind,
     LedgerRow,
@@ -42,6 +40,7 @@ from toolchain.ir import (
     Relation,
     digest_of,
 )
+from toolchain.packed_graph import packed, unpacked
 from toolchain.passes.base import (
     ArtifactPass,
     GraphPass,
@@ -53,11 +52,11 @@ from toolchain.passes.base import (
     make_pass,
 )
 from toolchain.progress import SILENT, Progress
-from toolchain.rewriting import UNCHANGED, Outcome, Work, failed, rewrite
+from toolchain.rewriting import Outcome, Work, failed, rewrite
 from toolchain.sources.toolbox import lock_file
 from toolchain.sources.tree import SourceFile
 from toolchain.tables import check, dump
-from toolchain.units import Bytes, Seconds
+from toolchain.units import Seconds
 
 BEHAVIOUR = "same-behaviour"  # the proof that plays the application's own scenario
 
@@ -119,7 +118,7 @@ class Pipeline:
             self.progress.update("passes", number, len(steps))
             made = make_pass(step.run, step.options)
             if lack := _lack(made):
-                ledger.append(_nothing(step.run, graph, lack))
+                ledger.append(nothing(step.run, graph, lack))
                 continue
             if isinstance(made, ArtifactPass):
                 after, rows, names, found = self._each(graph, step, made, before)
@@ -131,13 +130,12 @@ class Pipeline:
             after = after.without_stale_maps(graph)
             if problems := after.problems():
                 raise PassError(f"the pass {step.run!r} broke the graph: {problems[0]}")
-            if sum(r.saved for r in rows) != graph.delivered - after.delivered:
-                raise PassError(f"the ledger of {step.run!r} does not add up")
+            check_sum(rows, graph, after, f"the ledger of {step.run!r}")
             renames = {**{o: names.get(n, n) for o, n in renames.items()}, **_new(names, renames)}
             ledger += rows
             graph = after
         self.progress.update("passes", len(steps), len(steps))
-        _check_sum(ledger, before, graph)
+        check_sum(ledger, before, graph, "the ledger")
         searched = tuple(replace(s, artifact=n) for n, (s, _) in sorted(searches.items()))
         questions = {str(n): asked for n, (_, asked) in searches.items()}
         return Result(graph, tuple(ledger), renames, searched, questions)
@@ -167,7 +165,7 @@ class Pipeline:
                 outcome = replace(
                     outcome, kept=False, proof=Proof(made.proof, holds=False, detail=why)
                 )
-            rows.append(_row(step.run, artifact, outcome))
+            rows.append(row_of(step.run, artifact, outcome))
             if not outcome.kept:
                 continue
             kind = made.produces or artifact.kind
@@ -253,11 +251,11 @@ class Pipeline:
         code = (*_code(step.run, made.proof), *self._played(scenes), _tools())
         read = self._read(made, graph)
         beside = (made.installed(), [(name, digest) for name, digest, _ in read])
-        key = action_key("pass", *code, dict(step.options), _packed(graph), *beside)
+        key = action_key("pass", *code, dict(step.options), packed(graph), *beside)
         known = self._known(key)
         if known is not None:
             after, booking = known
-            return after, _rows(step.run, graph, after, booking)
+            return after, rows_of(step.run, graph, after, booking)
         self.progress.update(f"pass {step.run}", 0, 0)
         files = {name: path for name, _, path in read}
 
@@ -272,26 +270,26 @@ class Pipeline:
             if not isinstance(made, ProfiledPass):
                 raise
             return graph, [
-                _nothing(step.run, graph, Proof(made.proof, holds=False, detail=str(error)))
+                nothing(step.run, graph, Proof(made.proof, holds=False, detail=str(error)))
             ]
         seconds = Seconds(round(time.perf_counter() - start, 3))
-        booking = _Booking(found.proof, seconds, cached=False, candidates=found.candidates)
+        booking = Booking(found.proof, seconds, cached=False, candidates=found.candidates)
         if not found.proof.holds:
-            row = _nothing(step.run, graph, found.proof, seconds=seconds)
+            row = nothing(step.run, graph, found.proof, seconds=seconds)
             return graph, [replace(row, candidates=found.candidates)]
         if found.lasts:
-            self.cache.put(key, {"graph": _packed(found.graph), "booking": dump(booking)})
-        return found.graph, _rows(step.run, graph, found.graph, booking)
+            self.cache.put(key, {"graph": packed(found.graph), "booking": dump(booking)})
+        return found.graph, rows_of(step.run, graph, found.graph, booking)
 
-    def _known(self, key: Digest) -> tuple[Graph, _Booking] | None:
+    def _known(self, key: Digest) -> tuple[Graph, Booking] | None:
         """Return what the cache says that a pass over the whole graph made."""
         cached = self.cache.get(key)
         if cached is None:
             return None
-        after = _unpacked(cached["graph"])
+        after = unpacked(cached["graph"])
         if not all(a.digest in self.store for a in after.artifacts.values() if a.size):
             return None
-        return after, replace(check(cached["booking"], _Booking, where="the cache"), cached=True)
+        return after, replace(check(cached["booking"], Booking, where="the cache"), cached=True)
 
     def _applied(self, made: GraphPass, graph: Graph, files: Mapping[str, Path]) -> Graph:
         if isinstance(made, ProfiledPass):
@@ -324,16 +322,11 @@ class Pipeline:
         if scenes is None:
             return ()
         code = source_digest(plugins.find("verify", BEHAVIOUR).__name__)
-        return (code, fingerprint(scenes.play), action_key("origin", _packed(scenes.origin)))
+        return (code, fingerprint(scenes.play), action_key("origin", packed(scenes.origin)))
 
 
 def _scripts(graph: Graph) -> set[Artifact]:
     return {a for a in graph.files.values() if a.kind in {Kind.JS, Kind.TS}}
-
-
-def _check_sum(ledger: Iterable[LedgerRow], before: Graph, after: Graph) -> None:
-    if sum(r.saved for r in ledger) != before.delivered - after.delivered:
-        raise PassError("the ledger does not add up")
 
 
 def _lack(made: Pass) -> Proof | None:
@@ -343,12 +336,6 @@ def _lack(made: Pass) -> Proof | None:
     except UnavailableError as error:
         return Proof(made.proof, holds=True, detail=f"not run: {error}; {error.hint}")
     return None
-
-
-def _nothing(name: str, graph: Graph, proof: Proof, *, seconds: float = 0) -> LedgerRow:
-    """Return the row of a pass over the whole graph that left it as it was."""
-    size = graph.delivered
-    return LedgerRow(name, "*", size, size, Seconds(seconds), proof, kept=False)
 
 
 def _end_if_hopeless(artifact: ArtifactId, error: VtoolError | None) -> None:
@@ -399,80 +386,3 @@ def _new(
     names: Mapping[ArtifactId, ArtifactId], renames: Mapping[ArtifactId, ArtifactId]
 ) -> dict[ArtifactId, ArtifactId]:
     return {old: new for old, new in names.items() if old not in renames.values()}
-
-
-def _row(name: str, artifact: Artifact, outcome: Outcome) -> LedgerRow:
-    after = outcome.size if outcome.kept else artifact.size
-    return LedgerRow(
-        name,
-        artifact.id,
-        artifact.size,
-        after,
-        outcome.seconds,
-        outcome.proof,
-        kept=outcome.kept,
-        cached=outcome.cached,
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class _Booking:
-    proof: Proof
-    seconds: Seconds
-    cached: bool
-    candidates: tuple[Candidate, ...] = ()
-
-
-def _rows(name: str, before: Graph, after: Graph, booking: _Booking) -> list[LedgerRow]:
-    """Return one row per package whose delivered bytes changed; what is said once, on the first."""
-    old, new = _by_package(before), _by_package(after)
-    changed = [p for p in sorted({*old, *new}) if old.get(p, 0) != new.get(p, 0)]
-    proof = booking.proof
-    if not changed:
-        detail = UNCHANGED if after == before else proof.detail
-        row = LedgerRow(name, "*", before.delivered, after.delivered, booking.seconds, proof)
-        row = replace(row, kept=after != before, cached=booking.cached)
-        return [replace(row, proof=replace(proof, detail=detail), candidates=booking.candidates)]
-    rows = [
-        LedgerRow(
-            name,
-            package,
-            Bytes(old.get(package, 0)),
-            Bytes(new.get(package, 0)),
-            Seconds(0),
-            proof,
-            cached=booking.cached,
-        )
-        for package in changed
-    ]
-    rows[0] = replace(rows[0], seconds=booking.seconds, candidates=booking.candidates)
-    return rows
-
-
-def _by_package(graph: Graph) -> dict[str, int]:
-    """Return the delivered bytes of each package."""
-    packages: dict[str, int] = {}
-    for name, size in graph.least().items():
-        packages[package_of(name)] = packages.get(package_of(name), 0) + size
-    return packages
-
-
-def _packed(graph: Graph) -> list[Any]:
-    """Return a graph as JSON data in a fixed order: its identity, and how the cache keeps it."""
-    return [
-        [[a.id, a.kind, a.digest, a.size] for _, a in sorted(graph.artifacts.items())],
-        [[e.source, e.target, e.relation] for e in sorted(graph.edges)],
-        sorted(graph.roots),
-    ]
-
-
-def _unpacked(document: Any) -> Graph:  # noqa: ANN401 - JSON
-    artifacts, edges, roots = document
-    return Graph(
-        {
-            ArtifactId(i): Artifact(ArtifactId(i), Kind(k), Digest(d), Bytes(s))
-            for i, k, d, s in artifacts
-        },
-        frozenset(Edge(ArtifactId(s), ArtifactId(t), Relation(r)) for s, t, r in edges),
-        frozenset(ArtifactId(r) for r in roots),
-    )

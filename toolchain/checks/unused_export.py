@@ -22,30 +22,8 @@ from collections.abc import Iterator
 
 from toolchain.ir import Finding, Graph, Store
 from toolchain.program import told
-from toolchain.program.usage import Saved, State, usage
-
-_ADVICE = "remove them, or run the pass tree-shake"
 
 
 def check(graph: Graph, store: Store) -> Iterator[Finding]:
     """Yield a finding for each package with unused exports, the largest first."""
-    found = usage(graph, store)
-    if found is None:
-        return
-    findings = []
-    for package, modules in found.packages.items():
-        live = [m for m in modules if m.state is State.LIVE]
-        pieces = [p for m in live for p in told.pieces(m.module, m.exports)]
-        saved = sum((m.of_exports for m in live), Saved())
-        if pieces:
-            unused = told.Dead(pieces, saved)
-            findings.append(told.dead("unused-export", package, "export", _ADVICE, unused))
-        whys = [
-            (f"{m.module}:{use.line}", use.why)
-            for m in live
-            for use in m.exports
-            if use.state is State.UNKNOWN
-        ]
-        if whys:
-            findings.append(told.unknown("unused-export", package, "export", whys))
-    yield from told.largest_first(findings)
+    yield from told.unused("unused-export", graph, store, lambda m: (m.exports, m.of_exports))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from toolchain.ir import ArtifactId, Finding, Severity
-from toolchain.program.usage import Saved, State, Use
+from toolchain.ir import ArtifactId, Finding, Graph, Severity, Store
+from toolchain.program.usage import ModuleUse, Saved, State, Use, usage
 from toolchain.units import Bytes, show_bytes
 
+_ADVICE = "remove them, or run the pass tree-shake"
 _SHOWN = 8  # ours: lines of evidence in a finding; a report of ten packages fits on a page
 
 
@@ -74,6 +75,34 @@ def unknown(check: str, package: str, what: str, whys: Sequence[tuple[str, str]]
         severity=Severity.NOTE,
         evidence=(*(f"{where}: {why}" for where, why in whys[:_SHOWN]), *more),
     )
+
+
+def unused(
+    check: str, graph: Graph, store: Store, of: Callable[[ModuleUse], tuple[Sequence[Use], Saved]]
+) -> Iterator[Finding]:
+    """Yield what is dead, and what nobody knows, among ``of`` the modules that are needed.
+
+    ``of`` gives the exports or declarations of a module, and what goes with the dead ones;
+    ``check`` is ``unused-export`` or the like.
+    """
+    found = usage(graph, store)
+    what = check.removeprefix("unused-")
+    findings = []
+    for package, modules in found.packages.items() if found else ():
+        live = [(m.module, *of(m)) for m in modules if m.state is State.LIVE]
+        dead_pieces = [p for module, uses, _ in live for p in pieces(module, uses)]
+        if dead_pieces:
+            saved = sum((saved for _, _, saved in live), Saved())
+            findings.append(dead(check, package, what, _ADVICE, Dead(dead_pieces, saved)))
+        whys = [
+            (f"{module}:{use.line}", use.why)
+            for module, uses, _ in live
+            for use in uses
+            if use.state is State.UNKNOWN
+        ]
+        if whys:
+            findings.append(unknown(check, package, what, whys))
+    yield from largest_first(findings)
 
 
 def largest_first(findings: Iterable[Finding]) -> Iterator[Finding]:
