@@ -266,11 +266,11 @@ def _application_without_long_searches(home: Path) -> Path:
     return copy
 
 
-def _proved(folder: Path) -> list[tuple[str, bool]]:
-    """Return what a result is made of: passes whose proof held, and the bundler that won."""
+def _late(folder: Path) -> list[str]:
+    """Return the bundlers that a busy machine made too slow."""
     ledger = json.loads((folder / "report.json").read_text("utf-8"))["ledger"]
-    won = [c["name"] for r in ledger for c in r.get("candidates", ()) if c["fate"] == "kept"]
-    return [(row["pass"], row["proof"]["holds"]) for row in ledger] + [(n, True) for n in won]
+    candidates = [c for row in ledger for c in row.get("candidates", ())]
+    return [c["name"] for c in candidates if c["fate"] == "too slow"]
 
 
 def test_another_run_with_one_worker_and_an_empty_cache_gives_the_same_bytes(
@@ -282,10 +282,11 @@ def test_another_run_with_one_worker_and_an_empty_cache_gives_the_same_bytes(
     done = _vtool(_fresh(home / "other"), "optimize", str(copy), "-o", str(out), *options)
     assert done.returncode == 1, done.stderr  # what was not measured is not met
     names = ["models/silero_vad.vtm"]
-    made = [p for p in _proved(result) if p in _proved(out)]
-    if ("tree-shake", True) in made and len(made) >= len(_proved(out)):
-        # a busy machine may make a bundler late, or a page say things in another order
-        names += ["app/main.js", "app/main.js.br"]
+    if not _late(result) and not _late(out):  # a time cap is the one thing that a clock decides
+        assert sorted(p.name for p in (out / "app").iterdir()) == sorted(
+            p.name for p in (result / "app").iterdir()
+        )
+        names += [f"app/{path.name}" for path in (result / "app").iterdir()]
     for name in names:
         assert (out / name).read_bytes() == (result / name).read_bytes(), name
 
