@@ -106,9 +106,10 @@ def _absent(
 ) -> Iterator[ArtifactId]:
     """Yield a node for what is not among the files: somebody else's, or known only at run time.
 
-    A bare path in a string that names no file is no claim that there is one: nothing is added.
+    A bare path in a string that names no file is no claim that there is one: nothing is added. JSX
+    names nothing, and may be compiled into calls of what is in scope.
     """
-    if reference.form == "path" and reference.relation is not Relation.DYNAMIC:
+    if reference.form in {"path", "jsx"} and reference.relation is not Relation.DYNAMIC:
         return
     if reference.relation is Relation.DYNAMIC:
         name, kind = (

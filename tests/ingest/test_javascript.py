@@ -184,3 +184,31 @@ def test_the_glue_of_sherpa_is_found_from_the_bridge() -> None:
     ]
     assert (Relation.FETCH, "wasm/sherpa/sherpa-onnx-glue.js") in found
     assert (Relation.FETCH, "wasm/sherpa/sherpa-onnx.wasm") in found
+
+
+@pytest.mark.parametrize(
+    ("text", "jsx", "runtime"),
+    [
+        ("export const a = <b/>;", "react-jsx", "react/jsx-runtime"),
+        ("export const a = <><b>x</b></>;", "react-jsxdev", "react/jsx-dev-runtime"),
+        ("/** @jsxImportSource preact */ export const a = <b/>;", "react", "preact/jsx-runtime"),
+        ("/** @jsxRuntime automatic */ export const a = <b/>;", "react", "react/jsx-runtime"),
+        ("export const a = <b/>;", "react", ""),
+        ("export const a = '</b>';", "react-jsx", ""),
+    ],
+)
+def test_jsx_needs_what_its_compiler_imports(text: str, jsx: str, runtime: str) -> None:
+    runtimes = [f"{p}/jsx-{d}runtime" for p in ("react", "preact") for d in ("", "dev-")]
+    project = Project(
+        {
+            "src/a.jsx": text,
+            "tsconfig.json": f'{{"compilerOptions": {{"jsx": "{jsx}"}}}}',
+            **{f"node_modules/{name}.js": "" for name in runtimes},
+        }
+    )
+    found = javascript.read(memoryview(text.encode())).references
+    asked = [one for one in found if one.form == "jsx"]
+    assert len(asked) == ("<b" in text)
+    for one in asked:
+        targets = javascript.resolve(one, ArtifactId("src/a.jsx"), project, BROWSER)
+        assert targets == ([f"node_modules/{runtime}.js"] if runtime else [])

@@ -6,13 +6,14 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from difflib import unified_diff
 
-from toolchain.behaviour.staging import SCRIPTS, GraphFiles
+from toolchain.behaviour.staging import SCRIPTS
 from toolchain.formats.javascript import read
 from toolchain.formats.javascript_addresses import edited
 from toolchain.formats.javascript_late import Late, exported_functions, late, statements
 from toolchain.formats.javascript_purity import effect
 from toolchain.formats.node_resolution import Resolver
 from toolchain.formats.sourcemap_edits import stale_map
+from toolchain.installed import GraphFiles
 from toolchain.ir import ArtifactId, Edge, Graph, Relation, Store
 from toolchain.origins import Edits, with_origins
 from toolchain.units import Bytes

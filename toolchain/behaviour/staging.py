@@ -18,6 +18,7 @@ from toolchain.formats.laid_out import lay_out
 from toolchain.formats.node_resolution import Resolver
 from toolchain.formats.sourcemap import SourceMap
 from toolchain.formats.unbundled import joined, unbundled
+from toolchain.installed import GraphFiles
 from toolchain.ir import Artifact, ArtifactId, DirectoryStore, Graph, Kind, Play, Store
 from toolchain.sources.tools import tool
 
@@ -147,17 +148,3 @@ def _content(artifact: Artifact, store: Store) -> bytes | Path:
     if isinstance(store, DirectoryStore) and artifact.kind not in CODE_KINDS:
         return store.path(artifact.digest)
     return store.get(artifact.digest)
-
-
-class GraphFiles:
-    """A graph's files as the resolver asks for them."""
-
-    def __init__(self, graph: Graph, store: Store) -> None:
-        self._files, self._store = graph.files, store
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._files
-
-    def read(self, name: str, /) -> bytes:
-        """Return the bytes of a file."""
-        return self._store.get(self._files[ArtifactId(name)].digest)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache
+from itertools import pairwise
 from typing import Literal
 
 import tree_sitter_javascript
@@ -67,6 +68,14 @@ class Location:
 
 
 @dataclass(frozen=True, slots=True)
+class Jsx:
+    """The first JSX of a module, and where a comment says that compilers get it from."""
+
+    line: int  # 1-based
+    source: str = ""  # of ``@jsxImportSource``, "react" for ``@jsxRuntime automatic``
+
+
+@dataclass(frozen=True, slots=True)
 class Module:
     """What one source file says about itself."""
 
@@ -74,6 +83,7 @@ class Module:
     mentions: tuple[Mention, ...]
     exports: Exports
     locations: tuple[Location, ...]
+    jsx: Jsx | None = None
     problem: str = ""  # the first thing that is not understood, with its line
 
     @property
@@ -101,7 +111,28 @@ def read(data: bytes) -> Module:
     mentions.update((m.start, m) for m in _statements(captures.get("require", ()), "require"))
     found = tuple(_without_pieces(mentions[at] for at in sorted(mentions)))
     locations = tuple(_locations(captures.get("location", ())))
-    return Module(dialect, found, read_exports(tree.root_node), locations, first_problem(tree))
+    exports, jsx = read_exports(tree.root_node), _jsx(dialect, tree, data)
+    return Module(dialect, found, exports, locations, jsx, first_problem(tree))
+
+
+_JSX_QUERY = "[(jsx_opening_element) (jsx_self_closing_element)] @jsx"
+
+
+def _jsx(dialect: Dialect, tree: Tree, data: bytes) -> Jsx | None:
+    if dialect == "typescript" or not (b"/>" in data or b"</" in data):
+        return None
+    found = QueryCursor(Query(_language(dialect), _JSX_QUERY)).captures(tree.root_node)
+    if not found:
+        return None
+    line = min(node.start_point.row for node in found["jsx"]) + 1
+    said = [c.text or b"" for c in tree.root_node.children if c.type == "comment" and c.text]
+    words = b" ".join(said).decode(errors="replace").replace("*", " ").split()
+    for word, value in pairwise(words):
+        if word == "@jsxImportSource":
+            return Jsx(line, value)
+        if (word, value) == ("@jsxRuntime", "automatic"):
+            return Jsx(line, "react")
+    return Jsx(line)
 
 
 def comments(data: bytes) -> list[bytes]:

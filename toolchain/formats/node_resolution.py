@@ -24,6 +24,7 @@ from toolchain.formats.package_json import (
     resolve_import,
     split_bare,
 )
+from toolchain.formats.tsconfig import config_of
 
 EXTENSIONS = (".tsx", ".ts", ".mts", ".jsx", ".js", ".mjs", ".cjs", ".css", ".json")
 _INSIDE_PACKAGES = (".jsx", ".js", ".mjs", ".cjs", ".css", ".json", ".tsx", ".ts", ".mts")
@@ -85,8 +86,22 @@ class Resolver:
         if specifier in {".", ".."} or specifier.startswith(("./", "../", "/")):
             found = self._relative(specifier, importer)
         else:
-            found = self._bare(specifier, importer, require=require)
+            aliased = self._aliased(specifier, importer)
+            found = self._bare(specifier, importer, require=require) if aliased is None else aliased
         return found
+
+    def is_aliased(self, specifier: str, importer: str) -> bool:
+        """Whether tsconfig.json says what a bare import means."""
+        is_bare = not specifier.startswith((".", "/", "#")) and ":" not in specifier
+        return is_bare and self._aliased(specifier, importer) is not None
+
+    def _aliased(self, specifier: str, importer: str) -> str | None:
+        """Return what tsconfig.json says that a bare import means, if there is such a file."""
+        config = config_of(importer, self.files)
+        for path in config.candidates(specifier) if config else ():
+            if (found := self._mapped(path)) is not None:
+                return found
+        return None
 
     def package_of(self, path: str) -> tuple[str, Package] | None:
         """Return the folder and the ``package.json`` of the package that ``path`` belongs to."""

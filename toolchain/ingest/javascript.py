@@ -9,6 +9,7 @@ from toolchain.formats.javascript import Mention, Module
 from toolchain.formats.javascript import read as read_module
 from toolchain.formats.javascript_targets import ProjectFiles, Targets
 from toolchain.formats.javascript_text import without_query
+from toolchain.formats.tsconfig import config_of
 from toolchain.ingest.base import Contents, Form, Neighbours, Reference
 from toolchain.ir import ArtifactId, Kind, Relation
 
@@ -40,6 +41,8 @@ def read(data: memoryview) -> Contents:
         raise FormatError("this is not JavaScript: there is a zero byte", zero)
     module = read_module(text)
     references = tuple(r for m in module.mentions for r in _reference(m))
+    if module.jsx is not None:
+        references += (Reference(module.jsx.source, Relation.IMPORT, "jsx", module.jsx.line),)
     problems = tuple(p for p in (module.problem, _not_utf8(text)) if p)
     return Contents(references=references, facts=tuple(_facts(module)), problems=problems)
 
@@ -80,11 +83,22 @@ def resolve(
     targets = Targets(_Readable(files), conditions)
     if reference.relation is Relation.DYNAMIC:
         found = targets.matching(reference.target, source)
+    elif reference.form == "jsx":
+        runtime = _jsx_runtime(reference.target, source, files)
+        found = targets.imported(runtime, source) if runtime else []
     elif reference.form in {"import", "require"}:
         found = targets.imported(reference.target, source, require=reference.form == "require")
     else:
         found = targets.named(reference.target, source, is_url=reference.form == "url")
     return [ArtifactId(name) for name in found]
+
+
+def _jsx_runtime(said: str, source: ArtifactId, files: Neighbours) -> str:
+    """Return what a compiler imports into the JSX of ``source``, whose comments ``said`` whence."""
+    if said:
+        return f"{said}/jsx-runtime"
+    config = config_of(source, _Readable(files))
+    return config.jsx_runtime() if config else ""
 
 
 class _Readable(ProjectFiles):
