@@ -177,7 +177,11 @@ class Source:
 
     def kept_edges(self, module: ModuleId, is_kept: Callable[[Mention], bool]) -> set[Edge]:
         """Return the edges of a module that the mentions in its remaining code ask for."""
-        kept = {e for e in self._edges.get(module, []) if e.relation in _OTHER}
+        edges = self._edges.get(module, [])
+        kept = {e for e in edges if e.relation in _OTHER}
+        if module.endswith(_JSX):  # no mention asks for it, but a compiler will
+            runtimes = frozenset(self._jsx_runtimes())
+            kept |= {e for e in edges if e.target in runtimes}
         for mention in self.mentions[module]:
             if is_kept(mention):
                 kept |= set(self.edges_of(module, mention))
