@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +18,7 @@ from toolchain.formats.compression import Codec
 from toolchain.ir import Artifact, ArtifactId, Digest, Finding, Graph, Report, Stage, Tuning
 from toolchain.loader import Loaded, Loader
 from toolchain.passes import compress
-from toolchain.passes.base import Step
+from toolchain.passes.base import ProfiledPass, Step, pass_class
 from toolchain.pipeline import Pipeline, Result
 from toolchain.single_model import Wish, as_project, wished
 from toolchain.sources.address import is_address
@@ -112,7 +112,7 @@ def optimize(
     assembly = open_target(request.project, workspace.progress)
     alone = assembly.project is None
     assembly, project, steps = _asked(request, assembly)
-    steps = placement.with_formats(_in_time(request, steps), project)
+    steps = placement.with_formats(steps, project)
     steps = previous.with_deltas(steps, release, workspace.store)
     budgets = rulebook.budgets(project.budgets, where)
     rulebook.require_quality(steps, budgets)
@@ -158,13 +158,28 @@ def _asked(request: Request, assembly: Assembly) -> tuple[Assembly, Project, tup
     """Return what to work on and with which steps: a project's, or those of a model alone."""
     if assembly.project is not None:
         project = assembly.project
-        return assembly, project, rulebook.pipeline(project.pipeline, Path(request.project))
+        steps = rulebook.pipeline(project.pipeline, Path(request.project))
+        return assembly, project, _under_conditions(_in_time(request, steps), project)
     assembly, project = as_project(request.project, assembly, request.wish)
     return assembly, project, wished(rulebook.pipeline(project.pipeline), request.wish)
 
 
 def _in_time(request: Request, steps: Iterable[Step]) -> tuple[Step, ...]:
     return tuple(map(_first_candidate, steps)) if request.fast else tuple(steps)
+
+
+def _under_conditions(steps: Iterable[Step], project: Project) -> tuple[Step, ...]:
+    """Return ``steps`` that read package.json as the graph of ``project`` was read."""
+
+    def reads(step: Step) -> bool:
+        found = pass_class(step.run)
+        is_alone = issubclass(found, ProfiledPass)  # it runs programs of its own
+        return not is_alone and any(option.name == "conditions" for option in fields(found))
+
+    return tuple(
+        replace(s, options={"conditions": project.conditions, **s.options}) if reads(s) else s
+        for s in steps
+    )
 
 
 def _first_candidate(step: Step) -> Step:

@@ -45,7 +45,7 @@ class Settings:
     pipeline: str = "web"  # in rules/pipelines
     budgets: str = "web"  # in rules/budgets
     entries: tuple[str, ...] = ()  # where JavaScript or TypeScript starts
-    conditions: tuple[str, ...] = ()  # of package.json's exports
+    conditions: tuple[str, ...] = ("browser", "module")  # of package.json's exports
     sources: tuple[str, ...] = ()  # own files and folders; none named: all of the project's folder
     packages: Mapping[str, str] = field(default_factory=dict)  # npm: name to version or range
     input: tuple[Input, ...] = ()
