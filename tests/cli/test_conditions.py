@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
-from cli.project import MANIFEST, package, vtool, write
+from cli.project import MANIFEST, vtool, write
 
-EXPORTS = {".": {"worklet": "./worklet.js", "browser": "./browser.js", "default": "./node.js"}}
+WHERE = {"worklet": "./src/worklet.js", "browser": "./src/browser.js", "default": "./src/node.js"}
 FILES = {
-    "package.json": '{"type": "module"}',
-    "src/main.js": 'import { where } from "dep";\nconsole.log(where);\n',
-    "node_modules/dep/package.json": package("dep", exports=EXPORTS, type="module"),
+    "package.json": json.dumps({"type": "module", "imports": {"#where": WHERE}}),
+    "src/main.js": 'import { where } from "#where";\nconsole.log(where);\n',
     **{
-        f"node_modules/dep/{name}.js": f'export const where = "it is the {name}";\n'
+        f"src/{name}.js": f'export const where = "it is the {name}";\n'
         for name in ("worklet", "browser", "node")
     },
 }
