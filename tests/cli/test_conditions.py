@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 
 import pytest
-
 from cli.project import MANIFEST, vtool, write
 
 WHERE = {"worklet": "./src/worklet.js", "browser": "./src/browser.js", "default": "./src/node.js"}
