@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping, Sequence
+from itertools import zip_longest
 from pathlib import Path
 
 from toolchain.errors import InputError
@@ -48,10 +49,21 @@ def _difference(
     root: ArtifactId, old: Mapping[ArtifactId, Loading], new: Mapping[ArtifactId, Loading]
 ) -> str:
     was, became = old[root], new[root]
-    if was.error or became.error:
+    if was.error != became.error:
         return f"{root}: before {was.error or 'it loads'}; after {became.error or 'it loads'}"
-    names = sorted({name for name, _ in set(was.exports) ^ set(became.exports)})
-    return f"{root} gives other values for {names}"
+    if was.exports != became.exports:
+        names = sorted({name for name, _ in set(was.exports) ^ set(became.exports)})
+        return f"{root} gives other values for {names}"
+    if was.said != became.said:
+        return f"{root} prints something else: {_first(was.said, became.said)}"
+    return f"{root} changes other globals: {_first(was.changed, became.changed)}"
+
+
+def _first(was: Sequence[str], became: Sequence[str]) -> str:
+    """Return the first place where two lists differ, in words."""
+    pairs = enumerate(zip_longest(was, became, fillvalue="nothing"))
+    number, (one, other) = next((n, pair) for n, pair in pairs if pair[0] != pair[1])
+    return f"number {number + 1} was {one} and is {other}"
 
 
 def _loadings(
