@@ -122,7 +122,7 @@ class Inspection:
             self._follow(evaluation, module, item)
         except (Endless, RecursionError):
             evaluation.doubt(_ENDLESS)
-        self._steps += evaluation.steps
+        self._steps += evaluation.steps + evaluation.given_up
         own = {Found(module, name) for name in item.declares}
         self._places[key] = evaluation.places
         # what it does to its own names is done before anybody else can see them
@@ -211,6 +211,6 @@ class Inspection:
             value = follow(evaluation, self._top(evaluation, found.module))
         except (Endless, RecursionError):
             value = UNKNOWN
-        self._steps += evaluation.steps
+        self._steps += evaluation.steps + evaluation.given_up
         self._places.setdefault(found, set()).update(evaluation.places)
         return value
