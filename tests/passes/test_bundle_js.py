@@ -26,6 +26,7 @@ from toolchain.ir import (
     digest_of,
 )
 from toolchain.passes.bundle_js import BundleJs
+from toolchain.passes.tree_shake import TreeShake
 from toolchain.sources import registries
 from toolchain.sources.lock import Lock
 from toolchain.tables import load
@@ -273,3 +274,18 @@ def test_a_file_that_would_leave_the_folder_is_refused() -> None:
     artifact = Artifact(name, Kind.JS, store.put(b"1"), Bytes(1))
     with pytest.raises(InputError, match="lies outside the project"):
         BundleJs().apply(Graph({name: artifact}, frozenset(), frozenset({name})), store)
+
+
+def test_a_worker_that_a_pass_edited_before_is_bundled_all_the_same() -> None:
+    graph, store = golden.parse(
+        "js *main.js => w.js\n"
+        '    new Worker(new URL("./w.js", import.meta.url), { type: "module" });\n'
+        "js w.js\n"
+        "    export const nobody = 1;\n"
+        '    postMessage("ready");\n'
+    )
+    shaken = TreeShake().apply(graph, store)
+    assert "w.js" in {e.target for e in shaken.edges if e.relation is Relation.MAPS}
+    made = BundleJs().apply(shaken, store)
+    assert ArtifactId("app/w.js") in made.targets(ArtifactId("app/main.js"), Relation.WORKER)
+    assert ArtifactId("w.js") not in made.artifacts

@@ -160,3 +160,14 @@ def test_a_machine_without_builds_is_told_so_for_each_tool() -> None:
     assert set(missing) == {"rollup", "rolldown", "rspack", "swc", "bun"}
     assert missing["bun"] == "there is no bun for linux-riscv64"
     assert missing_here("darwin-arm64") == {}
+
+
+def test_legal_comments_of_style_sheets_are_kept_whoever_bundles_the_scripts() -> None:
+    graph, store = golden.parse(
+        'js *main.js -> a.css\n    import "./a.css";\n    console.log(1);\n'
+        "css a.css\n    /*! by the authors of a */ a { color: red }\n"
+    )
+    for one in BundleJs(candidates=("esbuild", "rolldown")).attempts(graph, store):
+        assert one.graph is not None, one.detail
+        notices = store.get(one.graph.artifacts[ArtifactId("app/LICENSES.txt")].digest)
+        assert b"/*! by the authors of a */" in notices, one.name

@@ -14,7 +14,7 @@ from functools import cache, cached_property
 from toolchain import resources
 from toolchain.analysis.chunking import Modules, RequestCost, loadings, plan
 from toolchain.formats import esbuild
-from toolchain.formats.compression import SHIPPING, Codec, encode
+from toolchain.formats.compression import shipped_size
 from toolchain.formats.javascript import read
 from toolchain.ir import Graph, Store
 from toolchain.program.inspection import Inspection
@@ -83,34 +83,44 @@ class Acting:
         return frozenset(found.executed - ordered(program, found, inspection.effect))
 
 
-def downloads(result: esbuild.Result, roots: Collection[str]) -> tuple[Download, ...]:
-    """Return what each start of bundles loads: pages (bundles of ``roots``), then lazy chunks."""
-    files = _files(result, roots)
+def downloads(result: esbuild.Result, starts: Collection[str]) -> tuple[Download, ...]:
+    """Return what is loaded: by pages and workers (bundles of ``starts``), then by lazy chunks."""
+    files = _files(result, starts)
     return tuple(
         Download(one.start, one.is_lazy, one.needed + one.in_vain, len(one.chunks))
         for one in loadings(files)
     )
 
 
-def cost(result: esbuild.Result, roots: Collection[str]) -> int:
-    """Return what all starts cost together, bytes and requests, each with an empty cache."""
+def cost(result: esbuild.Result, starts: Collection[str]) -> int:
+    """Return what all starts cost together, bytes and requests, each with an empty cache.
+
+    A worker counts like a page: it is in a realm of its own, where nothing is loaded yet.
+    """
     overhead = request_cost().overhead_bytes
-    return sum(one.bytes + one.files * overhead for one in downloads(result, roots))
+    return sum(one.bytes + one.files * overhead for one in downloads(result, starts))
 
 
-def summary(found: Collection[Download]) -> str:
-    """Return in words what pages and what ``import()`` load; nothing for a page of one file.
+def summary(found: Collection[Download], workers: Collection[str] = ()) -> str:
+    """Return in words what pages, workers and ``import()`` load; nothing for a page of one file.
+
+    ``workers`` are paths of the files that start as such, worklets too.
 
     >>> summary([Download("a.js", False, 900, 2), Download("b.js", True, 80, 1)])
     'a page loads 900 bytes in 2 files, import() 80 in 1'
+    >>> summary([Download("a.js", False, 900, 1), Download("w.js", False, 80, 1)], ["w.js"])
+    'a page loads 900 bytes in 1 file, workers 80 in 1'
     """
-    pages = [one for one in found if not one.is_lazy]
-    lazy = [one for one in found if one.is_lazy]
+    pages = [one for one in found if not one.is_lazy and one.start not in workers]
     if sum(one.files for one in found) < 2:  # noqa: PLR2004 - all is in the one file
         return ""
     who = "a page loads" if len(pages) == 1 else f"{len(pages)} pages load"
     text = f"{who} {_sum(pages)[0]:,} bytes in {_count(_sum(pages)[1])}"
-    return f"{text}, import() {_sum(lazy)[0]:,} in {_sum(lazy)[1]}" if lazy else text
+    beside = [one for one in found if not one.is_lazy and one.start in workers]
+    lazy = [one for one in found if one.is_lazy]
+    for name, some in (("workers", beside), ("import()", lazy)):
+        text += f", {name} {_sum(some)[0]:,} in {_sum(some)[1]}" if some else ""
+    return text
 
 
 def _sum(found: Collection[Download]) -> tuple[int, int]:
@@ -121,12 +131,12 @@ def _count(files: int) -> str:
     return f"{files} file{'' if files == 1 else 's'}"
 
 
-def planned(result: esbuild.Result, roots: Collection[str], acting: Acting) -> dict[str, str]:
+def planned(result: esbuild.Result, starts: Collection[str], acting: Acting) -> dict[str, str]:
     """Return the chunk of each module that several starts share; {} if the files are good as is.
 
-    Merged are files of ``result``, which a bundler made for ``roots``.
+    Merged are files of ``result``, which a bundler made for ``starts`` and for what they load.
     """
-    files = _files(result, roots)
+    files = _files(result, starts)
     if not plan(files, request_cost()).merged:
         return {}
     outputs = {o.path: o for o in result.outputs if o.path in files.sizes}
@@ -144,16 +154,16 @@ def planned(result: esbuild.Result, roots: Collection[str], acting: Acting) -> d
     }
 
 
-def _files(result: esbuild.Result, roots: Collection[str]) -> Modules:
+def _files(result: esbuild.Result, starts: Collection[str]) -> Modules:
     """Return the scripts of a build as a program whose modules are files."""
     scripts = {o.path: o for o in result.outputs if o.path.endswith(".js")}
-    pages = tuple(sorted(p for p, o in scripts.items() if o.entry in roots))
+    pages = tuple(sorted(p for p, o in scripts.items() if o.entry in starts))
     eager, lazy = {}, {}
     for path, output in scripts.items():
         inside = [one for one in output.imports if one.path in scripts]
         eager[path] = _in_order(output, [i.path for i in inside if i.kind != "dynamic-import"])
         lazy[path] = tuple(i.path for i in inside if i.kind == "dynamic-import")
-    sizes = {p: len(encode(o.data, Codec.BROTLI, SHIPPING.brotli)) for p, o in scripts.items()}
+    sizes = {path: shipped_size(output.data) for path, output in scripts.items()}
     return Modules(pages, eager, lazy, sizes)
 
 

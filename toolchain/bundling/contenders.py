@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import tempfile
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from toolchain.bundling.rewiring import LEGAL
+from toolchain.bundling.rewiring import LEGAL, script_of
 from toolchain.bundling.staging import Staged
 from toolchain.errors import ConfigError, ToolError, UnavailableError
 from toolchain.formats.bundlers import (
@@ -86,6 +86,15 @@ class Run:
     absent: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Remade:
+    """A candidate that was made once more: what is not the same, its maps, why there are none."""
+
+    different: str = ""
+    maps: Mapping[str, SourceMap] = field(default_factory=dict)  # by path
+    detail: str = ""
+
+
 @dataclass(frozen=True)
 class Race:
     """The stage, and all that is the same for every contender."""
@@ -121,26 +130,28 @@ class Race:
             for done in as_completed(running):
                 yield from done.result()
 
-    def again(self, run: Run) -> tuple[str, Mapping[str, SourceMap], str]:
-        """Make it once more, in another folder; return what is not the same, or nothing.
+    def again(self, run: Run, paths: Collection[str] | None = None) -> Remade:
+        """Make it once more, in another folder; of its files compare ``paths``, or all.
 
-        And its maps, which no other contender needs, by path, or why it has none: it must be the
-        same script with them.
+        And make its maps, which no other contender needs: it must be the same script with them.
         """
-        different, made = self._second(run, sourcemap=self.sourcemap)
+        different, made = self._second(run, paths, sourcemap=self.sourcemap)
         if not self.sourcemap:
-            return different, {}, ""
+            return Remade(different)
         if different:
             why = f"no source maps: with them it is not the same ({different})"
-            return self._second(run, sourcemap=False)[0], {}, why
+            return Remade(self._second(run, paths, sourcemap=False)[0], detail=why)
         maps = {f"{self.outdir}/{p}": self.staged.original(m) for p, m in made.maps.items()}
-        return "", maps, f"no source maps: {made.unmapped}" if made.unmapped else ""
+        return Remade("", maps, f"no source maps: {made.unmapped}" if made.unmapped else "")
 
-    def _second(self, run: Run, *, sourcemap: bool) -> tuple[str, Made]:
+    def _second(
+        self, run: Run, paths: Collection[str] | None, *, sourcemap: bool
+    ) -> tuple[str, Made]:
         (second,) = self._run(_bench(), [run.contender], sourcemap=sourcemap)
         first = {o.path: o.data for o in run.result.outputs} if run.result else {}
         other = {o.path: o.data for o in second.result.outputs} if second.result else {}
-        different = sorted(p for p in {*first, *other} if first.get(p) != other.get(p))
+        compared = {*first, *other} if paths is None else paths
+        different = sorted(p for p in compared if first.get(p) != other.get(p))
         return second.made.error or ", ".join(different), second.made
 
     def _run(
@@ -175,8 +186,8 @@ class Race:
             return None
         outputs = [self._output(one) for one in made.outputs]
         legal = (self._legal(one) for one in outputs)
-        styles = [o for o in self.reference.outputs if o.path.endswith(".css")]
-        every = [*outputs, *styles, *(one for one in legal if one.data)]
+        others = [o for o in self.reference.outputs if not script_of(o.path)]
+        every = [*outputs, *others, *(one for one in legal if one.data)]
         return replace(self.reference, outputs=tuple(sorted(every, key=lambda o: o.path)))
 
     def _output(self, one: Output) -> Output:

@@ -11,7 +11,7 @@ from toolchain.bundling.rewiring import ABSENT, IMPORTS
 from toolchain.formats.javascript import Mention, read
 from toolchain.formats.javascript_addresses import needs_itself
 from toolchain.formats.javascript_text import without_query
-from toolchain.ir import ArtifactId, Graph, Kind, Relation, Store
+from toolchain.ir import OWNERSHIP, ArtifactId, Graph, Kind, Relation, Store
 
 SCRIPTS = frozenset({Kind.JS, Kind.TS})
 
@@ -52,7 +52,7 @@ def _beside(graph: Graph, store: Store) -> set[ArtifactId]:
     for edge in graph.edges:
         if edge.relation is Relation.WORKER:
             users[edge.target].add(edge.source)
-        elif edge.relation is not Relation.CONTAINS:
+        elif edge.relation not in OWNERSHIP:
             otherwise.add(edge.target)
     return {
         target

@@ -25,6 +25,12 @@ def starting(graph: Graph, entries: Collection[ArtifactId]) -> set[ArtifactId]:
     return {i for i in entries if i in graph.roots or i in computed}
 
 
+def started(result: esbuild.Result, roots: Collection[str], entries: Collection[str]) -> set[str]:
+    """Return those of ``entries`` whose bundles start: ``roots``, and what live code starts."""
+    live = live_outputs(result, roots)
+    return {o.entry for o in result.outputs if o.path in live and o.entry in entries}
+
+
 def live_outputs(result: esbuild.Result, roots: Collection[str]) -> set[str]:
     """Return the paths of the outputs that the bundles of ``roots``, modules, may load.
 

@@ -10,7 +10,7 @@ from toolchain.analysis.packages import is_notice, package_of
 from toolchain.bundling.live import is_bundled, is_named, live_outputs, starting
 from toolchain.errors import InputError
 from toolchain.formats import esbuild
-from toolchain.formats.compression import SHIPPING, Codec, encode
+from toolchain.formats.compression import shipped_size
 from toolchain.formats.package_json import parse
 from toolchain.formats.sourcemap import Origin, SourceMap, compose, dump, seen_from_above
 from toolchain.formats.sourcemap import parse as parse_map
@@ -27,8 +27,17 @@ _NOTICES = "LICENSES.txt"
 def brotli_size(result: esbuild.Result, roots: Collection[str]) -> int:
     """Return the bytes of all scripts that ``roots`` may load, each compressed as it will ship."""
     live = live_outputs(result, roots)
-    scripts = (o.data for o in result.outputs if o.path in live)
-    return sum(len(encode(data, Codec.BROTLI, SHIPPING.brotli)) for data in scripts)
+    return sum(shipped_size(o.data) for o in result.outputs if o.path in live)
+
+
+def script_of(path: str) -> str:
+    """Return the script that a file is, or whose legal comments it holds; "" if it is neither.
+
+    >>> script_of("app/main.js.LEGAL.txt"), script_of("app/main.css")
+    ('app/main.js', '')
+    """
+    script = path.removesuffix(LEGAL)
+    return script if script.endswith(".js") else ""
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,8 @@ What it does
     Where pages or chunks share files, the best of rollup and of rolldown is made again with planned
     chunks: small shared files go into others while requests cost more than bytes loaded in vain.
     No module that acts runs where it did not run, or in another order.
+    Pages, workers and worklets that share no file may each come from another bundler: the mix of
+    the cheapest is one more candidate.
 
 Why
     A page loads one file instead of hundreds, and compression sees all of the code at once.
@@ -35,25 +37,26 @@ Source
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from toolchain.bundling import chunks
 from toolchain.bundling.chunks import Acting
-from toolchain.bundling.contenders import Contender, Race, Run, contenders
+from toolchain.bundling.contenders import Race, Remade, Run, contenders
 from toolchain.bundling.entries import entries
-from toolchain.bundling.live import live_outputs, starting
+from toolchain.bundling.islands import Mix, Part, mixed
+from toolchain.bundling.live import live_outputs, started, starting
+from toolchain.bundling.planning import plans
+from toolchain.bundling.refusal import refusal
 from toolchain.bundling.rewiring import Rewiring, brotli_size, maps_of, with_maps
 from toolchain.bundling.staging import Project, UnstagedError, stage
-from toolchain.errors import ConfigError, InputError
+from toolchain.errors import ConfigError
 from toolchain.formats import esbuild
-from toolchain.formats.bundlers import PLANNABLE
 from toolchain.formats.code_folder import code_folder
 from toolchain.formats.esbuild_plugins import AddressesStayRight
-from toolchain.formats.node_resolution import is_builtin
-from toolchain.formats.sourcemap import Origin, SourceMap
+from toolchain.formats.sourcemap import Origin
 from toolchain.ir import ArtifactId, Fate, Graph, Store
 from toolchain.origins import chained, origins
 from toolchain.passes.base import Again, Attempt, PortfolioPass
@@ -123,7 +126,8 @@ class BundleJs(PortfolioPass):
                 return
             built, project = opened
             finish = _Finish(self, graph, store, built)
-            yield finish.first(time.perf_counter() - start)
+            parts = [finish.first(time.perf_counter() - start)]
+            yield finish.attempt(parts[0])
             if not chosen:
                 return
             try:
@@ -135,25 +139,16 @@ class BundleJs(PortfolioPass):
         runs = []
         for run in race.runs(chosen):
             runs.append(run)
+            parts += finish.part(run, race)
             yield finish.of(run, race)
-        planned = replace(race, plans=self._plans(runs, finish))
-        yield from (finish.of(run, planned) for run in planned.runs(tuple(planned.plans)))
-
-    def _plans(self, runs: Sequence[Run], finish: _Finish) -> dict[Contender, dict[str, str]]:
-        """Return better chunks for the best of each engine that can be told of them."""
-        best: dict[str, tuple[int, Run]] = {}
-        for run in sorted(runs, key=lambda one: one.contender.name):
-            if run.result is not None and run.contender.engine in PLANNABLE:
-                found = chunks.cost(run.result, finish.roots)
-                if found < best.get(run.contender.engine, (found + 1, run))[0]:
-                    best[run.contender.engine] = found, run
-        entries = finish.built.entries
-        acting = Acting(finish.graph, finish.store, frozenset(self.conditions), entries)
-        plans = {}
-        for _, run in best.values():
-            made = chunks.planned(run.result, finish.roots, acting) if run.result else {}
-            plans[replace(run.contender, is_planned=True)] = made
-        return {one: plan for one, plan in plans.items() if plan}
+        acting = Acting(graph, store, frozenset(self.conditions), built.entries)
+        planned = replace(race, plans=plans(runs, finish.starts, acting))
+        for run in planned.runs(tuple(planned.plans)):
+            parts += finish.part(run, planned)
+            yield finish.of(run, planned)
+        mix = mixed(parts, built.entries, finish.roots)
+        if mix is not None:
+            yield finish.mix(mix)
 
     def built(self, graph: Graph, store: Store, *, shaken: bool = True) -> Built | None:
         """Return what esbuild makes of ``graph``; None if it has nothing to bundle.
@@ -191,7 +186,7 @@ class BundleJs(PortfolioPass):
             )
             result = service.build(esbuild.Build(folder, dict(named), flags, plugin))
             if result.errors:
-                raise _wrong(result.errors, folder)
+                raise refusal(result.errors, folder)
             live = live_outputs(result, starting(graph, named.values()))
             needed = {n: i for n, i in named.items() if f"{self.outdir}/{n}.js" in live}
             if needed == named:
@@ -246,32 +241,16 @@ def _unable(name: str, why: str) -> Attempt:
     return Attempt(name, Seconds(0), fate=Fate.FAILED, detail=why)
 
 
+def _rounded(seconds: float) -> Seconds:
+    return Seconds(round(seconds, 3))
+
+
 def _package(folder: Path) -> Callable[[str], bytes | None]:
     def read(name: str) -> bytes | None:
         path = folder / name / "package.json"
         return path.read_bytes() if path.is_file() else None
 
     return read
-
-
-def _wrong(errors: tuple[esbuild.Message, ...], folder: Path) -> InputError:
-    first = errors[0]
-    more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
-    where = f"{first.where()}: " if first.where() else ""
-    text = first.text.replace(f"{folder}/", "")
-    hint = f"correct the code: {first.source.strip()[:80]}"
-    if text.startswith("Could not resolve"):
-        wanted = text.split('"')[1] if '"' in text else ""
-        if is_builtin(wanted):
-            text = f"{wanted} is a module of Node, which a browser does not have"
-            hint = "import it only where Node runs the code, or name it in bundle-js's `external`"
-            return InputError(f"{where}{text}{more}", hint=hint)
-        hint = "install the package, correct the import, or name it in bundle-js's `external`"
-    return InputError(f"{where}{text}{more}", hint=hint)
-
-
-_Made = Callable[[], tuple[str, Mapping[str, SourceMap], str]]
-"""Makes a candidate once more: what is not the same, its maps, why there are none."""
 
 
 @dataclass(frozen=True)
@@ -288,41 +267,57 @@ class _Finish:
         """The modules whose bundles need no code to start them."""
         return starting(self.graph, self.built.entries)
 
-    def first(self, seconds: float) -> Attempt:
-        """Return the attempt of esbuild."""
-        result = self.built.result
-        return self._attempt("esbuild", seconds, result, lambda: ("", maps_of(result), ""))
+    def starts(self, result: esbuild.Result) -> set[str]:
+        """Return the modules whose bundles start in a realm of their own: pages and workers."""
+        return started(result, self.roots, self.built.entries)
 
-    def _attempt(self, name: str, seconds: float, result: esbuild.Result, again: _Made) -> Attempt:
-        """Return the attempt with the graph that ``result`` gives."""
+    def first(self, seconds: float) -> Part:
+        """Return what esbuild made."""
+        result = self.built.result
+        return Part("esbuild", seconds, result, lambda _: Remade(maps=maps_of(result)))
+
+    def part(self, run: Run, race: Race) -> list[Part]:
+        """Return what a contender made, if it made something."""
+        name, seconds = run.contender.name, run.made.seconds
+        made = run.result
+        return [Part(name, seconds, made, lambda paths: race.again(run, paths))] if made else []
+
+    def mix(self, mix: Mix) -> Attempt:
+        """Return the attempt of a mix, or why its parts do not go together."""
+        if mix.problem:
+            return replace(_unable(mix.name, mix.problem), seconds=_rounded(mix.seconds))
+        return self.attempt(Part(mix.name, mix.seconds, mix.result, lambda _: mix.again()))
+
+    def attempt(self, part: Part) -> Attempt:
+        """Return the attempt with the graph that ``part`` gives."""
+        result = part.result
         rewiring = Rewiring(
             self.graph, self.store, result, self.asked.outdir, self.built.own_address
         )
         made = rewiring.graph(set(self.built.entries))
-        roots = self.roots
-        size, cost = Bytes(brotli_size(result, roots)), Bytes(chunks.cost(result, roots))
-        loads = chunks.summary(chunks.downloads(result, roots))
+        roots, starts = self.roots, self.starts(result)
+        workers = {o.path for o in result.outputs if o.entry in starts - roots}
 
         def once_more() -> Again:
-            different, maps, detail = again()
-            mapped = with_maps(made, self.store, maps, self.built.origins) if maps else None
-            return Again(different, mapped, detail)
+            again = part.again(None)
+            origins = self.built.origins
+            mapped = with_maps(made, self.store, again.maps, origins) if again.maps else None
+            return Again(again.different, mapped, again.detail)
 
         return Attempt(
-            name,
-            Seconds(round(seconds, 3)),
+            part.name,
+            _rounded(part.seconds),
             made,
-            size,
-            cost=cost,
-            detail=loads,
+            Bytes(brotli_size(result, roots)),
+            cost=Bytes(chunks.cost(result, starts)),
+            detail=chunks.summary(chunks.downloads(result, starts), workers),
             again=once_more,
         )
 
     def of(self, run: Run, race: Race) -> Attempt:
         """Return what became of a contender."""
-        if run.result is not None:
-            seconds = run.made.seconds
-            return self._attempt(run.contender.name, seconds, run.result, lambda: race.again(run))
+        for part in self.part(run, race):
+            return self.attempt(part)
         fate = Fate.SLOW if run.made.is_late else Fate.FAILED
         fate = Fate.ABSENT if run.absent else fate
         seconds = Seconds(run.made.seconds)

@@ -4,7 +4,8 @@ What it does
     Reads all modules that the roots load as one program, finds what is needed of each, and writes
     the others' code out of them: functions, classes, variables, statements that only change those,
     names in import and export lists, members of CommonJS's ``exports``. ``sideEffects`` in
-    package.json then names exactly the modules that still act when they are loaded.
+    package.json then names the modules that still act when they are loaded, and those by which
+    they are loaded first. The project's own package.json is corrected like others.
 
 Why
     Bundlers keep what they cannot prove to be without effect: decorated classes, static blocks,
@@ -75,10 +76,10 @@ class TreeShake(GraphPass):
         runs: frozenset[str],
     ) -> list[Artifact]:
         """Return the files package.json whose ``sideEffects`` is not what was found."""
-        homes = {source.home(module) for module in executed} - {None}
+        homes = {source.home(module) for module in executed}
         changed = []
-        for folder in sorted(h for h in homes if h):
-            name = f"{folder}/package.json"
+        for folder in sorted(h for h in homes if h is not None):
+            name = f"{folder}/package.json" if folder else "package.json"
             data = source.files.read(name)
             new = side_effects(data, folder, runs)
             if new != data:

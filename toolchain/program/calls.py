@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 from toolchain.formats.javascript_tree import Node
 from toolchain.program import builtins
@@ -11,7 +10,7 @@ from toolchain.program.annotations import is_pure, is_without_effects
 from toolchain.program.builtin_calls import call_builtin, read_only
 from toolchain.program.classes import construct, construct_super
 from toolchain.program.entering import enter
-from toolchain.program.evaluation import Evaluation, Expressions, short
+from toolchain.program.evaluation import Endless, Evaluation, Expressions, short
 from toolchain.program.expressions import member_of, owner_and_key, template_values
 from toolchain.program.literals import arguments_of
 from toolchain.program.values import (
@@ -48,8 +47,7 @@ def _follow_call(evaluation: Evaluation, node: Node, scope: Scope) -> Value:
         given = Given((UNKNOWN, *values))
     else:
         given = arguments_of(evaluation, arguments, scope)
-    with _believed(evaluation, node):
-        return call(evaluation, function, given, this, node)
+    return _believed(evaluation, node, lambda: call(evaluation, function, given, this, node))
 
 
 def _called(evaluation: Evaluation, callee: Node, scope: Scope) -> tuple[Value, Value]:
@@ -62,14 +60,25 @@ def _called(evaluation: Evaluation, callee: Node, scope: Scope) -> tuple[Value, 
     return member_of(evaluation, callee, scope, owner, key), owner
 
 
-@contextmanager
-def _believed(evaluation: Evaluation, node: Node) -> Iterator[None]:
-    """Forget what a call does if its author says that it does nothing."""
-    is_believed = is_pure(node)
+def _believed(evaluation: Evaluation, node: Node, follow: Callable[[], Value]) -> Value:
+    """Return what ``follow`` finds that a call gives, and forget what the call does if it is pure.
+
+    Its author says that. So nothing is lost but the value where there is too much to follow.
+    """
+    if not is_pure(node):
+        return follow()
     before = (set(evaluation.changes), evaluation.proved, evaluation.unknown)
-    yield
-    if is_believed:
-        evaluation.changes, evaluation.proved, evaluation.unknown = before
+    around = (evaluation.maybe, evaluation.tries)
+    steps = evaluation.steps
+    try:
+        value = follow()
+    except Endless:
+        value = UNKNOWN
+        evaluation.given_up += evaluation.steps - steps
+        evaluation.steps = steps
+        evaluation.maybe, evaluation.tries = around
+    evaluation.changes, evaluation.proved, evaluation.unknown = before
+    return value
 
 
 def call(evaluation: Evaluation, function: Value, given: Given, this: Value, node: Node) -> Value:
@@ -103,8 +112,9 @@ def _call_one(
 def _follow_new(evaluation: Evaluation, node: Node, scope: Scope) -> Value:
     made = evaluation.value(node.child_by_field_name("constructor"), scope)
     given = arguments_of(evaluation, node.child_by_field_name("arguments"), scope)
-    with _believed(evaluation, node):
-        return joined(*[_new_one(evaluation, one, given, node) for one in made])
+    return _believed(
+        evaluation, node, lambda: joined(*[_new_one(evaluation, o, given, node) for o in made])
+    )
 
 
 def _new_one(evaluation: Evaluation, one: Alternative, given: Given, node: Node) -> Value:

@@ -98,6 +98,7 @@ class Evaluation:
     unknown: str = ""
     sees: bool = False
     steps: int = 0
+    given_up: int = 0  # steps into calls that do nothing, as their authors say
     put_there: set[tuple[str | None, str, object]] = field(default_factory=set)  # what was, where
     tries: int = 0  # blocks around that catch what is thrown
     maybe: int = 0  # conditions, loops and the like around: what is here may not happen

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from toolchain.program.assigned import assigned
 from toolchain.program.classes import class_value
 from toolchain.program.effects import PURE, Effect, Place
 from toolchain.program.evaluation import Endless, Evaluation, ModuleScope
@@ -121,7 +122,7 @@ class Inspection:
             self._follow(evaluation, module, item)
         except (Endless, RecursionError):
             evaluation.doubt(_ENDLESS)
-        self._steps += evaluation.steps
+        self._steps += evaluation.steps + evaluation.given_up
         own = {Found(module, name) for name in item.declares}
         self._places[key] = evaluation.places
         # what it does to its own names is done before anybody else can see them
@@ -192,17 +193,14 @@ class Inspection:
         return self._followed(found, follow)
 
     def _assigned(self, found: Found, number: int) -> Value:
-        """Return what a statement ``name = value`` gives; UNKNOWN for other ways to assign."""
+        """Return what an item gives to a name that it assigns; UNKNOWN if that is not plain."""
         node = self._syntax.node(found.module, self.program.modules[found.module].items[number])
-        if node.type == "expression_statement":
-            node = node.named_children[0]
-        left = node.child_by_field_name("left")
-        if node.type != "assignment_expression" or left is None or left.text is None:
+        values = assigned(node, found.name)
+        if not values:
             return UNKNOWN
-        if left.text.decode() != found.name:
-            return UNKNOWN
-        right = node.child_by_field_name("right")
-        return self._followed(found, lambda evaluation, scope: evaluation.value(right, scope))
+        return self._followed(
+            found, lambda evaluation, scope: joined(*(evaluation.value(v, scope) for v in values))
+        )
 
     def _followed(self, found: Found, follow: Callable[[Evaluation, ModuleScope], Value]) -> Value:
         """Return what following some syntax gives to a name."""
@@ -213,6 +211,6 @@ class Inspection:
             value = follow(evaluation, self._top(evaluation, found.module))
         except (Endless, RecursionError):
             value = UNKNOWN
-        self._steps += evaluation.steps
+        self._steps += evaluation.steps + evaluation.given_up
         self._places.setdefault(found, set()).update(evaluation.places)
         return value

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from toolchain.ir import Edge, Graph, Store
+from toolchain.ir import OWNERSHIP, Edge, Graph, Store
 from toolchain.program.edits import Editor
 from toolchain.program.inspection import Inspection
 from toolchain.program.liveness import Liveness, live
@@ -56,8 +56,12 @@ def kept_edges(graph: Graph, shaken: Shaking) -> frozenset[Edge]:
 
 
 def _entries(graph: Graph) -> list[ModuleId]:
-    """Return the scripts that are roots, and those that pages load."""
-    pages = {e.target for e in graph.edges if graph.artifacts[e.source].kind not in SCRIPTS}
+    """Return the scripts that are roots, and those that pages load.
+
+    The map of a module that was edited before loads nothing.
+    """
+    loads = (e for e in graph.edges if e.relation not in OWNERSHIP)
+    pages = {e.target for e in loads if graph.artifacts[e.source].kind not in SCRIPTS}
     loaded = {t for t in pages if graph.artifacts[t].kind in SCRIPTS}
     roots = {r for r in graph.roots if graph.artifacts[r].kind in SCRIPTS}
     return sorted(roots | (loaded if roots else set()))
