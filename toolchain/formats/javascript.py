@@ -92,22 +92,36 @@ def read(data: bytes) -> Module:
     ['./a.js', './*.wasm']
     """
     dialect, tree = parse(data)
-    captures = QueryCursor(_query(dialect)).captures(tree.root_node)
+    found = _captures(dialect, tree)
+    locations = tuple(_locations(found.get("location", ())))
+    exports = read_exports(tree.root_node)
+    return Module(dialect, _mentions(found), exports, locations, first_problem(tree))
+
+
+def read_mentions(data: bytes) -> tuple[Mention, ...]:
+    """Return only what a module mentions: a part of ``read``."""
+    return _mentions(_captures(*parse(data)))
+
+
+def _captures(dialect: Dialect, tree: Tree) -> dict[str, list[Node]]:
+    text = _QUERY if dialect == "javascript" else _TYPESCRIPT_QUERY
+    return QueryCursor(query(dialect, text)).captures(tree.root_node)
+
+
+def _mentions(captures: dict[str, list[Node]]) -> tuple[Mention, ...]:
     mentions = {m.start: m for m in _strings(captures.get("string", ()))}
     # what is passed to import() or new URL() is more than a string: it replaces the plain mention
     mentions.update((m.start, m) for m in _addresses(captures.get("new", ())))
     mentions.update((m.start, m) for m in _calls(captures.get("call", ())))
     mentions.update((m.start, m) for m in _statements(captures.get("import", ()), "import"))
     mentions.update((m.start, m) for m in _statements(captures.get("require", ()), "require"))
-    found = tuple(_without_pieces(mentions[at] for at in sorted(mentions)))
-    locations = tuple(_locations(captures.get("location", ())))
-    return Module(dialect, found, read_exports(tree.root_node), locations, first_problem(tree))
+    return tuple(_without_pieces(mentions[at] for at in sorted(mentions)))
 
 
 def comments(data: bytes) -> list[bytes]:
     """Return all comments of a module, in order."""
     dialect, tree = parse(data)
-    found = QueryCursor(Query(_language(dialect), "(comment) @comment")).captures(tree.root_node)
+    found = QueryCursor(query(dialect, "(comment) @comment")).captures(tree.root_node)
     nodes = sorted(found.get("comment", ()), key=lambda node: node.start_byte)
     return [data[node.start_byte : node.end_byte] for node in nodes]
 
@@ -129,7 +143,7 @@ def imported_names(data: bytes) -> dict[str, set[str]]:
     """
     dialect, tree = parse(data)
     found: dict[str, set[str]] = {}
-    for _, captures in QueryCursor(Query(_language(dialect), _NAMES_QUERY)).matches(tree.root_node):
+    for _, captures in QueryCursor(query(dialect, _NAMES_QUERY)).matches(tree.root_node):
         for source in captures["source"]:
             names = {(n.text or b"").decode(errors="replace") for n in captures["name"]}
             found.setdefault(string_value(source), set()).update(names)
@@ -147,7 +161,7 @@ def _without_pieces(mentions: Iterable[Mention]) -> Iterator[Mention]:
         yield mention
 
 
-def _readable(data: bytes) -> bytes:
+def readable(data: bytes) -> bytes:
     """Return ``data`` with an underscore for each byte that is not UTF-8.
 
     tree-sitter's binding for Python crashes the process when a query's predicate meets such a
@@ -171,15 +185,15 @@ def _language(dialect: Dialect) -> Language:
 
 
 @cache
-def _query(dialect: Dialect) -> Query:
-    text = _QUERY if dialect == "javascript" else _TYPESCRIPT_QUERY
+def query(dialect: Dialect, text: str) -> Query:
+    """Return a query, compiled once."""
     return Query(_language(dialect), text)
 
 
 @lru_cache(maxsize=1)  # who asks for mentions asks for names next
 def parse(data: bytes) -> tuple[Dialect, Tree]:
     """Return the first dialect that understands all of ``data``, else the one that got furthest."""
-    data = _readable(data)
+    data = readable(data)
     best: tuple[int, Dialect, Tree] | None = None
     order: tuple[Dialect, ...] = ("javascript", "typescript", "tsx")
     for dialect in order:
@@ -373,6 +387,6 @@ def literals(data: bytes) -> frozenset[str]:
     ['a', 'b', 'd']
     """
     dialect, tree = parse(data)
-    query = Query(_language(dialect), "(string_fragment) @text")
-    found = QueryCursor(query).captures(tree.root_node).get("text", ())
-    return frozenset((node.text or b"").decode("utf-8", errors="replace") for node in found)
+    found = QueryCursor(query(dialect, "(string_fragment) @text")).captures(tree.root_node)
+    pieces = ((node.text or b"") for node in found.get("text", ()))
+    return frozenset(piece.decode("utf-8", errors="replace") for piece in pieces)

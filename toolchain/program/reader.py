@@ -18,9 +18,9 @@ from toolchain.program.module import (
     ItemKind,
     ModuleText,
     Star,
+    Uses,
 )
-from toolchain.program.names import Names, Scope
-from toolchain.program.naming import new_names
+from toolchain.program.names import Names, Piece
 
 _KINDS: dict[str, ItemKind] = {
     "function_declaration": "function",
@@ -50,7 +50,7 @@ def read_module(data: bytes) -> ModuleText:
     if tree.problem:
         return ModuleText("script", problem=tree.problem)
     try:
-        return _Reading(tree).module()
+        return _Reading(tree, Names(tree)).module()
     except RecursionError:
         return ModuleText("script", problem="nested too deeply to be followed")
 
@@ -58,12 +58,12 @@ def read_module(data: bytes) -> ModuleText:
 @dataclass
 class _Reading:
     tree: SourceTree
+    names: Names
     items: list[Item] = field(default_factory=list)
     clauses: list[Clause] = field(default_factory=list)
     imports: list[Import] = field(default_factory=list)
     exports: list[Export] = field(default_factory=list)
     stars: list[Star] = field(default_factory=list)
-    set_members: set[str] = field(default_factory=set)
     is_esm: bool = False
     problem: str = ""
 
@@ -86,7 +86,7 @@ class _Reading:
             tuple(self.imports),
             tuple(self.exports),
             tuple(self.stars),
-            frozenset(self.set_members),
+            frozenset(self.names.set_members),
             self.problem,
         )
 
@@ -110,45 +110,35 @@ class _Reading:
         kind = _KINDS.get(node.type, "statement")
         if kind == "variable":
             declarators = [c for c in node.named_children if c.type == "variable_declarator"]
-            names: list[str] = []
-            for one in declarators:
-                names += self._piece(kind, one, of)
-            return tuple(names)
-        return self._piece(kind, node, of)
-
-    def _piece(self, kind: ItemKind, node: Node, of: tuple[int, int]) -> tuple[str, ...]:
-        names, scope = new_names(), Scope()
-        if node.type == "variable_declarator":
-            declared = tuple(names.declarator(node, scope, scope))
-        else:
-            names.walk(node, scope)
-            declared = tuple(sorted(scope.declared))
-        alone = node.type == "variable_declarator"
-        self._add(
-            Item(
-                kind,
-                node.start_byte if alone else of[0],
-                node.end_byte if alone else of[1],
-                declared,
-                _frozen(scope),
-                frozenset(scope.writes - scope.declared),
-                tuple(names.loads),
-                _gives(node),
-                tuple(_sets(node)),
-                tuple(_asks(node)),
-                of,
-                alone and is_inert(node),
-            ),
-            names,
-        )
+            return tuple(name for one in declarators for name in self._declarator(one, of))
+        found = self._names_of(node)
+        declared = tuple(sorted(set(found.declares)))
+        item = Item(kind, *of, declared, found.uses, found.writes, found.loads, of=of)
+        if node.type == "expression_statement" and node.named_child_count:
+            item = _with_purpose(item, node.named_children[0])
+        self.items.append(item)
         return declared
 
-    def _add(self, item: Item, names: Names) -> None:
-        if item.gives:  # naming the members it sets is no use of `exports`
-            left = {n: m for n, m in item.uses.items() if n not in {"exports", "module"}}
-            item = replace(item, uses={**left, **_other_members(item)})
-        self.items.append(item)
-        self.set_members |= names.set_members
+    def _declarator(self, node: Node, of: tuple[int, int]) -> tuple[str, ...]:
+        found = self._names_of(node)
+        start, end = node.start_byte, node.end_byte
+        self.items.append(
+            Item(
+                "variable",
+                start,
+                end,
+                found.declares,
+                found.uses,
+                found.writes,
+                found.loads,
+                of=of,
+                inert=is_inert(node),
+            )
+        )
+        return found.declares
+
+    def _names_of(self, node: Node) -> Piece:
+        return self.names.piece(node.start_byte, node.end_byte)
 
     def _import(self, node: Node) -> None:
         source = node.child_by_field_name("source")
@@ -207,14 +197,12 @@ class _Reading:
         if node is None or node.type in _NOTHING:
             return
         kind = _KINDS.get(node.type, "variable")
-        names, scope = new_names(), Scope()
-        names.walk(node, scope)
-        declared = tuple(sorted(scope.declared)) or (DEFAULT,)
-        if kind == "variable" and scope.declared:
+        found = self._names_of(node)
+        declared = tuple(sorted(set(found.declares))) or (DEFAULT,)
+        if kind == "variable":
             declared = (DEFAULT,)
-        writes = frozenset(scope.writes - scope.declared)
-        item = Item(kind, *span, declared, _frozen(scope), writes, tuple(names.loads), of=span)
-        self._add(item, names)
+        uses, writes, loads = found.uses, found.writes, found.loads
+        self.items.append(Item(kind, *span, declared, uses, writes, loads, of=span))
         self.exports.append(Export("default", local=declared[0]))
 
     def _list(self, node: Node, source: Node | None) -> None:
@@ -262,16 +250,20 @@ def _name(node: Node | None) -> str:
     return string_value(node) if node.type == "string" else text_of(node)
 
 
-def _frozen(scope: Scope) -> dict[str, frozenset[str]]:
-    return {n: frozenset(m) for n, m in scope.refs.items() if n not in scope.declared}
+def _with_purpose(item: Item, value: Node) -> Item:
+    """Return an item that is a statement with what it is there for: members, names, a call."""
+    gives = _gives(value)
+    uses = item.uses
+    if gives:  # naming the members it sets is no use of `exports`
+        left = {n: m for n, m in uses.items() if n not in {"exports", "module"}}
+        uses = {**left, **_other_members(uses, gives)}
+    return replace(item, uses=uses, gives=gives, sets=tuple(_sets(value)), asks=tuple(_asks(value)))
 
 
 def _gives(node: Node) -> tuple[str, ...]:
     """Return the members of ``exports`` that a statement sets: ``exports.a = exports.b = ...``."""
-    if node.type != "expression_statement" or not node.named_child_count:
-        return ()
     names: list[str] = []
-    value: Node | None = node.named_children[0]
+    value: Node | None = node
     while value is not None and value.type == "assignment_expression":
         member = _member_of_exports(value.child_by_field_name("left"))
         if not member:
@@ -288,11 +280,8 @@ def _start_of(node: Node | None) -> Node | None:
     return node
 
 
-def _sets(node: Node) -> Iterator[str]:
+def _sets(value: Node) -> Iterator[str]:
     """Yield the names that a statement ``a.b = ...`` is there to set; nothing for any other."""
-    if node.type != "expression_statement" or not node.named_child_count:
-        return
-    value = node.named_children[0]
     while value.type in {"assignment_expression", "augmented_assignment_expression"}:
         left, right = value.child_by_field_name("left"), value.child_by_field_name("right")
         start = _start_of(left)
@@ -302,11 +291,8 @@ def _sets(node: Node) -> Iterator[str]:
         value = right
 
 
-def _asks(node: Node) -> Iterator[str]:
+def _asks(call: Node) -> Iterator[str]:
     """Yield the names that a statement ``f(a)`` is about; nothing for any other."""
-    if node.type != "expression_statement" or not node.named_child_count:
-        return
-    call = node.named_children[0]
     arguments = call.child_by_field_name("arguments")
     if call.type not in {"call_expression", "new_expression"} or arguments is None:
         return
@@ -326,7 +312,7 @@ def _member_of_exports(node: Node | None) -> str:
     return text_of(node.child_by_field_name("property")) if is_exports else ""
 
 
-def _other_members(item: Item) -> dict[str, frozenset[str]]:
+def _other_members(uses: Uses, gives: tuple[str, ...]) -> dict[str, frozenset[str]]:
     """Return what an item that sets members of ``exports`` reads of it besides."""
-    members = item.uses.get("exports", frozenset()) - set(item.gives)
-    return {"exports": members} if members and "module" not in item.uses else {}
+    members = uses.get("exports", frozenset()) - set(gives)
+    return {"exports": members} if members and "module" not in uses else {}
