@@ -11,7 +11,8 @@ from toolchain.formats.javascript_tree import Dialect
 _ALL = """
 [(identifier) (shorthand_property_identifier) (shorthand_property_identifier_pattern)] @name
 (this) @name
-(binary_expression operator: "&&" (this) @drop)
+(binary_expression left: (this) @drop operator: "&&")
+(binary_expression operator: "&&" right: (this) @drop)
 (await_expression "await" @name)
 (for_in_statement "await" @name)
 (member_expression object: [(identifier) (this)] @owner property: (_) @member)

@@ -212,9 +212,14 @@ class Names:
         calls = list(found.get("load", ()))
         name = "require" if isinstance(self._text, str) else b"require"
         if name in self._text:  # type: ignore[operator]  # both are text, or both bytes
-            uses = (n for n in found.get("name", ()) if n.text == b"require")
-            calls += [n.parent for n in uses if n.parent is not None and _is_callee(n)]
-        loads = [load_of(call) for call in calls]
+            named = (n for n in found.get("name", ()) if self._at(n.start_byte) == "require")
+            calls += [n.parent for n in named if n.parent is not None and _is_callee(n)]
+        types = [(n.start_byte, n.end_byte) for n in found.get("quiet", ())] if calls else []
+        loads = [
+            load_of(call)
+            for call in calls
+            if not any(start <= call.start_byte < end for start, end in types)
+        ]
         return sorted((load for load in loads if load is not None), key=lambda load: load.start)
 
     # whose they are
