@@ -63,8 +63,9 @@ class _Scope:
         self.names: set[str] = set()  # those used as a whole
         self.members: dict[str, set[str]] = {}
         self.writes: set[str] = set()
+        # where `var` declares, if not here; no circle, which only a collector would free
         is_block = kind == "block" and outer is not None
-        self.function: _Scope = outer.function if is_block and outer else self  # of `var`
+        self.function: _Scope | None = (outer.function or outer) if is_block and outer else None
         self.is_quiet = kind == "quiet"  # of types: no value is named in it
 
     def use(self, name: str, member: str) -> None:
@@ -251,7 +252,7 @@ class Names:
             elif mark == _JSX:
                 top.names.update(_FACTORIES)
             elif mark != _NONE:
-                owner = top if mark == _LET else top.function
+                owner = top if mark == _LET else top.function or top
                 owner.declared.add(name)
                 if owner is root:
                     declares.append(intern(name))

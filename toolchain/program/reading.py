@@ -1,13 +1,16 @@
 """Reads many modules, in several processes where that pays; nothing of their trees is kept.
 
 A program grows while it is read: what a module loads is known when it was read. So the modules
-that wait are a stack, of which workers take batches, and to which the reader adds.
+that wait are a queue, of which workers take batches, and to which the reader adds.
 """
 
 from __future__ import annotations
 
 import copyreg
+import gc
+from collections import deque
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from operator import attrgetter
 
@@ -37,25 +40,25 @@ def read_summary(data: bytes) -> Summary:
 
 @dataclass
 class Unread:
-    """Modules that wait to be read, by the digests of their bytes: a stack."""
+    """Modules that wait to be read, by the digests of their bytes; the first is read first."""
 
     store: Store
     batches: dict[int, list[Digest]] = field(default_factory=dict)  # those that are being read
     size: int = 0  # bytes of all that wait
-    _stack: list[tuple[Digest, int]] = field(default_factory=list)
+    _queue: deque[tuple[Digest, int]] = field(default_factory=deque)
     _taken: int = 0
 
     def add(self, digest: Digest, size: int) -> None:
         """Add a module of ``size`` bytes."""
-        self._stack.append((digest, size))
+        self._queue.append((digest, size))
         self.size += size
 
     def __len__(self) -> int:
-        return len(self._stack)
+        return len(self._queue)
 
     def take(self) -> Digest:
         """Take one module away."""
-        digest, size = self._stack.pop()
+        digest, size = self._queue.popleft()
         self.size -= size
         return digest
 
@@ -63,7 +66,7 @@ class Unread:
         """Take a batch away, and return the text of its modules."""
         batch: list[Digest] = []
         before = self.size
-        while self._stack and before - self.size < _BATCH_BYTES:
+        while self._queue and before - self.size < _BATCH_BYTES:
             batch.append(self.take())
         self.batches[self._taken] = batch
         self._taken += 1
@@ -78,17 +81,34 @@ def summaries(unread: Unread, pool: LocalPool | None) -> Iterator[tuple[Digest, 
     Errors:
         ToolError: a worker died.
     """
-    while unread and (pool is None or unread.size < POOL_BYTES):
-        digest = unread.take()
-        yield digest, read_summary(unread.store.get(digest))
-    if pool is None:
-        return
-    for outcome in pool.drain(_read_batch, unread):
-        yield from zip(unread.batches.pop(outcome.index), outcome.get(), strict=True)
+    with _not_collecting():
+        while unread and (pool is None or unread.size < POOL_BYTES):
+            digest = unread.take()
+            yield digest, read_summary(unread.store.get(digest))
+        if pool is None:
+            return
+        for outcome in pool.drain(_read_batch, unread):
+            yield from zip(unread.batches.pop(outcome.index), outcome.get(), strict=True)
 
 
 def _read_batch(batch: list[bytes]) -> list[Summary]:
-    return [read_summary(data) for data in batch]
+    with _not_collecting():
+        return [read_summary(data) for data in batch]
+
+
+@contextmanager
+def _not_collecting() -> Iterator[None]:
+    """Leave circles of garbage alone: looking for them takes a third of the time, and none is made.
+
+    A collector would look at all that was read so far, again and again.
+    """
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def _pickle_by_values(kind: type) -> None:
