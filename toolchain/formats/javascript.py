@@ -6,7 +6,7 @@ trying: JavaScript, then TypeScript, then TSX.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from typing import Literal
@@ -28,9 +28,12 @@ _SCRIPTS = frozenset({"addModule", "importScripts"})
 _QUERY = """
 (import_statement source: (string) @import)
 (export_statement source: (string) @import)
-((call_expression
-  function: [(import) (identifier) (member_expression)] @callee arguments: (arguments)) @call
- (#match? @callee "(^|[.])(import|require|importScripts|addModule)$"))
+(call_expression function: (import) arguments: (arguments)) @call
+((call_expression function: (identifier) @callee arguments: (arguments)) @call
+ (#any-of? @callee "require" "importScripts" "addModule"))
+((call_expression function: (member_expression property: (property_identifier) @callee)
+  arguments: (arguments)) @call
+ (#any-of? @callee "importScripts" "addModule"))
 ((new_expression constructor: (identifier) @constructor arguments: (arguments)) @new
  (#any-of? @constructor "URL" "Worker" "SharedWorker"))
 ((member_expression
@@ -40,6 +43,12 @@ _QUERY = """
 ((template_string) @string (#match? @string "[.][A-Za-z0-9]+([?#][^/]*)?.$"))
 """
 _TYPESCRIPT_QUERY = _QUERY + "(import_require_clause source: (string) @require)"
+# What captures the places of mentions, for those who ask for more with the same query
+MENTIONS: dict[Dialect, str] = {
+    "javascript": _QUERY,
+    "typescript": _TYPESCRIPT_QUERY,
+    "tsx": _TYPESCRIPT_QUERY,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,20 +104,15 @@ def read(data: bytes) -> Module:
     found = _captures(dialect, tree)
     locations = tuple(_locations(found.get("location", ())))
     exports = read_exports(tree.root_node)
-    return Module(dialect, _mentions(found), exports, locations, first_problem(tree))
-
-
-def read_mentions(data: bytes) -> tuple[Mention, ...]:
-    """Return only what a module mentions: a part of ``read``."""
-    return _mentions(_captures(*parse(data)))
+    return Module(dialect, mentions_of(found), exports, locations, first_problem(tree))
 
 
 def _captures(dialect: Dialect, tree: Tree) -> dict[str, list[Node]]:
-    text = _QUERY if dialect == "javascript" else _TYPESCRIPT_QUERY
-    return QueryCursor(query(dialect, text)).captures(tree.root_node)
+    return QueryCursor(query(dialect, MENTIONS[dialect])).captures(tree.root_node)
 
 
-def _mentions(captures: dict[str, list[Node]]) -> tuple[Mention, ...]:
+def mentions_of(captures: Mapping[str, Sequence[Node]]) -> tuple[Mention, ...]:
+    """Return what a module mentions, by what ``MENTIONS`` captures in it."""
     mentions = {m.start: m for m in _strings(captures.get("string", ()))}
     # what is passed to import() or new URL() is more than a string: it replaces the plain mention
     mentions.update((m.start, m) for m in _addresses(captures.get("new", ())))

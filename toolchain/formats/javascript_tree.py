@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from tree_sitter import Node, QueryCursor
@@ -10,7 +10,19 @@ from tree_sitter import Node, QueryCursor
 from toolchain.formats.javascript import Dialect, first_problem, parse, query, readable
 from toolchain.formats.javascript_text import string_value
 
-__all__ = ["Dialect", "Node", "SourceTree", "captures", "read_tree", "string_value", "text_of"]
+__all__ = [
+    "Captures",
+    "Dialect",
+    "Node",
+    "SourceTree",
+    "captures",
+    "read_tree",
+    "string_value",
+    "text_of",
+]
+
+
+Captures = Mapping[str, Sequence[Node]]  # the nodes that a query captures, by capture
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +41,7 @@ def read_tree(data: bytes) -> SourceTree:
     return SourceTree(readable(data), tree.root_node, dialect, first_problem(tree))
 
 
-def captures(tree: SourceTree, queries: Mapping[Dialect, str]) -> dict[str, list[Node]]:
+def captures(tree: SourceTree, queries: Mapping[Dialect, str]) -> Captures:
     """Return the nodes that the query for the dialect of ``tree`` captures, by capture."""
     return QueryCursor(query(tree.dialect, queries[tree.dialect])).captures(tree.root)
 

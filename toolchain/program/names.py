@@ -3,7 +3,7 @@
 A reference belongs to the innermost scope that declares its name, wherever in that scope the
 declaration stands. What no scope of the piece declares is free: a name of the module, or global.
 
-One query finds all names and scopes of a module; what follows is arithmetic on byte offsets, since
+One query (name_query.py) finds all names and scopes of a module; what follows is arithmetic on byte offsets, since
 asking for nodes one by one takes several times as long as parsing.
 """
 
@@ -14,10 +14,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from sys import intern
 
-from toolchain.formats.javascript_tree import Node, SourceTree, captures, string_value, text_of
+from toolchain.formats.javascript_tree import Captures, Node, string_value, text_of
 from toolchain.program.loads import load_of
 from toolchain.program.module import AWAIT, WHOLE, Load, Uses
-from toolchain.program.name_query import QUERIES
 from toolchain.program.patterns import PATTERNS, parts
 
 _WRAPPED = frozenset({"parenthesized_expression", "non_null_expression", "as_expression"})
@@ -77,9 +76,11 @@ class _Scope:
         declared = self.declared
         if declared:
             self.names -= declared
-            self.writes -= declared
-            for name in declared & self.members.keys():
-                del self.members[name]
+            if self.writes:
+                self.writes -= declared
+            if self.members:
+                for name in declared & self.members.keys():
+                    del self.members[name]
 
     def close_into(self, outer: _Scope) -> None:
         """Hand the references that are not of this scope to the one around it."""
@@ -87,17 +88,16 @@ class _Scope:
             return
         self.resolve()
         outer.names |= self.names
-        outer.writes |= self.writes
+        if self.writes:
+            outer.writes |= self.writes
         for name, members in self.members.items():
             outer.members.setdefault(name, set()).update(members)
 
 
 class Names:
-    """The names in one module."""
+    """The names in one module, by what ``QUERIES`` captures in it."""
 
-    def __init__(self, tree: SourceTree) -> None:
-        found = captures(tree, QUERIES)
-        data = tree.data
+    def __init__(self, data: bytes, found: Captures) -> None:
         self._text: str | bytes = data.decode("ascii") if data.isascii() else data
         self._ends: dict[int, int] = {n.start_byte: n.end_byte for n in found.get("name", ())}
         self._marks: dict[int, int] = {}
@@ -108,8 +108,8 @@ class Names:
         self._find_members(found)
         self._find_markup(found)
         self._starts = sorted(self._ends)
-        self._scopes = sorted(_scopes(found))
-        self._scope_starts = [start for start, _, _ in self._scopes]
+        self._names = self._all_names()
+        self._scopes = [*sorted(_scopes(found)), _NEVER]
         self._loads = self._find_loads(found)
 
     def piece(self, start: int, end: int) -> Piece:
@@ -125,7 +125,7 @@ class Names:
             tuple(declares),
             uses,
             frozenset(root.writes),
-            tuple(load for load in self._loads if start <= load.start < end),
+            tuple([load for load in self._loads if start <= load.start < end]),
         )
 
     # where names stand
@@ -134,11 +134,17 @@ class Names:
         text = self._text[start : self._ends[start]]
         return text if isinstance(text, str) else text.decode("utf-8", errors="replace")
 
+    def _all_names(self) -> list[str]:
+        text, ends = self._text, self._ends
+        if isinstance(text, str):
+            return [text[start : ends[start]] for start in self._starts]
+        return [self._at(start) for start in self._starts]
+
     def _mark(self, node: Node, mark: int) -> None:
         self._ends[node.start_byte] = node.end_byte
         self._marks[node.start_byte] = mark
 
-    def _find_declared(self, found: dict[str, list[Node]]) -> None:
+    def _find_declared(self, found: Captures) -> None:
         for capture, mark in (("let", _LET), ("var", _VAR)):
             for node in found.get(capture, ()):
                 self._declare(node, mark)
@@ -165,7 +171,7 @@ class Names:
                 if is_target:
                     self._declare(part, mark)
 
-    def _find_assigned(self, found: dict[str, list[Node]]) -> None:
+    def _find_assigned(self, found: Captures) -> None:
         for node in found.get("target", ()):
             self._assign(node)
         for loop in found.get("for", ()):
@@ -193,14 +199,14 @@ class Names:
             if index is not None and index.type == "string":
                 self.set_members.add(string_value(index))
 
-    def _find_members(self, found: dict[str, list[Node]]) -> None:
+    def _find_members(self, found: Captures) -> None:
         """Note which member of a name is meant: owners and members stand in the same order."""
         for owner, member in _pairs(found, "owner", "member"):
             self._members[owner.start_byte] = text_of(member)
         for owner, index in _pairs(found, "indexed", "index"):
             self._members[owner.start_byte] = string_value(index)
 
-    def _find_markup(self, found: dict[str, list[Node]]) -> None:
+    def _find_markup(self, found: Captures) -> None:
         for node in found.get("jsx", ()):
             self._mark(node, _JSX)
         for node in found.get("tag", ()):
@@ -209,7 +215,7 @@ class Names:
         for node in found.get("drop", ()):  # TypeScript's helpers: `this && this.x`
             self._mark(node, _NONE)
 
-    def _find_loads(self, found: dict[str, list[Node]]) -> list[Load]:
+    def _find_loads(self, found: Captures) -> list[Load]:
         calls = list(found.get("load", ()))
         name = "require" if isinstance(self._text, str) else b"require"
         if name in self._text:  # type: ignore[operator]  # both are text, or both bytes
@@ -227,19 +233,21 @@ class Names:
 
     def _walk(self, root: _Scope, start: int, end: int) -> list[str]:
         """Put all names of a range where they belong; return what is declared in ``root``."""
-        first, last = (bisect_left(self._starts, at) for at in (start, end))
-        scopes = self._opened(start, end)
-        begin, minus_end, kind = next(scopes, _NEVER)
+        first, last = bisect_left(self._starts, start), bisect_left(self._starts, end)
+        number = bisect_left(self._scopes, (start,))
+        begin, minus_end, kind = self._scopes[number]
         stack, top = [root], root
         declares: list[str] = []
         marks, members = self._marks, self._members
-        for at in self._starts[first:last]:
+        for at, name in zip(self._starts[first:last], self._names[first:last], strict=True):
             while begin <= at:
                 top = _left(stack, begin)
-                stack.append(_Scope(-minus_end, kind, top))
-                begin, minus_end, kind = next(scopes, _NEVER)
-            top = stack[-1] if stack[-1].end > at else _left(stack, at)
-            name = self._at(at)
+                top = _Scope(-minus_end, kind, top)
+                stack.append(top)
+                number += 1
+                begin, minus_end, kind = self._scopes[number]
+            if top.end <= at:
+                top = _left(stack, at)
             mark = marks.get(at)
             if mark is None:
                 if at in members:
@@ -259,10 +267,6 @@ class Names:
         _left(stack, end, whole=True)
         return declares
 
-    def _opened(self, start: int, end: int) -> Iterator[tuple[int, int, str]]:
-        first, last = (bisect_left(self._scope_starts, at) for at in (start, end))
-        return iter(self._scopes[first:last])
-
 
 _NEVER = (1 << 62, 0, "")
 
@@ -274,7 +278,7 @@ def _left(stack: list[_Scope], at: int, *, whole: bool = False) -> _Scope:
     return stack[-1]
 
 
-def _scopes(found: dict[str, list[Node]]) -> Iterator[tuple[int, int, str]]:
+def _scopes(found: Captures) -> Iterator[tuple[int, int, str]]:
     """Yield all scopes: start, end (negative: of two that start together the outer is first)."""
     for kind in _OWN:
         for node in found.get(kind, ()):
@@ -287,7 +291,7 @@ def _scopes(found: dict[str, list[Node]]) -> Iterator[tuple[int, int, str]]:
             yield start, -node.end_byte, kind
 
 
-def _pairs(found: dict[str, list[Node]], one: str, other: str) -> Iterable[tuple[Node, Node]]:
+def _pairs(found: Captures, one: str, other: str) -> Iterable[tuple[Node, Node]]:
     def in_order(name: str) -> list[Node]:
         return sorted(found.get(name, ()), key=lambda node: node.start_byte)
 

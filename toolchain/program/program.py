@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from toolchain.program.module import NAMESPACE, Export, Import, Load, ModuleText
 
@@ -21,8 +21,7 @@ class Address:
     how: How  # "file": anybody may import it by its address, so all of its exports may be used
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(NamedTuple):  # not a dataclass: most of an analysis is sets of these, hashed in C
     """What a name means: one declared in ``module``, or (``*``) that module's namespace.
 
     ``module`` is "" for what is outside of the program.

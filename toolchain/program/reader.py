@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
-from toolchain.formats.javascript_tree import Node, SourceTree, read_tree, string_value, text_of
+from toolchain.formats.javascript_tree import (
+    Captures,
+    Node,
+    SourceTree,
+    captures,
+    read_tree,
+    string_value,
+    text_of,
+)
 from toolchain.program.inert import is_inert
 from toolchain.program.module import (
     DEFAULT,
@@ -20,6 +28,7 @@ from toolchain.program.module import (
     Star,
     Uses,
 )
+from toolchain.program.name_query import QUERIES
 from toolchain.program.names import Names, Piece
 
 _KINDS: dict[str, ItemKind] = {
@@ -47,10 +56,15 @@ def read_module(data: bytes) -> ModuleText:
     [(('a',), ['f']), (('b',), [])]
     """
     tree = read_tree(data)
+    return read_captured(tree, captures(tree, QUERIES) if not tree.problem else {})
+
+
+def read_captured(tree: SourceTree, found: Captures) -> ModuleText:
+    """Read a module by what ``QUERIES`` captures in it."""
     if tree.problem:
         return ModuleText("script", problem=tree.problem)
     try:
-        return _Reading(tree, Names(tree)).module()
+        return _Reading(tree, Names(tree.data, found)).module()
     except RecursionError:
         return ModuleText("script", problem="nested too deeply to be followed")
 

@@ -14,15 +14,20 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from operator import attrgetter
 
-from toolchain.execution.local import LocalPool
-from toolchain.formats.javascript import Mention, read_mentions
+from toolchain.execution.local import LocalPool, available_cores
+from toolchain.formats.javascript import MENTIONS, Mention, mentions_of
+from toolchain.formats.javascript_tree import captures, read_tree
 from toolchain.ir import Digest, Store
 from toolchain.program.module import Clause, Export, Import, Item, Load, ModuleText, Star
-from toolchain.program.reader import read_module
+from toolchain.program.name_query import QUERIES
+from toolchain.program.reader import read_captured
 
 _BATCH_BYTES = 128 * 1024  # ours: some 50 ms of work
 POOL_BYTES = 512 * 1024  # ours: what has to wait before processes are started
-POOL = LocalPool(preload=("toolchain.program.reading",))
+# one more than there are cores: while a worker waits for this process, another works
+POOL = LocalPool(available_cores() + 1, preload=("toolchain.program.reading",))
+
+_BOTH = {dialect: QUERIES[dialect] + MENTIONS[dialect] for dialect in QUERIES}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +39,10 @@ class Summary:
 
 
 def read_summary(data: bytes) -> Summary:
-    """Read a module; it is parsed once."""
-    return Summary(read_module(data), read_mentions(data))
+    """Read a module: it is parsed once, and one query finds names and mentions."""
+    tree = read_tree(data)
+    found = captures(tree, MENTIONS if tree.problem else _BOTH)
+    return Summary(read_captured(tree, found), mentions_of(found))
 
 
 @dataclass
@@ -100,7 +107,8 @@ def _read_batch(batch: list[bytes]) -> list[Summary]:
 def _not_collecting() -> Iterator[None]:
     """Leave circles of garbage alone: looking for them takes a third of the time, and none is made.
 
-    A collector would look at all that was read so far, again and again.
+    A collector would look at all that was read so far, again and again. Afterwards it is taken
+    for old at once, so that what is made next is not the reason to look at it.
     """
     was_enabled = gc.isenabled()
     gc.disable()
@@ -108,6 +116,8 @@ def _not_collecting() -> Iterator[None]:
         yield
     finally:
         if was_enabled:
+            gc.freeze()
+            gc.unfreeze()
             gc.enable()
 
 
