@@ -41,7 +41,9 @@ def main(tree: Path, entry: str) -> None:
         found: Liveness = live(program, inspection.effect, [entry])
         laps["liveness"] = time.perf_counter()
     ends = list(laps.values())
-    parts = {what: at - begun for (what, at), begun in zip(list(laps.items())[1:], ends, strict=False)}
+    parts = {
+        what: at - begun for (what, at), begun in zip(list(laps.items())[1:], ends, strict=False)
+    }
     told = {
         "seconds": ends[-1] - ends[0],
         "parts": parts,

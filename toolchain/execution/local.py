@@ -108,7 +108,10 @@ class LocalPool:
 
 
 def _idle(
-    pool: list[_Worker], most: int, context: Any, function: Callable[[Any], Any]  # noqa: ANN401 - a multiprocessing context
+    pool: list[_Worker],
+    most: int,
+    context: Any,
+    function: Callable[[Any], Any],  # noqa: ANN401 - a multiprocessing context
 ) -> _Worker | None:
     """Return a worker with nothing to do, a new one if need be; None if ``most`` are busy."""
     for worker in pool:

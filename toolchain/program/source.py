@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from posixpath import relpath
+from weakref import finalize
 
 from toolchain.execution.local import LocalPool
 from toolchain.formats.javascript import Mention
@@ -22,6 +24,7 @@ _STATIC = frozenset({"import", "require"})
 _WORKERS = frozenset({"worker", "worker url"})
 
 
+_LARGE = 1000  # ours: modules of a program in which collecting takes longer than it is worth
 _JSX = (".jsx", ".tsx")
 _RUNTIMES = ("jsx-runtime", "jsx-dev-runtime")  # React 17, "the new JSX transform"
 
@@ -91,6 +94,10 @@ class Source:
         self._read(entries)
         runtimes = self._jsx_runtimes()
         self._read(runtimes)
+        if len(self.texts) > _LARGE:
+            # collectors of garbage need not look at what lives as long as this does
+            gc.freeze()
+            finalize(self, gc.unfreeze).atexit = False
         quiet = frozenset(m for m in self.texts if self._is_quiet(m))
         return Program(self.texts, self.targets, self._addresses, quiet, (*entries, *runtimes))
 
