@@ -1,4 +1,4 @@
-"""Reading a program: in this process or in several, each text once, and nothing else comes of it."""
+"""Reading a program in one process or in several: each text once, and the same comes of it."""
 
 from __future__ import annotations
 

@@ -11,6 +11,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from types import FrameType
@@ -22,7 +23,7 @@ from toolchain.progress import SILENT, Progress, report_to
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-Popped = TypeVar("Popped", covariant=True)
+Item_co = TypeVar("Item_co", covariant=True)
 
 _CLOSING_SECONDS = 5  # a worker that does not leave by itself in this time is killed
 _REPORT_SECONDS = 0.25  # how often a worker tells how far it is: faster than that nobody reads
@@ -43,12 +44,12 @@ def available_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-class Waiting(Protocol[Popped]):
+class Waiting(Protocol[Item_co]):
     """What is to be done: a list, or what makes items when they are asked for."""
 
     def __len__(self) -> int: ...
 
-    def pop(self) -> Popped:
+    def pop(self) -> Item_co:
         """Take an item away and return it."""
         ...
 
@@ -93,10 +94,10 @@ class LocalPool:
         count = self.workers or available_cores()
         taken = 0
         pool: list[_Worker] = []
-        context = _context(self.preload)
+        start = partial(_start, _context(self.preload), function)
         try:
             while waiting or any(w.index is not None for w in pool):
-                while waiting and (worker := _idle(pool, count, context, function)) is not None:
+                while waiting and (worker := _idle(pool, start, count)) is not None:
                     worker.index, taken = taken, taken + 1
                     worker.until = time.monotonic() + self.item_seconds
                     item = waiting.pop()
@@ -107,19 +108,14 @@ class LocalPool:
             _close(pool)
 
 
-def _idle(
-    pool: list[_Worker],
-    most: int,
-    context: Any,
-    function: Callable[[Any], Any],  # noqa: ANN401 - a multiprocessing context
-) -> _Worker | None:
+def _idle(pool: list[_Worker], start: Callable[[], _Worker], most: int) -> _Worker | None:
     """Return a worker with nothing to do, a new one if need be; None if ``most`` are busy."""
     for worker in pool:
         if worker.index is None:
             return worker
     if len(pool) == most:
         return None
-    pool.append(_start(context, function))
+    pool.append(start())
     return pool[-1]
 
 

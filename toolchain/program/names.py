@@ -3,8 +3,8 @@
 A reference belongs to the innermost scope that declares its name, wherever in that scope the
 declaration stands. What no scope of the piece declares is free: a name of the module, or global.
 
-One query (name_query.py) finds all names and scopes of a module; what follows is arithmetic on byte offsets, since
-asking for nodes one by one takes several times as long as parsing.
+One query (name_query.py) finds all names and scopes of a module; what follows is arithmetic on
+byte offsets, since asking for nodes one by one takes several times as long as parsing.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ from sys import intern
 
 from toolchain.formats.javascript_tree import Captures, Node, string_value, text_of
 from toolchain.program.loads import load_of
-from toolchain.program.module import AWAIT, WHOLE, Load, Uses
+from toolchain.program.module import WHOLE, Load, Uses
 from toolchain.program.patterns import PATTERNS, parts
+from toolchain.program.scopes import OWN, Scope, left
 
 _WRAPPED = frozenset({"parenthesized_expression", "non_null_expression", "as_expression"})
 _NAMES = frozenset({"identifier", "shorthand_property_identifier_pattern"})
@@ -27,18 +28,8 @@ _WHOLE = frozenset({WHOLE})
 # What a name is where it stands; a name without any is read there
 _LET, _VAR, _WRITE, _NONE, _JSX = range(5)
 
-# Kinds of scopes by their capture, and what each declares by itself
-_OWN: dict[str, frozenset[str]] = {
-    "function": frozenset({AWAIT, "arguments"}),
-    "arrow": frozenset({AWAIT}),
-    "method": frozenset({AWAIT, "arguments", "this"}),
-    "field": frozenset({"arguments", "this"}),  # `var` cannot stand here
-    "static": frozenset({"this"}),
-    "open": frozenset(),
-    "block": frozenset(),
-    "quiet": frozenset(),
-}
 _FUNCTIONS = ("function", "arrow", "method")
+_NEVER = (1 << 62, 0, "")  # after all scopes
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,49 +40,6 @@ class Piece:
     uses: Uses
     writes: frozenset[str]
     loads: tuple[Load, ...]
-
-
-class _Scope:
-    """Names that a scope declares, and references in it that are not resolved yet."""
-
-    __slots__ = ("declared", "end", "function", "is_quiet", "members", "names", "writes")
-
-    def __init__(self, end: int, kind: str, outer: _Scope | None) -> None:
-        self.end = end
-        self.declared: set[str] = set(_OWN[kind])
-        self.names: set[str] = set()  # those used as a whole
-        self.members: dict[str, set[str]] = {}
-        self.writes: set[str] = set()
-        # where `var` declares, if not here; no circle, which only a collector would free
-        is_block = kind == "block" and outer is not None
-        self.function: _Scope | None = (outer.function or outer) if is_block and outer else None
-        self.is_quiet = kind == "quiet"  # of types: no value is named in it
-
-    def use(self, name: str, member: str) -> None:
-        """Note that a member of a name is read."""
-        self.members.setdefault(name, set()).add(member)
-
-    def resolve(self) -> None:
-        """Drop what is of this scope."""
-        declared = self.declared
-        if declared:
-            self.names -= declared
-            if self.writes:
-                self.writes -= declared
-            if self.members:
-                for name in declared & self.members.keys():
-                    del self.members[name]
-
-    def close_into(self, outer: _Scope) -> None:
-        """Hand the references that are not of this scope to the one around it."""
-        if self.is_quiet:
-            return
-        self.resolve()
-        outer.names |= self.names
-        if self.writes:
-            outer.writes |= self.writes
-        for name, members in self.members.items():
-            outer.members.setdefault(name, set()).update(members)
 
 
 class Names:
@@ -114,7 +62,7 @@ class Names:
 
     def piece(self, start: int, end: int) -> Piece:
         """Return the names of the syntax in a range of bytes."""
-        root = _Scope(end, "open", None)
+        root = Scope(end, "open", None)
         declares = self._walk(root, start, end)
         root.resolve()
         uses = {intern(name): _WHOLE for name in sorted(root.names)}
@@ -231,7 +179,7 @@ class Names:
 
     # whose they are
 
-    def _walk(self, root: _Scope, start: int, end: int) -> list[str]:
+    def _walk(self, root: Scope, start: int, end: int) -> list[str]:
         """Put all names of a range where they belong; return what is declared in ``root``."""
         first, last = bisect_left(self._starts, start), bisect_left(self._starts, end)
         number = bisect_left(self._scopes, (start,))
@@ -241,46 +189,41 @@ class Names:
         marks, members = self._marks, self._members
         for at, name in zip(self._starts[first:last], self._names[first:last], strict=True):
             while begin <= at:
-                top = _left(stack, begin)
-                top = _Scope(-minus_end, kind, top)
+                top = left(stack, begin)
+                top = Scope(-minus_end, kind, top)
                 stack.append(top)
                 number += 1
                 begin, minus_end, kind = self._scopes[number]
             if top.end <= at:
-                top = _left(stack, at)
-            mark = marks.get(at)
-            if mark is None:
-                if at in members:
-                    top.use(name, members[at])
-                else:
-                    top.names.add(name)
-            elif mark == _WRITE:
+                top = left(stack, at)
+            if at in marks:
+                declares += self._place(name, marks[at], top, root)
+            elif at in members:
+                top.use(name, members[at])
+            else:
                 top.names.add(name)
-                top.writes.add(name)
-            elif mark == _JSX:
-                top.names.update(_FACTORIES)
-            elif mark != _NONE:
-                owner = top if mark == _LET else top.function or top
-                owner.declared.add(name)
-                if owner is root:
-                    declares.append(intern(name))
-        _left(stack, end, whole=True)
+        left(stack, end, whole=True)
         return declares
 
-
-_NEVER = (1 << 62, 0, "")
-
-
-def _left(stack: list[_Scope], at: int, *, whole: bool = False) -> _Scope:
-    """Close the scopes that end before ``at``, but for the first; return the innermost left."""
-    while len(stack) > 1 and (whole or stack[-1].end <= at):
-        stack.pop().close_into(stack[-1])
-    return stack[-1]
+    @staticmethod
+    def _place(name: str, mark: int, scope: Scope, root: Scope) -> tuple[str, ...]:
+        """Put a name that is not only read where it belongs; return it if ``root`` declares it."""
+        if mark == _WRITE:
+            scope.names.add(name)
+            scope.writes.add(name)
+        elif mark == _JSX:
+            scope.names.update(_FACTORIES)
+        elif mark != _NONE:
+            owner = scope if mark == _LET else scope.function or scope
+            owner.declared.add(name)
+            if owner is root:
+                return (intern(name),)
+        return ()
 
 
 def _scopes(found: Captures) -> Iterator[tuple[int, int, str]]:
     """Yield all scopes: start, end (negative: of two that start together the outer is first)."""
-    for kind in _OWN:
+    for kind in OWN:
         for node in found.get(kind, ()):
             start = node.start_byte
             if kind in _FUNCTIONS:  # name, decorators and computed keys are of the scope around

@@ -11,7 +11,6 @@ from toolchain.errors import InputError
 from toolchain.ir import Digest, digest_of
 from toolchain.units import Bytes
 
-
 _AT_ONCE = 64 * 1024  # ours: bytes; a buffer for large files costs more than hashing small ones
 
 
