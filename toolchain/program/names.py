@@ -16,7 +16,7 @@ from sys import intern
 
 from toolchain.formats.javascript_tree import Captures, Node, string_value, text_of
 from toolchain.program.loads import load_of
-from toolchain.program.module import WHOLE, Load, Uses
+from toolchain.program.module import NOTHING, WHOLE, Load, Uses
 from toolchain.program.patterns import PATTERNS, parts
 from toolchain.program.scopes import OWN, Scope, left
 
@@ -24,6 +24,7 @@ _WRAPPED = frozenset({"parenthesized_expression", "non_null_expression", "as_exp
 _NAMES = frozenset({"identifier", "shorthand_property_identifier_pattern"})
 _FACTORIES = ("React", "h", "Fragment")  # compilers of JSX call one of them, and name none
 _WHOLE = frozenset({WHOLE})
+_NO_USES: Uses = {}  # one for all: most items of a program are small
 
 # What a name is where it stands; a name without any is read there
 _LET, _VAR, _WRITE, _NONE, _JSX = range(5)
@@ -71,8 +72,8 @@ class Names:
             uses[intern(name)] = members | uses.get(name, frozenset())
         return Piece(
             tuple(declares),
-            uses,
-            frozenset(root.writes),
+            uses or _NO_USES,
+            frozenset(root.writes) or NOTHING,
             tuple([load for load in self._loads if start <= load.start < end]),
         )
 

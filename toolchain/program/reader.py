@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from sys import intern
 
 from toolchain.formats.javascript_tree import (
     Captures,
@@ -18,6 +19,7 @@ from toolchain.program.inert import is_inert
 from toolchain.program.module import (
     DEFAULT,
     NAMESPACE,
+    NOTHING,
     Clause,
     Export,
     Form,
@@ -100,7 +102,7 @@ class _Reading:
             tuple(self.imports),
             tuple(self.exports),
             tuple(self.stars),
-            frozenset(self.names.set_members),
+            frozenset(self.names.set_members) or NOTHING,
             self.problem,
         )
 
@@ -167,20 +169,20 @@ class _Reading:
             self._import_part(part, string_value(source), number)
 
     def _import_part(self, part: Node, source: str, clause: int) -> None:
+        text = intern(text_of(part))
         if part.type == "identifier":
-            self.imports.append(Import(text_of(part), source, "default", clause, text_of(part)))
+            self.imports.append(Import(text, source, "default", clause, text))
         elif part.type == "namespace_import":
             local = text_of(part.named_children[0])
-            self.imports.append(Import(local, source, NAMESPACE, clause, text_of(part)))
+            self.imports.append(Import(local, source, NAMESPACE, clause, text))
         elif part.type == "named_imports":
             for one in part.named_children:
                 if one.type != "import_specifier" or any(c.type == "type" for c in one.children):
                     continue
                 name = one.child_by_field_name("name")
                 alias = one.child_by_field_name("alias") or name
-                self.imports.append(
-                    Import(text_of(alias), source, _name(name), clause, text_of(one))
-                )
+                local, imported = intern(text_of(alias)), intern(_name(name))
+                self.imports.append(Import(local, source, imported, clause, intern(text_of(one))))
 
     def _clause(self, node: Node, source: Node | None) -> int:
         tail = next((text_of(c) for c in node.named_children if c.type == "import_attribute"), "")

@@ -22,7 +22,8 @@ class Steadiness:
     """Where something is stored after its declaration."""
 
     program: Program
-    _stored: dict[Found, set[str | None]] = field(default_factory=dict)
+    _stored: dict[Found, set[str]] = field(default_factory=dict)
+    _any: set[Found] = field(default_factory=set)  # where any member may be stored
     _by_owner: dict[Found, set[ItemId]] = field(default_factory=dict)
     _late: frozenset[ModuleId] | None = None
     _waiting: frozenset[ModuleId] = frozenset()
@@ -36,9 +37,9 @@ class Steadiness:
         stored = self._stored.get(owner, set())
         if key is not None and (key.startswith(NAMED) or key == "prototype"):
             return key.removeprefix("= ") not in stored
-        if key in stored or None in stored:
+        if key in stored or owner in self._any:
             return False
-        if key is None and any(not str(k).startswith(NAMED) for k in stored):
+        if key is None and any(not k.startswith(NAMED) for k in stored):
             return False
         return not self._is_late(module, owner.module)
 
@@ -56,6 +57,10 @@ class Steadiness:
         return {owner for owner in self._reached(items) if self._put(owner, None)}
 
     def _put(self, owner: Found, key: str | None) -> bool:
+        if key is None:
+            is_new = owner not in self._any
+            self._any.add(owner)
+            return is_new
         stored = self._stored.setdefault(owner, set())
         is_new = key not in stored
         stored.add(key)
