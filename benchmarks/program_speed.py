@@ -23,7 +23,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
@@ -36,7 +36,7 @@ from toolchain.harness.machine import machine
 from toolchain.sources.tools import tool
 
 _LIMIT_S = 600  # ours: of one row
-_LOOK_S = 0.1  # ours: how often the memory of workers is looked at
+_LOOK_S = 0.1  # ours: how often workers are looked at
 _BRANCHES = 4  # ours: modules that each plain module imports; 100,000 are nine levels deep
 _CHILD = Path(__file__).parent / "sdk_removal" / "program_child.py"
 _DOCS = Path(__file__).parent.parent / "docs" / "tree-shake.md"
@@ -126,31 +126,48 @@ def _own(program: str, tree: Path, entry: str) -> Row:
     command = [sys.executable, str(_CHILD), str(tree), entry]
     begun = time.perf_counter()
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
-        workers = _largest_worker(child, begun + _LIMIT_S)
+        workers = _watched(child, begun + _LIMIT_S)
         text = child.stdout.read() if child.stdout is not None else ""
     if child.returncode:
         return Row(program, "vtool", time.perf_counter() - begun, "stopped: took too long")
     told = json.loads(text)
     parts = ", ".join(f"{what} {seconds:.1f}" for what, seconds in told["parts"].items())
-    memory = f"{told['peak_mb']:.0f} MB, its largest worker {workers / 1e6:.0f} MB"
+    busy = f"{told['cpu'] + workers.cpu:.1f} CPU s in all processes"
+    memory = f"{told['peak_mb']:.0f} MB, the largest worker {workers.most / 1e6:.0f} MB"
     held = f"{told['module_bytes'] / 1000:.1f} kB held per module"
-    return Row(
-        program, "vtool", told["seconds"], f"{told['modules']:,} modules; {parts}; {memory}; {held}"
-    )
+    detail = f"{told['modules']:,} modules; {parts}; {busy}; {memory}; {held}"
+    return Row(program, "vtool", told["seconds"], detail)
 
 
-def _largest_worker(child: subprocess.Popen[str], until: float) -> int:
-    """Wait for a process; return the most memory that one of its workers had, in bytes."""
-    most = 0
+@dataclass
+class _Workers:
+    """What the workers of a process took: bytes of the largest, and seconds."""
+
+    most: int = 0
+    seconds: dict[int, float] = field(default_factory=dict)  # by process
+
+    @property
+    def cpu(self) -> float:
+        return sum(self.seconds.values())
+
+    def look(self, parent: int) -> None:
+        for one in psutil.Process(parent).children(recursive=True):
+            with contextlib.suppress(psutil.Error):
+                times = one.cpu_times()
+                self.seconds[one.pid] = times.user + times.system
+                self.most = max(self.most, one.memory_info().rss)
+
+
+def _watched(child: subprocess.Popen[str], until: float) -> _Workers:
+    """Wait for a process; return what its workers took."""
+    workers = _Workers()
     while child.poll() is None:
         if time.perf_counter() > until:
             child.kill()
         with contextlib.suppress(psutil.Error):
-            for one in psutil.Process(child.pid).children(recursive=True):
-                with contextlib.suppress(psutil.Error):
-                    most = max(most, one.memory_info().rss)
+            workers.look(child.pid)
         time.sleep(_LOOK_S)
-    return most
+    return workers
 
 
 def _beside(  # noqa: PLR0913, PLR0917 - a bundler of a program, somewhere

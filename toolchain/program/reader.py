@@ -108,7 +108,7 @@ class _Reading:
 
     def _statement(self, node: Node) -> None:
         kind = node.type
-        if kind in _NOTHING or _is_directive(node):
+        if kind in _NOTHING or (kind == "expression_statement" and _is_directive(node)):
             return
         if kind == "import_statement":
             self.is_esm = True
@@ -193,20 +193,22 @@ class _Reading:
     # exports
 
     def _export(self, node: Node) -> None:
-        if any(c.type == "type" for c in node.children):
+        kinds = {child.type for child in node.children}
+        if "type" in kinds:
             return
         span = (node.start_byte, node.end_byte)
         declaration = node.child_by_field_name("declaration")
-        value, source = node.child_by_field_name("value"), node.child_by_field_name("source")
-        if any(c.type == "default" for c in node.children):
-            self._default(declaration if declaration is not None else value, span)
-        elif declaration is not None:
+        if declaration is not None and "default" not in kinds:
             if declaration.type not in _NOTHING:
                 declared = self._item(declaration, span)
                 self.exports += [Export(name, local=name) for name in declared]
-        elif source is not None or any(c.type == "export_clause" for c in node.named_children):
+            return
+        value, source = node.child_by_field_name("value"), node.child_by_field_name("source")
+        if "default" in kinds:
+            self._default(declaration if declaration is not None else value, span)
+        elif source is not None or "export_clause" in kinds:
             self._list(node, source)
-        elif value is not None or any(c.type == "=" for c in node.children):
+        elif value is not None or "=" in kinds:
             self.problem = self.problem or "export ="
 
     def _default(self, node: Node | None, span: tuple[int, int]) -> None:
@@ -255,8 +257,7 @@ class _Reading:
 
 def _is_directive(node: Node) -> bool:
     """Whether a statement is nothing but a string: ``"use strict"`` stays wherever it stands."""
-    children = node.named_children
-    return node.type == "expression_statement" and [c.type for c in children] == ["string"]
+    return [c.type for c in node.named_children] == ["string"]
 
 
 def _name(node: Node | None) -> str:

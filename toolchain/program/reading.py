@@ -23,7 +23,9 @@ from toolchain.program.name_query import QUERIES
 from toolchain.program.reader import read_captured
 
 _BATCH_BYTES = 128 * 1024  # ours: some 50 ms of work
-POOL_BYTES = 512 * 1024  # ours: what has to wait before processes are started
+# What has to wait before processes are started. Measured with benchmarks/program_speed.py's plain
+# modules, two cores: 0.8 MB take 0.6 s here and 0.8 s in three processes, most of it their start.
+POOL_BYTES = 1024 * 1024
 # one more than there are cores: while a worker waits for this process, another works
 POOL = LocalPool(available_cores() + 1, preload=("toolchain.program.reading",))
 
