@@ -90,23 +90,22 @@ def summaries(unread: Unread, pool: LocalPool | None) -> Iterator[tuple[Digest, 
     Errors:
         ToolError: a worker died.
     """
-    with _not_collecting():
-        while unread and (pool is None or unread.size < POOL_BYTES):
-            digest = unread.take()
-            yield digest, read_summary(unread.store.get(digest))
-        if pool is None:
-            return
-        for outcome in pool.drain(_read_batch, unread):
-            yield from zip(unread.batches.pop(outcome.index), outcome.get(), strict=True)
+    while unread and (pool is None or unread.size < POOL_BYTES):
+        digest = unread.take()
+        yield digest, read_summary(unread.store.get(digest))
+    if pool is None:
+        return
+    for outcome in pool.drain(_read_batch, unread):
+        yield from zip(unread.batches.pop(outcome.index), outcome.get(), strict=True)
 
 
 def _read_batch(batch: list[bytes]) -> list[Summary]:
-    with _not_collecting():
+    with not_collecting():
         return [read_summary(data) for data in batch]
 
 
 @contextmanager
-def _not_collecting() -> Iterator[None]:
+def not_collecting() -> Iterator[None]:
     """Leave circles of garbage alone: looking for them takes a third of the time, and none is made.
 
     A collector would look at all that was read so far, again and again.

@@ -17,7 +17,7 @@ from toolchain.formats.package_json import has_side_effects
 from toolchain.ir import ArtifactId, Digest, Edge, Graph, Kind, Relation, Store
 from toolchain.program.module import ModuleText
 from toolchain.program.program import Address, How, ModuleId, Program
-from toolchain.program.reading import POOL, Summary, Unread, summaries
+from toolchain.program.reading import POOL, Summary, Unread, not_collecting, summaries
 
 SCRIPTS = frozenset({Kind.JS, Kind.TS})
 _STATIC = frozenset({"import", "require"})
@@ -91,14 +91,15 @@ class Source:
         What compilers import into JSX, and no module names, is an entry, too.
         """
         entries = tuple(entries)
-        self._read(entries)
-        runtimes = self._jsx_runtimes()
-        self._read(runtimes)
-        if len(self.texts) > _LARGE:
-            # collectors of garbage need not look at what lives as long as this does
-            gc.freeze()
-            finalize(self, gc.unfreeze).atexit = False
-        quiet = frozenset(m for m in self.texts if self._is_quiet(m))
+        with not_collecting():
+            self._read(entries)
+            runtimes = self._jsx_runtimes()
+            self._read(runtimes)
+            quiet = frozenset(m for m in self.texts if self._is_quiet(m))
+            if len(self.texts) > _LARGE:
+                # collectors of garbage need not look at what lives as long as this does
+                gc.freeze()
+                finalize(self, gc.unfreeze).atexit = False
         return Program(self.texts, self.targets, self._addresses, quiet, (*entries, *runtimes))
 
     def _read(self, modules: Iterable[ModuleId]) -> None:
