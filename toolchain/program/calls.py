@@ -65,11 +65,12 @@ def _called(evaluation: Evaluation, callee: Node, scope: Scope) -> tuple[Value, 
 @contextmanager
 def _believed(evaluation: Evaluation, node: Node) -> Iterator[None]:
     """Forget what a call does if its author says that it does nothing."""
-    is_believed = is_pure(node)
+    if not is_pure(node):
+        yield
+        return
     before = (set(evaluation.changes), evaluation.proved, evaluation.unknown)
     yield
-    if is_believed:
-        evaluation.changes, evaluation.proved, evaluation.unknown = before
+    evaluation.changes, evaluation.proved, evaluation.unknown = before
 
 
 def call(evaluation: Evaluation, function: Value, given: Given, this: Value, node: Node) -> Value:
