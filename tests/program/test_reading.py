@@ -23,12 +23,15 @@ def _files() -> dict[str, str]:
     """Return a program: one module names all others, and each of those the next, some twice."""
     files = {f"m{n}.mjs": "".join(_lines(n)) for n in range(_COUNT)}
     names = "".join(f"import './m{n}.mjs';" for n in range(0, _COUNT, 2))
-    return {"main.mjs": f"{names}", "copy.mjs": files["m3.mjs"], **files}
+    copies = {"copy.mjs": files["m3.mjs"], "late.mjs": files["m0.mjs"]}
+    return {"main.mjs": names, **copies, **files}
 
 
 def _lines(number: int) -> Iterator[str]:
     if number + 1 < _COUNT:
         yield f"import {{ f{number + 1} as next }} from './m{number + 1}.mjs';\n"
+    else:
+        yield "import { f0 as next } from './late.mjs';\n"
     yield f"// {_FILLED}\n"
     yield f"export function f{number}(a = b) {{ next(a.d); import('./copy.mjs'); }}\n"
 
@@ -42,7 +45,7 @@ def _program(pool: LocalPool | None) -> Program:
 @pytest.mark.parametrize("workers", [1, 3])
 def test_a_program_is_the_same_however_many_processes_read_it(workers: int) -> None:
     alone, together = _program(None), _program(LocalPool(workers))
-    assert len(alone.modules) == _COUNT + 2
+    assert len(alone.modules) == _COUNT + 3
     assert list(together.modules.items()) == list(alone.modules.items())
     assert together.targets == alone.targets
     assert list(together.addresses.items()) == list(alone.addresses.items())
@@ -71,7 +74,8 @@ def test_modules_with_the_same_text_are_read_once(pool: LocalPool | None) -> Non
     graph, store = shaking.graph_of(_files())
     counting = _Counting(store)
     program = Source(graph, counting, frozenset(), pool).program(["main.mjs"])
-    assert program.modules["copy.mjs"] is program.modules["m3.mjs"]
+    assert program.modules["copy.mjs"] is program.modules["m3.mjs"]  # it waited for the other
+    assert program.modules["late.mjs"] is program.modules["m0.mjs"]  # it came afterwards
     assert set(counting.asked.values()) == {1}
 
 
