@@ -133,7 +133,8 @@ def _own(program: str, tree: Path, entry: str) -> Row:
     told = json.loads(text)
     parts = ", ".join(f"{what} {seconds:.1f}" for what, seconds in told["parts"].items())
     busy = f"{told['cpu'] + workers.cpu:.1f} CPU s in all processes"
-    memory = f"{told['peak_mb']:.0f} MB, the largest worker {workers.most / 1e6:.0f} MB"
+    largest = f"the largest worker {workers.most / 1e6:.0f} MB" if workers.most else "no workers"
+    memory = f"{told['peak_mb']:.0f} MB, {largest}"
     held = f"{told['module_bytes'] / 1000:.1f} kB held per module"
     detail = f"{told['modules']:,} modules; {parts}; {busy}; {memory}; {held}"
     return Row(program, "vtool", told["seconds"], detail)
