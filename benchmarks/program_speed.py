@@ -6,7 +6,7 @@
     nox -s program_speed -- --docs           writes the table into docs/tree-shake.md
 
 Each row is one process that starts with nothing in memory or cache: read all files, resolve, find
-what every statement does, and what is needed. Beside it esbuild and rolldown bundle the same entry
+what every statement does, and what is needed; the fastest of ``--runs``. Beside it esbuild and rolldown bundle the same entry
 in the same run. Plain modules form a tree of imports; one of four functions in each is used.
 """
 
@@ -22,8 +22,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -36,6 +37,8 @@ from toolchain.harness.machine import machine
 from toolchain.sources.tools import tool
 
 _LIMIT_S = 600  # ours: of one row
+_RUNS = 5  # ours: the fastest is shown, for others may use the machine
+_LONG_S = 15  # ours: what takes longer runs once
 _LOOK_S = 0.1  # ours: how often workers are looked at
 _BRANCHES = 4  # ours: modules that each plain module imports; 100,000 are nine levels deep
 _CHILD = Path(__file__).parent / "sdk_removal" / "program_child.py"
@@ -100,15 +103,27 @@ def main() -> None:
         bundling.lay_out(work / "bundlers")
         for program, tree, entry in _programs(work, asked):
             print(f"measuring: {program}", file=sys.stderr)
-            found.append(_own(program, tree, entry))
-            for title, bundler in bundlers.items():
-                found.append(_beside(program, title, bundler, tree, entry, work / "out"))
+            rows = [partial(_own, program, tree, entry)]
+            rows += [
+                partial(_beside, program, title, bundler, tree, entry, work / "out")
+                for title, bundler in bundlers.items()
+            ]
+            found += [_fastest(row, asked.runs) for row in rows]
     text = _table(found, load)
     print(text)
     if asked.docs:
         before, _, rest = _DOCS.read_text("utf-8").partition(_MARK)
         after = rest.partition(_MARK)[2]
         _DOCS.write_text(f"{before}{_MARK}\n{text}\n{_MARK}{after}", "utf-8")
+
+
+def _fastest(row: Callable[[], Row], runs: int) -> Row:
+    """Return the fastest of some runs; of what takes long one run says enough."""
+    best = row()
+    for _ in range(runs - 1):
+        if best.seconds < _LONG_S:
+            best = min(best, row(), key=lambda one: one.seconds)
+    return best
 
 
 def _programs(work: Path, asked: argparse.Namespace) -> Iterator[tuple[str, Path, str]]:
@@ -205,6 +220,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--scale", type=int, action="append")
     parser.add_argument("--modules", type=int, action="append")
+    parser.add_argument("--runs", type=int, default=_RUNS)
     parser.add_argument("--docs", action="store_true")
     return parser.parse_args()
 

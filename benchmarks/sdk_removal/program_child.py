@@ -59,7 +59,7 @@ def main(tree: Path, entry: str) -> None:
 def _peak_mb() -> float:
     """Return the most memory that this process had; what getrusage says is its parent's, too."""
     lines = Path("/proc/self/status").read_text("utf-8").splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:")) / 1000
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:")) * 1024 / 1e6
 
 
 def _hashed(tree: Path, entry: str, store: DirectoryStore) -> Graph:
