@@ -6,8 +6,9 @@
     nox -s program_speed -- --docs           writes the table into docs/tree-shake.md
 
 Each row is one process that starts with nothing in memory or cache: read all files, resolve, find
-what every statement does, and what is needed; the fastest of ``--runs``. Beside it esbuild and rolldown bundle the same entry
-in the same run. Plain modules form a tree of imports; one of four functions in each is used.
+what every statement does, and what is needed; the fastest of ``--runs``. Beside it esbuild and
+rolldown bundle the same entry in the same run. Plain modules form a tree of imports; one of four
+functions in each is used.
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from multiprocessing import forkserver
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from types import FrameType
@@ -77,6 +78,12 @@ class LocalPool:
         1800.0  # searching a 100 MB model may take several minutes on a busy machine
     )
     progress: Progress = SILENT  # hears what the workers report by ``progress.here()``
+
+    def prepare(self) -> None:
+        """Let the server that forks workers start, and import ``preload``, meanwhile."""
+        if sys.platform != "win32":
+            _context(self.preload)
+            forkserver.ensure_running()
 
     def run(
         self, function: Callable[[Item], Result], items: Sequence[Item]

@@ -12,6 +12,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from operator import attrgetter
 from sys import intern
 
 from toolchain.formats.javascript_tree import Captures, Node, string_value, text_of
@@ -237,7 +238,7 @@ def _scopes(found: Captures) -> Iterator[tuple[int, int, str]]:
 
 def _pairs(found: Captures, one: str, other: str) -> Iterable[tuple[Node, Node]]:
     def in_order(name: str) -> list[Node]:
-        return sorted(found.get(name, ()), key=lambda node: node.start_byte)
+        return sorted(found.get(name, ()), key=attrgetter("start_byte"))
 
     return zip(in_order(one), in_order(other), strict=True)
 

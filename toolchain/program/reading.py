@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from operator import attrgetter
 
-from toolchain.execution.local import LocalPool, available_cores
+from toolchain.execution.local import LocalPool
 from toolchain.formats.javascript import MENTIONS, Mention, mentions_of
 from toolchain.formats.javascript_tree import captures, read_tree
 from toolchain.ir import Digest, Store
@@ -24,10 +24,9 @@ from toolchain.program.reader import read_captured
 
 _BATCH_BYTES = 128 * 1024  # ours: some 50 ms of work
 # What has to wait before processes are started. Measured with benchmarks/program_speed.py's plain
-# modules, two cores: 0.8 MB take 0.6 s here and 0.8 s in three processes, most of it their start.
+# modules, two cores: 0.8 MB take 0.6 s here and 0.8 s in workers, most of it their start.
 POOL_BYTES = 1024 * 1024
-# one more than there are cores: while a worker waits for this process, another works
-POOL = LocalPool(available_cores() + 1, preload=("toolchain.program.reading",))
+POOL = LocalPool(preload=("toolchain.program.reading",))
 
 _BOTH = {dialect: QUERIES[dialect] + MENTIONS[dialect] for dialect in QUERIES}
 

@@ -17,7 +17,7 @@ from toolchain.formats.package_json import has_side_effects
 from toolchain.ir import ArtifactId, Digest, Edge, Graph, Kind, Relation, Store
 from toolchain.program.module import ModuleText
 from toolchain.program.program import Address, How, ModuleId, Program
-from toolchain.program.reading import POOL, Summary, Unread, not_collecting, summaries
+from toolchain.program.reading import POOL, POOL_BYTES, Summary, Unread, not_collecting, summaries
 
 SCRIPTS = frozenset({Kind.JS, Kind.TS})
 _STATIC = frozenset({"import", "require"})
@@ -25,6 +25,7 @@ _WORKERS = frozenset({"worker", "worker url"})
 
 
 _LARGE = 1000  # ours: modules of a program in which collecting takes longer than it is worth
+_MANY = 4  # ours: with so many times what is worth a pool, some of it will be in one
 _JSX = (".jsx", ".tsx")
 _RUNTIMES = ("jsx-runtime", "jsx-dev-runtime")  # React 17, "the new JSX transform"
 
@@ -91,6 +92,9 @@ class Source:
         What compilers import into JSX, and no module names, is an entry, too.
         """
         entries = tuple(entries)
+        scripts = (a.size for a in self.graph.files.values() if a.kind in SCRIPTS)
+        if self.pool is not None and sum(scripts) > _MANY * POOL_BYTES:
+            self.pool.prepare()
         with not_collecting():
             self._read(entries)
             runtimes = self._jsx_runtimes()
