@@ -1,29 +1,34 @@
 """How long the analysis of a whole program takes, and how much memory, beside bundlers.
 
-    nox -s program_speed                     the fixture SDK x 10, 1,000 and 10,000 plain modules
+    nox -s program_speed                     the fixture SDK x 10; 1,000 to 100,000 plain modules
     nox -s program_speed -- --scale 50       about 7,000 modules that the entry loads
-    nox -s program_speed -- --modules 100000 so many plain modules of 1 kB, seeded; repeatable
+    nox -s program_speed -- --modules 3000   so many plain modules of 1 kB, seeded; repeatable
     nox -s program_speed -- --docs           writes the table into docs/tree-shake.md
 
 Each row is one process that starts with nothing in memory or cache: read all files, resolve, find
-what every statement does, and what is needed. Beside it esbuild and rolldown bundle the same entry
-in the same run. Plain modules form a tree of imports; one of four functions in each is used.
+what every statement does, and what is needed; the fastest of ``--runs``. Beside it esbuild and
+rolldown bundle the same entry in the same run. Plain modules form a tree of imports; one of four
+functions in each is used.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
+import os
 import random
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
+import psutil
 from sdk_removal import bundling
 from sdk_removal.labels import generate
 from sdk_removal.program import publish
@@ -32,8 +37,12 @@ from toolchain.formats.esbuild import service
 from toolchain.harness.machine import machine
 from toolchain.sources.tools import tool
 
-_LIMIT_S = 1800  # ours: 100,000 modules take minutes
+_LIMIT_S = 600  # ours: of one row
+_RUNS = 5  # ours: the fastest is shown, for others may use the machine
+_LONG_S = 15  # ours: what takes longer runs once
+_LOOK_S = 0.1  # ours: how often workers are looked at
 _BRANCHES = 4  # ours: modules that each plain module imports; 100,000 are nine levels deep
+_CHILD = Path(__file__).parent / "sdk_removal" / "program_child.py"
 _DOCS = Path(__file__).parent.parent / "docs" / "tree-shake.md"
 _MARK = "<!-- nox -s program_speed -->"
 
@@ -86,9 +95,7 @@ def _lines(number: int, count: int, drawn: random.Random) -> Iterator[str]:
 def main() -> None:
     """Measure and print."""
     asked = _options()
-    if asked.child:
-        print(json.dumps(_analyzed(Path(asked.child[0]), asked.child[1])))
-        return
+    load = os.getloadavg()[0]
     found: list[Row] = []
     with tempfile.TemporaryDirectory() as name:
         work = Path(name).resolve()
@@ -97,15 +104,27 @@ def main() -> None:
         bundling.lay_out(work / "bundlers")
         for program, tree, entry in _programs(work, asked):
             print(f"measuring: {program}", file=sys.stderr)
-            found.append(_own(program, tree, entry))
-            for title, bundler in bundlers.items():
-                found.append(_beside(program, title, bundler, tree, entry, work / "out"))
-    text = _table(found)
+            rows = [partial(_own, program, tree, entry)]
+            rows += [
+                partial(_beside, program, title, bundler, tree, entry, work / "out")
+                for title, bundler in bundlers.items()
+            ]
+            found += [_fastest(row, asked.runs) for row in rows]
+    text = _table(found, load)
     print(text)
     if asked.docs:
         before, _, rest = _DOCS.read_text("utf-8").partition(_MARK)
         after = rest.partition(_MARK)[2]
         _DOCS.write_text(f"{before}{_MARK}\n{text}\n{_MARK}{after}", "utf-8")
+
+
+def _fastest(row: Callable[[], Row], runs: int) -> Row:
+    """Return the fastest of some runs; of what takes long one run says enough."""
+    best = row()
+    for _ in range(runs - 1):
+        if best.seconds < _LONG_S:
+            best = min(best, row(), key=lambda one: one.seconds)
+    return best
 
 
 def _programs(work: Path, asked: argparse.Namespace) -> Iterator[tuple[str, Path, str]]:
@@ -114,56 +133,58 @@ def _programs(work: Path, asked: argparse.Namespace) -> Iterator[tuple[str, Path
         with service(tool("esbuild")) as esbuild:
             tree = publish(sdk, work / f"published-{scale}", esbuild)
         yield f"fixture SDK x {scale}", tree, "consumers/everything/main.js"
-    for count in asked.modules or ([] if asked.scale else [1000, 10_000]):
+    for count in asked.modules or ([] if asked.scale else [1000, 10_000, 100_000]):
         tree = work / f"plain-{count}"
         yield f"plain modules, {count:,}", tree, plain_modules(tree, count)
 
 
 def _own(program: str, tree: Path, entry: str) -> Row:
-    command = [sys.executable, __file__, "--child", str(tree), entry]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=_LIMIT_S, check=True)
-    told = json.loads(done.stdout)
+    command = [sys.executable, str(_CHILD), str(tree), entry]
+    begun = time.perf_counter()
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
+        workers = _watched(child, begun + _LIMIT_S)
+        text = child.stdout.read() if child.stdout is not None else ""
+    if child.returncode:
+        return Row(program, "vtool", time.perf_counter() - begun, "stopped: took too long")
+    told = json.loads(text)
     parts = ", ".join(f"{what} {seconds:.1f}" for what, seconds in told["parts"].items())
-    detail = f"{told['modules']:,} modules; {parts}; {told['peak_mb']:.0f} MB"
+    busy = f"{told['cpu'] + workers.cpu:.1f} CPU s in all processes"
+    largest = f"the largest worker {workers.most / 1e6:.0f} MB" if workers.most else "no workers"
+    memory = f"{told['peak_mb']:.0f} MB, {largest}"
+    held = f"{told['module_bytes'] / 1000:.1f} kB held per module"
+    detail = f"{told['modules']:,} modules; {parts}; {busy}; {memory}; {held}"
     return Row(program, "vtool", told["seconds"], detail)
 
 
-def _analyzed(tree: Path, entry: str) -> dict[str, object]:  # noqa: PLR0915 - it is a list of laps
-    """Analyze in this process; return seconds, modules and peak memory."""
-    import resource  # noqa: PLC0415 - not on Windows
+@dataclass
+class _Workers:
+    """What the workers of a process took: bytes of the largest, and seconds."""
 
-    from toolchain.ir import Artifact, ArtifactId, DirectoryStore, Graph, Kind  # noqa: PLC0415
-    from toolchain.program.inspection import Inspection  # noqa: PLC0415
-    from toolchain.program.liveness import live  # noqa: PLC0415
-    from toolchain.program.source import Source  # noqa: PLC0415
-    from toolchain.sources.directory import open_tree  # noqa: PLC0415
+    most: int = 0
+    seconds: dict[int, float] = field(default_factory=dict)  # by process
 
-    kinds = {".js": Kind.JS, ".mjs": Kind.JS, ".cjs": Kind.JS, ".json": Kind.JSON}
-    started = time.perf_counter()
-    files = open_tree(tree).files
-    with tempfile.TemporaryDirectory() as name:
-        store = DirectoryStore(Path(name))
-        artifacts = {}
-        for path, file in files.items():
-            store.adopt(file.path, file.digest)
-            kind = kinds.get(Path(path).suffix, Kind.DATA)
-            artifacts[ArtifactId(path)] = Artifact(ArtifactId(path), kind, file.digest, file.size)
-        roots, conditions = frozenset({ArtifactId(entry)}), frozenset({"node", "module"})
-        graph = Graph(artifacts, frozenset(), roots, conditions)
-        laps = [("hash", time.perf_counter())]
-        source = Source(graph, store, conditions)
-        program = source.program([entry])
-        laps.append(("read and link", time.perf_counter()))
-        inspection = Inspection(program, source.files.read)
-        inspection.effect(entry, 0)
-        laps.append(("effects", time.perf_counter()))
-        live(program, inspection.effect, [entry])
-        laps.append(("liveness", time.perf_counter()))
-    begins = [started, *(at for _, at in laps)]
-    parts = {what: at - begins[i] for i, (what, at) in enumerate(laps)}
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
-    seconds = laps[-1][1] - started
-    return {"seconds": seconds, "modules": len(program.modules), "parts": parts, "peak_mb": peak}
+    @property
+    def cpu(self) -> float:
+        return sum(self.seconds.values())
+
+    def look(self, parent: int) -> None:
+        for one in psutil.Process(parent).children(recursive=True):
+            with contextlib.suppress(psutil.Error):
+                times = one.cpu_times()
+                self.seconds[one.pid] = times.user + times.system
+                self.most = max(self.most, one.memory_info().rss)
+
+
+def _watched(child: subprocess.Popen[str], until: float) -> _Workers:
+    """Wait for a process; return what its workers took."""
+    workers = _Workers()
+    while child.poll() is None:
+        if time.perf_counter() > until:
+            child.kill()
+        with contextlib.suppress(psutil.Error):
+            workers.look(child.pid)
+        time.sleep(_LOOK_S)
+    return workers
 
 
 def _beside(  # noqa: PLR0913, PLR0917 - a bundler of a program, somewhere
@@ -173,18 +194,21 @@ def _beside(  # noqa: PLR0913, PLR0917 - a bundler of a program, somewhere
     out.mkdir()
     command = bundler.command(bundling.Job(tree, {"main": entry}, out))
     begun = time.perf_counter()
-    done = subprocess.run(
-        command, cwd=tree, capture_output=True, text=True, timeout=_LIMIT_S, check=False
-    )
+    try:
+        done = subprocess.run(
+            command, cwd=tree, capture_output=True, text=True, timeout=_LIMIT_S, check=False
+        )
+    except subprocess.TimeoutExpired:
+        return Row(program, title, _LIMIT_S, "stopped: took too long")
     seconds = time.perf_counter() - begun
     problem = f"fails: {done.stderr.strip().splitlines()[0][:80]}" if done.returncode else ""
     return Row(program, title, seconds, problem or "a bundle, minified and written")
 
 
-def _table(rows: list[Row]) -> str:
+def _table(rows: list[Row], load: float) -> str:
     about = machine()
     lines = [
-        f"{about.cpu}, {about.cores} cores",
+        f"{about.cpu}, {about.cores} cores; load before the first row {load:.1f}",
         "",
         "| program | tool | s | |",
         "|---|---|---|---|",
@@ -197,8 +221,8 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--scale", type=int, action="append")
     parser.add_argument("--modules", type=int, action="append")
+    parser.add_argument("--runs", type=int, default=_RUNS)
     parser.add_argument("--docs", action="store_true")
-    parser.add_argument("--child", nargs=2, help=argparse.SUPPRESS)
     return parser.parse_args()
 
 

@@ -69,6 +69,16 @@ def test_nothing_to_do_starts_no_process() -> None:
     assert _run([]) == {}
 
 
+def test_what_is_added_while_others_are_answered_is_done_too() -> None:
+    waiting = ["a"]
+    done = []
+    for outcome in LocalPool(2).drain(workers.work, waiting):
+        done.append(outcome.get())
+        if len(done) < 5:
+            waiting += [f"b{len(done)}", f"c{len(done)}"]
+    assert sorted(done) == ["A", "B1", "B2", "B3", "B4", "C1", "C2", "C3", "C4"]
+
+
 class _Heard:
     def __init__(self) -> None:
         self.all: list[tuple[str, int, int]] = []

@@ -39,6 +39,14 @@ def _uses(text: str) -> dict[str, list[str]]:
         ("const t = tag`a${b}`;", "b tag"),
         ("x: y;", "y"),
         ("({ a: b, c = d, ...e } = f);", "b c d e f"),
+        ("function f(a = b) { let b; const c = 1; }", "b"),
+        ("try { a; } catch ({ b = c }) { let c; }", "a c"),
+        ("class A { @d m() {} [e()](f) { f; } }", "d e"),
+        ("const o = <Panel a={b}><div>{c}</div></Panel>;", "Fragment Panel React b c h"),
+        ("namespace N.M { const a = 1; a; export const b = c; }", "c"),
+        ("enum E { A, B = A + c }", "c"),
+        ("const a = b as c.D; const d = <e.F>g;", "b"),
+        ("function f(this: A, b: typeof c, d?: e.F): g is h.I { return b; }", ""),
     ],
 )
 def test_only_names_that_no_scope_of_an_item_declares_are_used(text: str, names: str) -> None:

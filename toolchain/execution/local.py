@@ -11,10 +11,12 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
+from multiprocessing import forkserver
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from types import FrameType
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from toolchain.errors import ToolError, VtoolError
 from toolchain.execution.base import Outcome
@@ -22,6 +24,7 @@ from toolchain.progress import SILENT, Progress, report_to
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+Item_co = TypeVar("Item_co", covariant=True)
 
 _CLOSING_SECONDS = 5  # a worker that does not leave by itself in this time is killed
 _REPORT_SECONDS = 0.25  # how often a worker tells how far it is: faster than that nobody reads
@@ -40,6 +43,16 @@ class _News:
 def available_cores() -> int:
     """Return the cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class Waiting(Protocol[Item_co]):
+    """What is to be done: a list, or what makes items when they are asked for."""
+
+    def __len__(self) -> int: ...
+
+    def pop(self) -> Item_co:
+        """Take an item away and return it."""
+        ...
 
 
 @dataclass
@@ -66,29 +79,51 @@ class LocalPool:
     )
     progress: Progress = SILENT  # hears what the workers report by ``progress.here()``
 
+    def prepare(self) -> None:
+        """Let the server that forks workers start, and import ``preload``, meanwhile."""
+        if sys.platform != "win32":
+            _context(self.preload)
+            forkserver.ensure_running()
+
     def run(
         self, function: Callable[[Item], Result], items: Sequence[Item]
     ) -> Iterator[Outcome[Result]]:
         """Yield one outcome for every item, as they are done."""
-        count = min(self.workers or available_cores(), len(items))
-        if count == 0:
-            return
+        yield from self.drain(function, list(reversed(items)))
+
+    def drain(
+        self, function: Callable[[Item], Result], waiting: Waiting[Item]
+    ) -> Iterator[Outcome[Result]]:
+        """Yield one outcome for every item of a stack, to which its user may add meanwhile.
+
+        An item's index tells when it was taken: 0 is the first.
+        """
+        count = self.workers or available_cores()
+        taken = 0
         pool: list[_Worker] = []
-        waiting = list(reversed(range(len(items))))
-        context = _context(self.preload)
+        start = partial(_start, _context(self.preload), function)
         try:
             while waiting or any(w.index is not None for w in pool):
-                while waiting and len(pool) < count:
-                    pool.append(_start(context, function))
-                for worker in pool:
-                    if worker.index is None and waiting:
-                        worker.index = waiting.pop()
-                        worker.until = time.monotonic() + self.item_seconds
-                        with contextlib.suppress(OSError):  # it died: found by its sentinel below
-                            worker.pipe.send(items[worker.index])
+                while waiting and (worker := _idle(pool, start, count)) is not None:
+                    worker.index, taken = taken, taken + 1
+                    worker.until = time.monotonic() + self.item_seconds
+                    item = waiting.pop()
+                    with contextlib.suppress(OSError):  # it died: found by its sentinel below
+                        worker.pipe.send(item)
                 yield from _collect(pool, self.item_seconds, self.progress)
         finally:
             _close(pool)
+
+
+def _idle(pool: list[_Worker], start: Callable[[], _Worker], most: int) -> _Worker | None:
+    """Return a worker with nothing to do, a new one if need be; None if ``most`` are busy."""
+    for worker in pool:
+        if worker.index is None:
+            return worker
+    if len(pool) == most:
+        return None
+    pool.append(start())
+    return pool[-1]
 
 
 def _context(preload: Sequence[str]) -> Any:  # noqa: ANN401 - a multiprocessing context

@@ -6,7 +6,7 @@ trying: JavaScript, then TypeScript, then TSX.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from itertools import pairwise
@@ -29,9 +29,12 @@ _SCRIPTS = frozenset({"addModule", "importScripts"})
 _QUERY = """
 (import_statement source: (string) @import)
 (export_statement source: (string) @import)
-((call_expression
-  function: [(import) (identifier) (member_expression)] @callee arguments: (arguments)) @call
- (#match? @callee "(^|[.])(import|require|importScripts|addModule)$"))
+(call_expression function: (import) arguments: (arguments)) @call
+((call_expression function: (identifier) @callee arguments: (arguments)) @call
+ (#any-of? @callee "require" "importScripts" "addModule"))
+((call_expression function: (member_expression property: (property_identifier) @callee)
+  arguments: (arguments)) @call
+ (#any-of? @callee "importScripts" "addModule"))
 ((new_expression constructor: (identifier) @constructor arguments: (arguments)) @new
  (#any-of? @constructor "URL" "Worker" "SharedWorker"))
 ((member_expression
@@ -41,6 +44,12 @@ _QUERY = """
 ((template_string) @string (#match? @string "[.][A-Za-z0-9]+([?#][^/]*)?.$"))
 """
 _TYPESCRIPT_QUERY = _QUERY + "(import_require_clause source: (string) @require)"
+# What captures the places of mentions, for those who ask for more with the same query
+MENTIONS: dict[Dialect, str] = {
+    "javascript": _QUERY,
+    "typescript": _TYPESCRIPT_QUERY,
+    "tsx": _TYPESCRIPT_QUERY,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,17 +111,25 @@ def read(data: bytes) -> Module:
     ['./a.js', './*.wasm']
     """
     dialect, tree = parse(data)
-    captures = QueryCursor(_query(dialect)).captures(tree.root_node)
+    found = _captures(dialect, tree)
+    locations = tuple(_locations(found.get("location", ())))
+    exports, jsx = read_exports(tree.root_node), _jsx(dialect, tree, data)
+    return Module(dialect, mentions_of(found), exports, locations, jsx, first_problem(tree))
+
+
+def _captures(dialect: Dialect, tree: Tree) -> dict[str, list[Node]]:
+    return QueryCursor(query(dialect, MENTIONS[dialect])).captures(tree.root_node)
+
+
+def mentions_of(captures: Mapping[str, Sequence[Node]]) -> tuple[Mention, ...]:
+    """Return what a module mentions, by what ``MENTIONS`` captures in it."""
     mentions = {m.start: m for m in _strings(captures.get("string", ()))}
     # what is passed to import() or new URL() is more than a string: it replaces the plain mention
     mentions.update((m.start, m) for m in _addresses(captures.get("new", ())))
     mentions.update((m.start, m) for m in _calls(captures.get("call", ())))
     mentions.update((m.start, m) for m in _statements(captures.get("import", ()), "import"))
     mentions.update((m.start, m) for m in _statements(captures.get("require", ()), "require"))
-    found = tuple(_without_pieces(mentions[at] for at in sorted(mentions)))
-    locations = tuple(_locations(captures.get("location", ())))
-    exports, jsx = read_exports(tree.root_node), _jsx(dialect, tree, data)
-    return Module(dialect, found, exports, locations, jsx, first_problem(tree))
+    return tuple(_without_pieces(mentions[at] for at in sorted(mentions)))
 
 
 _JSX_QUERY = "[(jsx_opening_element) (jsx_self_closing_element)] @jsx"
@@ -121,7 +138,7 @@ _JSX_QUERY = "[(jsx_opening_element) (jsx_self_closing_element)] @jsx"
 def _jsx(dialect: Dialect, tree: Tree, data: bytes) -> Jsx | None:
     if dialect == "typescript" or not (b"/>" in data or b"</" in data):
         return None
-    found = QueryCursor(Query(_language(dialect), _JSX_QUERY)).captures(tree.root_node)
+    found = QueryCursor(query(dialect, _JSX_QUERY)).captures(tree.root_node)
     if not found:
         return None
     line = min(node.start_point.row for node in found["jsx"]) + 1
@@ -138,7 +155,7 @@ def _jsx(dialect: Dialect, tree: Tree, data: bytes) -> Jsx | None:
 def comments(data: bytes) -> list[bytes]:
     """Return all comments of a module, in order."""
     dialect, tree = parse(data)
-    found = QueryCursor(Query(_language(dialect), "(comment) @comment")).captures(tree.root_node)
+    found = QueryCursor(query(dialect, "(comment) @comment")).captures(tree.root_node)
     nodes = sorted(found.get("comment", ()), key=lambda node: node.start_byte)
     return [data[node.start_byte : node.end_byte] for node in nodes]
 
@@ -160,7 +177,7 @@ def imported_names(data: bytes) -> dict[str, set[str]]:
     """
     dialect, tree = parse(data)
     found: dict[str, set[str]] = {}
-    for _, captures in QueryCursor(Query(_language(dialect), _NAMES_QUERY)).matches(tree.root_node):
+    for _, captures in QueryCursor(query(dialect, _NAMES_QUERY)).matches(tree.root_node):
         for source in captures["source"]:
             names = {(n.text or b"").decode(errors="replace") for n in captures["name"]}
             found.setdefault(string_value(source), set()).update(names)
@@ -178,7 +195,7 @@ def _without_pieces(mentions: Iterable[Mention]) -> Iterator[Mention]:
         yield mention
 
 
-def _readable(data: bytes) -> bytes:
+def readable(data: bytes) -> bytes:
     """Return ``data`` with an underscore for each byte that is not UTF-8.
 
     tree-sitter's binding for Python crashes the process when a query's predicate meets such a
@@ -202,15 +219,15 @@ def _language(dialect: Dialect) -> Language:
 
 
 @cache
-def _query(dialect: Dialect) -> Query:
-    text = _QUERY if dialect == "javascript" else _TYPESCRIPT_QUERY
+def query(dialect: Dialect, text: str) -> Query:
+    """Return a query, compiled once."""
     return Query(_language(dialect), text)
 
 
 @lru_cache(maxsize=1)  # who asks for mentions asks for names next
 def parse(data: bytes) -> tuple[Dialect, Tree]:
     """Return the first dialect that understands all of ``data``, else the one that got furthest."""
-    data = _readable(data)
+    data = readable(data)
     best: tuple[int, Dialect, Tree] | None = None
     order: tuple[Dialect, ...] = ("javascript", "typescript", "tsx")
     for dialect in order:
@@ -404,6 +421,6 @@ def literals(data: bytes) -> frozenset[str]:
     ['a', 'b', 'd']
     """
     dialect, tree = parse(data)
-    query = Query(_language(dialect), "(string_fragment) @text")
-    found = QueryCursor(query).captures(tree.root_node).get("text", ())
-    return frozenset((node.text or b"").decode("utf-8", errors="replace") for node in found)
+    found = QueryCursor(query(dialect, "(string_fragment) @text")).captures(tree.root_node)
+    pieces = ((node.text or b"") for node in found.get("text", ()))
+    return frozenset(piece.decode("utf-8", errors="replace") for piece in pieces)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import cached_property
 from posixpath import dirname, join, normpath
 from typing import Protocol
 
@@ -31,7 +32,7 @@ class Targets:
     files: ProjectFiles
     conditions: frozenset[str]
 
-    @property
+    @cached_property
     def resolver(self) -> Resolver:
         """The resolver of imports among the same files."""
         return Resolver(self.files, self.conditions)

@@ -2,20 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from tree_sitter import Node
+from tree_sitter import Node, QueryCursor
 
-from toolchain.formats.javascript import Dialect, first_problem, parse
+from toolchain.formats.javascript import Dialect, first_problem, parse, query, readable
 from toolchain.formats.javascript_text import string_value
 
-__all__ = ["Dialect", "Node", "SourceTree", "read_tree", "string_value", "text_of"]
+__all__ = [
+    "Captures",
+    "Dialect",
+    "Node",
+    "SourceTree",
+    "captures",
+    "read_tree",
+    "string_value",
+    "text_of",
+]
+
+
+Captures = Mapping[str, Sequence[Node]]  # the nodes that a query captures, by capture
 
 
 @dataclass(frozen=True, slots=True)
 class SourceTree:
     """The tree of one file."""
 
+    data: bytes  # the text that offsets are of
     root: Node
     dialect: Dialect
     problem: str  # the first thing that is not understood, with its line
@@ -24,7 +38,12 @@ class SourceTree:
 def read_tree(data: bytes) -> SourceTree:
     """Parse a file; what is not understood is a ``problem``, never an exception."""
     dialect, tree = parse(data)
-    return SourceTree(tree.root_node, dialect, first_problem(tree))
+    return SourceTree(readable(data), tree.root_node, dialect, first_problem(tree))
+
+
+def captures(tree: SourceTree, queries: Mapping[Dialect, str]) -> Captures:
+    """Return the nodes that the query for the dialect of ``tree`` captures, by capture."""
+    return QueryCursor(query(tree.dialect, queries[tree.dialect])).captures(tree.root)
 
 
 def text_of(node: Node | None) -> str:

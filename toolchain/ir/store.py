@@ -103,7 +103,11 @@ class DirectoryStore:
 
     def get(self, digest: Digest) -> bytes:
         """Return the bytes under ``digest``."""
-        return self.path(digest).read_bytes()
+        path = self.adopted.get(digest) or self._own(digest)
+        try:
+            return path.read_bytes()
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise KeyError(digest) from error
 
     def __contains__(self, digest: object) -> bool:
         return isinstance(digest, str) and (

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from toolchain.formats.javascript_tree import Node, text_of
-from toolchain.program.names import Scope
-from toolchain.program.naming import new_names
 
 # Syntax that evaluates all in it where it stands itself, without names of its own
 _EXPRESSIONS = frozenset(
@@ -13,6 +11,10 @@ _EXPRESSIONS = frozenset(
     | {"call_expression", "new_expression", "member_expression", "subscript_expression"}
     | {"non_null_expression", "as_expression", "satisfies_expression", "spread_element"}
     | {"assignment_expression", "array", "object", "pair"}
+)
+_ASSIGNING = frozenset(
+    {"assignment_expression", "augmented_assignment_expression"}
+    | {"update_expression", "for_in_statement"}
 )
 _MEMBERS = frozenset({"member_expression", "subscript_expression"})
 
@@ -44,6 +46,23 @@ def assigned(node: Node, name: str) -> list[Node] | None:
 
 
 def _assigns(node: Node, name: str) -> bool:
-    scope = Scope()
-    new_names().walk(node, scope)
-    return name in scope.writes - scope.declared
+    """Whether anything in ``node`` assigns to ``name``, also where that is a name of its own."""
+    todo = [node]
+    while todo:
+        one = todo.pop()
+        if one.type in _ASSIGNING:
+            target = one.child_by_field_name("left") or one.child_by_field_name("argument")
+            if target is not None and target.type not in _MEMBERS and _names(target, name):
+                return True
+        todo += one.named_children
+    return False
+
+
+def _names(target: Node, name: str) -> bool:
+    todo = [target]
+    while todo:
+        one = todo.pop()
+        if not one.named_child_count and text_of(one) == name:
+            return True
+        todo += one.named_children
+    return False

@@ -89,8 +89,10 @@ class Inspection:
             self._fresh = set()
             todo = self._forget(fresh)
 
-    def _numbers(self, module: ModuleId) -> range:
-        return range(len(self.program.modules[module].items))
+    def _numbers(self, module: ModuleId) -> list[int]:
+        """Return the numbers of the items that have to be followed."""
+        items = self.program.modules[module].items
+        return [number for number, item in enumerate(items) if not _only_makes(item)]
 
     def _forget(self, fresh: set[Found]) -> list[ItemId]:
         """Forget what depends on what ``fresh`` names hold; return the items among it."""
@@ -104,14 +106,15 @@ class Inspection:
         return [key for key in stale if not isinstance(key, Found)]
 
     def _effect_of(self, item: ItemId) -> Effect:
+        module, number = item
+        text = self.program.modules[module].items[number]
+        if _only_makes(text):
+            return PURE
         if item not in self._effects:
-            module, number = item
-            self._effects[item] = self._effect(item, self.program.modules[module].items[number])
+            self._effects[item] = self._effect(item, text)
         return self._effects[item]
 
     def _effect(self, key: ItemId, item: Item) -> Effect:
-        if item.kind == "function" or item.inert:
-            return PURE
         if any(load.how == "require" for load in item.loads):
             return Effect(unknown="requires a module")
         if self._steps > _MOST_STEPS:
@@ -214,3 +217,8 @@ class Inspection:
         self._steps += evaluation.steps + evaluation.given_up
         self._places.setdefault(found, set()).update(evaluation.places)
         return value
+
+
+def _only_makes(item: Item) -> bool:
+    """Whether an item only gives names to functions and literals."""
+    return item.kind == "function" or item.inert

@@ -10,6 +10,7 @@ WHOLE = ""  # among the members of a name that are used: the name as a value, so
 NAMESPACE = "*"  # what `import * as n` imports
 AWAIT = "await"  # among the names that an item uses: it waits, and others run meanwhile
 DEFAULT = "*default*"  # the local name of `export default` without a name; no code can say it
+NOTHING: frozenset[str] = frozenset()  # one for all: an empty set takes 216 bytes
 
 Uses = Mapping[str, frozenset[str]]
 ItemKind = Literal["function", "class", "variable", "enum", "statement"]
@@ -40,7 +41,7 @@ class Item:
     end: int
     declares: tuple[str, ...]
     uses: Uses
-    writes: frozenset[str] = frozenset()  # those of ``uses`` that it assigns to, anywhere inside
+    writes: frozenset[str] = NOTHING  # those of ``uses`` that it assigns to, anywhere inside
     loads: tuple[Load, ...] = ()
     gives: tuple[str, ...] = ()  # CommonJS: the members of ``exports`` that it sets, and only that
     sets: tuple[str, ...] = ()  # names whose value, or a member of it, a statement is there to set
@@ -100,7 +101,7 @@ class ModuleText:
     imports: tuple[Import, ...] = ()
     exports: tuple[Export, ...] = ()
     stars: tuple[Star, ...] = ()
-    set_members: frozenset[str] = frozenset()  # every p of an assignment to x.p
+    set_members: frozenset[str] = NOTHING  # every p of an assignment to x.p
     problem: str = ""
 
     def sources(self) -> frozenset[str]:

@@ -1,136 +1,249 @@
-"""Finds which names a piece of syntax uses, declares and assigns, by the rules of scope.
+"""Finds which names the pieces of a module use, declare and assign, by the rules of scope.
 
 A reference belongs to the innermost scope that declares its name, wherever in that scope the
 declaration stands. What no scope of the piece declares is free: a name of the module, or global.
+
+One query (name_query.py) finds all names and scopes of a module; what follows is arithmetic on
+byte offsets, since asking for nodes one by one takes several times as long as parsing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from operator import attrgetter
+from sys import intern
 
-from toolchain.formats.javascript_tree import Node, string_value, text_of
-from toolchain.program.module import WHOLE, Load
+from toolchain.formats.javascript_tree import Captures, Node, string_value, text_of
+from toolchain.program.loads import load_of
+from toolchain.program.module import NOTHING, WHOLE, Load, Uses
 from toolchain.program.patterns import PATTERNS, parts
+from toolchain.program.scopes import OWN, Scope, left
 
-# Nodes in which no value is named
-QUIET = frozenset(
-    {"string", "number", "regex", "comment", "property_identifier"}
-    | {"private_property_identifier", "super", "true", "false", "null"}
-    | {"undefined", "statement_identifier", "break_statement", "continue_statement"}
-    | {"debugger_statement", "empty_statement", "hash_bang_line", "html_comment"}
-    | {"meta_property", "import", "type_annotation", "type_arguments"}
-    | {"type_parameters", "interface_declaration", "type_alias_declaration"}
-    | {"implements_clause", "ambient_declaration", "function_signature"}
-    | {"method_signature", "abstract_method_signature", "accessibility_modifier"}
-    | {"override_modifier", "predefined_type", "asserts_annotation"}
-    | {"type_predicate_annotation", "index_signature", "jsx_text"}
-    | {"html_character_reference", "opting_type_annotation", "omitting_type_annotation"}
-    | {"extends_type_clause"}
-)
 _WRAPPED = frozenset({"parenthesized_expression", "non_null_expression", "as_expression"})
 _NAMES = frozenset({"identifier", "shorthand_property_identifier_pattern"})
+_FACTORIES = ("React", "h", "Fragment")  # compilers of JSX call one of them, and name none
+_WHOLE = frozenset({WHOLE})
+_NO_USES: Uses = {}  # one for all: most items of a program are small
+
+# What a name is where it stands; a name without any is read there
+_LET, _VAR, _WRITE, _NONE, _JSX = range(5)
+
+_FUNCTIONS = ("function", "arrow", "method")
+_NEVER = (1 << 62, 0, "")  # after all scopes
 
 
-class Scope:
-    """Names that a piece of syntax declares, and references that are not resolved yet."""
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """The names of a piece of a module; ``uses`` and ``writes`` are those it does not declare."""
 
-    __slots__ = ("declared", "function", "refs", "writes")
-
-    def __init__(self, function: Scope | None = None) -> None:
-        self.declared: set[str] = set()
-        self.refs: dict[str, set[str]] = {}
-        self.writes: set[str] = set()
-        self.function = function or self  # where `var` declares
-
-    def use(self, name: str, member: str = WHOLE) -> None:
-        """Note that a name is read, or one member of it."""
-        members = self.refs.get(name)
-        if members is None:
-            self.refs[name] = {member}
-        else:
-            members.add(member)
-
-    def close_into(self, outer: Scope) -> None:
-        """Hand the references that are not of this scope to the one around it."""
-        for name, members in self.refs.items():
-            if name not in self.declared:
-                seen = outer.refs.get(name)
-                if seen is None:
-                    outer.refs[name] = members
-                else:
-                    seen |= members
-        if self.writes:
-            outer.writes |= self.writes - self.declared
+    declares: tuple[str, ...]  # in order
+    uses: Uses
+    writes: frozenset[str]
+    loads: tuple[Load, ...]
 
 
 class Names:
-    """Walks syntax; ``loads`` and ``set_members`` collect what is met on the way."""
+    """The names in one module, by what ``QUERIES`` captures in it."""
 
-    def __init__(self, handlers: Handlers) -> None:
-        self._handlers = handlers
-        self.loads: list[Load] = []
-        self.set_members: set[str] = set()
+    def __init__(self, data: bytes, found: Captures) -> None:
+        self._text: str | bytes = data.decode("ascii") if data.isascii() else data
+        self._ends: dict[int, int] = {n.start_byte: n.end_byte for n in found.get("name", ())}
+        self._marks: dict[int, int] = {}
+        self._members: dict[int, str] = {}
+        self.set_members: set[str] = set()  # every p of an assignment to x.p
+        self._find_declared(found)
+        self._find_assigned(found)
+        self._find_members(found)
+        self._find_markup(found)
+        self._starts = sorted(self._ends)
+        self._names = self._all_names()
+        self._scopes = [*sorted(_scopes(found)), _NEVER]
+        self._loads = self._find_loads(found)
 
-    def walk(self, node: Node, scope: Scope) -> None:
-        """Add what ``node`` uses and declares to ``scope``."""
-        kind = node.type
-        if kind in QUIET:
-            return
-        handler = self._handlers.get(kind)
-        if handler is not None:
-            handler(self, node, scope)
-            return
-        for child in node.named_children:
-            self.walk(child, scope)
+    def piece(self, start: int, end: int) -> Piece:
+        """Return the names of the syntax in a range of bytes."""
+        root = Scope(end, "open", None)
+        declares = self._walk(root, start, end)
+        root.resolve()
+        uses = {intern(name): _WHOLE for name in sorted(root.names)}
+        for name in sorted(root.members):
+            members = frozenset(map(intern, root.members[name]))
+            uses[intern(name)] = members | uses.get(name, frozenset())
+        return Piece(
+            tuple(declares),
+            uses or _NO_USES,
+            frozenset(root.writes) or NOTHING,
+            tuple([load for load in self._loads if start <= load.start < end]),
+        )
 
-    def each(self, nodes: Iterable[Node], scope: Scope) -> None:
-        """Walk several nodes."""
-        for node in nodes:
-            self.walk(node, scope)
+    # where names stand
 
-    def target(self, node: Node, scope: Scope) -> None:
-        """Walk what is assigned to."""
+    def _at(self, start: int) -> str:
+        text = self._text[start : self._ends[start]]
+        return text if isinstance(text, str) else text.decode("utf-8", errors="replace")
+
+    def _all_names(self) -> list[str]:
+        text, ends = self._text, self._ends
+        if isinstance(text, str):
+            return [text[start : ends[start]] for start in self._starts]
+        return [self._at(start) for start in self._starts]
+
+    def _mark(self, node: Node, mark: int) -> None:
+        self._ends[node.start_byte] = node.end_byte
+        self._marks[node.start_byte] = mark
+
+    def _find_declared(self, found: Captures) -> None:
+        for capture, mark in (("let", _LET), ("var", _VAR)):
+            for node in found.get(capture, ()):
+                self._declare(node, mark)
+        for body in found.get("enum", ()):
+            for member in body.named_children:
+                is_assigned = member.type == "enum_assignment"
+                key = member.child_by_field_name("name") if is_assigned else member
+                if key is not None and key.type != "comment":
+                    self._mark(key, _LET)
+        for node in found.get("namespace", ()):
+            for inner in (node, *node.named_children):
+                self._mark(inner, _NONE)
+            first = text_of(node).partition(".")[0]
+            self._ends[node.start_byte] = node.start_byte + len(first.encode())
+            self._marks[node.start_byte] = _LET
+
+    def _declare(self, pattern: Node, mark: int) -> None:
+        """Declare the names of a pattern; the expressions in it are as any others."""
+        kind = pattern.type
+        if kind in _NAMES or kind == "type_identifier":
+            self._mark(pattern, mark)
+        elif kind != "comment":
+            for part, is_target in parts(pattern):
+                if is_target:
+                    self._declare(part, mark)
+
+    def _find_assigned(self, found: Captures) -> None:
+        for node in found.get("target", ()):
+            self._assign(node)
+        for loop in found.get("for", ()):
+            kind, left = loop.child_by_field_name("kind"), loop.child_by_field_name("left")
+            if left is not None and kind is None:
+                self._assign(left)
+            elif left is not None and kind is not None:
+                self._declare(left, _VAR if kind.type == "var" else _LET)
+
+    def _assign(self, node: Node) -> None:
+        """Note what is assigned to."""
         kind = node.type
         if kind in _NAMES:
-            name = text_of(node)
-            scope.use(name)
-            scope.writes.add(name)
-        elif kind in PATTERNS or kind in _WRAPPED:
+            self._mark(node, _WRITE)
+        elif kind in PATTERNS:
             for part, is_target in parts(node):
                 if is_target:
-                    self.target(part, scope)
-                else:
-                    self.walk(part, scope)
+                    self._assign(part)
+        elif kind in _WRAPPED:
+            self._assign(node.named_children[0])
         else:
             if kind == "member_expression":
                 self.set_members.add(text_of(node.child_by_field_name("property")))
             index = node.child_by_field_name("index")
             if index is not None and index.type == "string":
                 self.set_members.add(string_value(index))
-            self.walk(node, scope)
 
-    def declare(self, pattern: Node, scope: Scope, inner: Scope) -> list[str]:
-        """Declare the names of ``pattern`` in ``scope``; expressions are walked in ``inner``."""
-        kind = pattern.type
-        if kind in _NAMES:
-            name = text_of(pattern)
-            scope.declared.add(name)
-            return [name]
-        names: list[str] = []
-        for part, is_target in parts(pattern):
-            if is_target:
-                names += self.declare(part, scope, inner)
+    def _find_members(self, found: Captures) -> None:
+        """Note which member of a name is meant: owners and members stand in the same order."""
+        for owner, member in _pairs(found, "owner", "member"):
+            self._members[owner.start_byte] = text_of(member)
+        for owner, index in _pairs(found, "indexed", "index"):
+            self._members[owner.start_byte] = string_value(index)
+
+    def _find_markup(self, found: Captures) -> None:
+        for node in found.get("jsx", ()):
+            self._mark(node, _JSX)
+        for node in found.get("tag", ()):
+            if self._at(node.start_byte)[:1].islower():  # <div> is a tag, <Panel> a value
+                self._mark(node, _NONE)
+        for node in found.get("drop", ()):  # TypeScript's helpers: `this && this.x`
+            self._mark(node, _NONE)
+
+    def _find_loads(self, found: Captures) -> list[Load]:
+        calls = list(found.get("load", ()))
+        name = "require" if isinstance(self._text, str) else b"require"
+        if name in self._text:  # type: ignore[operator]  # both are text, or both bytes
+            named = (n for n in found.get("name", ()) if self._at(n.start_byte) == "require")
+            calls += [n.parent for n in named if n.parent is not None and _is_callee(n)]
+        types = [(n.start_byte, n.end_byte) for n in found.get("quiet", ())] if calls else []
+        loads = [
+            load_of(call)
+            for call in calls
+            if not any(start <= call.start_byte < end for start, end in types)
+        ]
+        return sorted((load for load in loads if load is not None), key=lambda load: load.start)
+
+    # whose they are
+
+    def _walk(self, root: Scope, start: int, end: int) -> list[str]:
+        """Put all names of a range where they belong; return what is declared in ``root``."""
+        first, last = bisect_left(self._starts, start), bisect_left(self._starts, end)
+        number = bisect_left(self._scopes, (start,))
+        begin, minus_end, kind = self._scopes[number]
+        stack, top = [root], root
+        declares: list[str] = []
+        marks, members = self._marks, self._members
+        for at, name in zip(self._starts[first:last], self._names[first:last], strict=True):
+            while begin <= at:
+                top = left(stack, begin)
+                top = Scope(-minus_end, kind, top)
+                stack.append(top)
+                number += 1
+                begin, minus_end, kind = self._scopes[number]
+            if top.end <= at:
+                top = left(stack, at)
+            if at in marks:
+                declares += self._place(name, marks[at], top, root)
+            elif at in members:
+                top.use(name, members[at])
             else:
-                self.walk(part, inner)
-        return names
+                top.names.add(name)
+        left(stack, end, whole=True)
+        return declares
 
-    def declarator(self, node: Node, scope: Scope, inner: Scope) -> list[str]:
-        """Declare one ``a = 1`` of a declaration."""
-        name, value = node.child_by_field_name("name"), node.child_by_field_name("value")
-        names = self.declare(name, scope, inner) if name is not None else []
-        if value is not None:
-            self.walk(value, inner)
-        return names
+    @staticmethod
+    def _place(name: str, mark: int, scope: Scope, root: Scope) -> tuple[str, ...]:
+        """Put a name that is not only read where it belongs; return it if ``root`` declares it."""
+        if mark == _WRITE:
+            scope.names.add(name)
+            scope.writes.add(name)
+        elif mark == _JSX:
+            scope.names.update(_FACTORIES)
+        elif mark != _NONE:
+            owner = scope if mark == _LET else scope.function or scope
+            owner.declared.add(name)
+            if owner is root:
+                return (intern(name),)
+        return ()
 
 
-Handlers = Mapping[str, Callable[[Names, Node, Scope], None]]  # by the type of the node
+def _scopes(found: Captures) -> Iterator[tuple[int, int, str]]:
+    """Yield all scopes: start, end (negative: of two that start together the outer is first)."""
+    for kind in OWN:
+        for node in found.get(kind, ()):
+            start = node.start_byte
+            if kind in _FUNCTIONS:  # name, decorators and computed keys are of the scope around
+                for field in ("parameters", "parameter"):
+                    given = node.child_by_field_name(field)
+                    if given is not None:
+                        start = given.start_byte
+            yield start, -node.end_byte, kind
+
+
+def _pairs(found: Captures, one: str, other: str) -> Iterable[tuple[Node, Node]]:
+    def in_order(name: str) -> list[Node]:
+        return sorted(found.get(name, ()), key=attrgetter("start_byte"))
+
+    return zip(in_order(one), in_order(other), strict=True)
+
+
+def _is_callee(name: Node) -> bool:
+    call = name.parent
+    is_call = call is not None and call.type == "call_expression"
+    return is_call and call is not None and call.child_by_field_name("function") == name

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from toolchain.program.module import NAMESPACE, Export, Import, Load, ModuleText
 
@@ -21,8 +21,7 @@ class Address:
     how: How  # "file": anybody may import it by its address, so all of its exports may be used
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(NamedTuple):  # not a dataclass: most of an analysis is sets of these, hashed in C
     """What a name means: one declared in ``module``, or (``*``) that module's namespace.
 
     ``module`` is "" for what is outside of the program.
@@ -33,6 +32,9 @@ class Found:
 
 
 OUTSIDE = Found("", "")
+
+
+Numbers = dict[str, tuple[int, ...]]  # of items, by name
 
 
 @dataclass(frozen=True)
@@ -51,8 +53,8 @@ class Program:
     entries: tuple[ModuleId, ...] = ()
     _imports: dict[ModuleId, dict[str, Import]] = field(default_factory=dict)
     _exports: dict[ModuleId, dict[str, Export]] = field(default_factory=dict)
-    _declared: dict[ModuleId, dict[str, list[int]]] = field(default_factory=dict)
-    _writers: dict[ModuleId, dict[str, list[int]]] = field(default_factory=dict)
+    _declared: dict[ModuleId, Numbers] = field(default_factory=dict)
+    _writers: dict[ModuleId, Numbers] = field(default_factory=dict)
     _found: dict[tuple[ModuleId, str], list[Found]] = field(default_factory=dict)
     _known: dict[tuple[ModuleId, str], bool] = field(default_factory=dict)
 
@@ -72,24 +74,18 @@ class Program:
             self._exports[module] = {e.name: e for e in self.modules[module].exports}
         return self._exports[module]
 
-    def declared(self, module: ModuleId) -> dict[str, list[int]]:
+    def declared(self, module: ModuleId) -> Numbers:
         """Return the numbers of the items that declare each name of a module."""
         if module not in self._declared:
-            names: dict[str, list[int]] = {}
-            for number, item in enumerate(self.modules[module].items):
-                for name in item.declares:
-                    names.setdefault(name, []).append(number)
-            self._declared[module] = names
+            items = self.modules[module].items
+            self._declared[module] = _numbers(item.declares for item in items)
         return self._declared[module]
 
-    def writers(self, module: ModuleId) -> dict[str, list[int]]:
+    def writers(self, module: ModuleId) -> Numbers:
         """Return the numbers of the items that assign to each name of a module."""
         if module not in self._writers:
-            names: dict[str, list[int]] = {}
-            for number, item in enumerate(self.modules[module].items):
-                for name in item.writes:
-                    names.setdefault(name, []).append(number)
-            self._writers[module] = names
+            items = self.modules[module].items
+            self._writers[module] = _numbers(item.writes for item in items)
         return self._writers[module]
 
     def imported(self, module: ModuleId) -> list[ModuleId]:
@@ -184,3 +180,11 @@ class Program:
                 yield OUTSIDE
             elif self.has_export(target, name):
                 yield from self._exported(target, name, seen)
+
+
+def _numbers(named: Iterable[Iterable[str]]) -> Numbers:
+    found: Numbers = {}
+    for number, names in enumerate(named):
+        for name in names:
+            found[name] = (*found.get(name, ()), number)
+    return found

@@ -4,12 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from sys import intern
 
-from toolchain.formats.javascript_tree import Node, SourceTree, read_tree, string_value, text_of
+from toolchain.formats.javascript_tree import (
+    Captures,
+    Node,
+    SourceTree,
+    captures,
+    read_tree,
+    string_value,
+    text_of,
+)
 from toolchain.program.inert import is_inert
 from toolchain.program.module import (
     DEFAULT,
     NAMESPACE,
+    NOTHING,
     Clause,
     Export,
     Form,
@@ -18,9 +28,10 @@ from toolchain.program.module import (
     ItemKind,
     ModuleText,
     Star,
+    Uses,
 )
-from toolchain.program.names import Names, Scope
-from toolchain.program.naming import new_names
+from toolchain.program.name_query import QUERIES
+from toolchain.program.names import Names, Piece
 
 _KINDS: dict[str, ItemKind] = {
     "function_declaration": "function",
@@ -47,10 +58,15 @@ def read_module(data: bytes) -> ModuleText:
     [(('a',), ['f']), (('b',), [])]
     """
     tree = read_tree(data)
+    return read_captured(tree, captures(tree, QUERIES) if not tree.problem else {})
+
+
+def read_captured(tree: SourceTree, found: Captures) -> ModuleText:
+    """Read a module by what ``QUERIES`` captures in it."""
     if tree.problem:
         return ModuleText("script", problem=tree.problem)
     try:
-        return _Reading(tree).module()
+        return _Reading(tree, Names(tree.data, found)).module()
     except RecursionError:
         return ModuleText("script", problem="nested too deeply to be followed")
 
@@ -58,12 +74,12 @@ def read_module(data: bytes) -> ModuleText:
 @dataclass
 class _Reading:
     tree: SourceTree
+    names: Names
     items: list[Item] = field(default_factory=list)
     clauses: list[Clause] = field(default_factory=list)
     imports: list[Import] = field(default_factory=list)
     exports: list[Export] = field(default_factory=list)
     stars: list[Star] = field(default_factory=list)
-    set_members: set[str] = field(default_factory=set)
     is_esm: bool = False
     problem: str = ""
 
@@ -86,13 +102,13 @@ class _Reading:
             tuple(self.imports),
             tuple(self.exports),
             tuple(self.stars),
-            frozenset(self.set_members),
+            frozenset(self.names.set_members) or NOTHING,
             self.problem,
         )
 
     def _statement(self, node: Node) -> None:
         kind = node.type
-        if kind in _NOTHING or _is_directive(node):
+        if kind in _NOTHING or (kind == "expression_statement" and _is_directive(node)):
             return
         if kind == "import_statement":
             self.is_esm = True
@@ -110,45 +126,35 @@ class _Reading:
         kind = _KINDS.get(node.type, "statement")
         if kind == "variable":
             declarators = [c for c in node.named_children if c.type == "variable_declarator"]
-            names: list[str] = []
-            for one in declarators:
-                names += self._piece(kind, one, of)
-            return tuple(names)
-        return self._piece(kind, node, of)
-
-    def _piece(self, kind: ItemKind, node: Node, of: tuple[int, int]) -> tuple[str, ...]:
-        names, scope = new_names(), Scope()
-        if node.type == "variable_declarator":
-            declared = tuple(names.declarator(node, scope, scope))
-        else:
-            names.walk(node, scope)
-            declared = tuple(sorted(scope.declared))
-        alone = node.type == "variable_declarator"
-        self._add(
-            Item(
-                kind,
-                node.start_byte if alone else of[0],
-                node.end_byte if alone else of[1],
-                declared,
-                _frozen(scope),
-                frozenset(scope.writes - scope.declared),
-                tuple(names.loads),
-                _gives(node),
-                tuple(_sets(node)),
-                tuple(_asks(node)),
-                of,
-                alone and is_inert(node),
-            ),
-            names,
-        )
+            return tuple(name for one in declarators for name in self._declarator(one, of))
+        found = self._names_of(node)
+        declared = tuple(sorted(set(found.declares)))
+        item = Item(kind, *of, declared, found.uses, found.writes, found.loads, of=of)
+        if node.type == "expression_statement" and node.named_child_count:
+            item = _with_purpose(item, node.named_children[0])
+        self.items.append(item)
         return declared
 
-    def _add(self, item: Item, names: Names) -> None:
-        if item.gives:  # naming the members it sets is no use of `exports`
-            left = {n: m for n, m in item.uses.items() if n not in {"exports", "module"}}
-            item = replace(item, uses={**left, **_other_members(item)})
-        self.items.append(item)
-        self.set_members |= names.set_members
+    def _declarator(self, node: Node, of: tuple[int, int]) -> tuple[str, ...]:
+        found = self._names_of(node)
+        start, end = node.start_byte, node.end_byte
+        self.items.append(
+            Item(
+                "variable",
+                start,
+                end,
+                found.declares,
+                found.uses,
+                found.writes,
+                found.loads,
+                of=of,
+                inert=is_inert(node),
+            )
+        )
+        return found.declares
+
+    def _names_of(self, node: Node) -> Piece:
+        return self.names.piece(node.start_byte, node.end_byte)
 
     def _import(self, node: Node) -> None:
         source = node.child_by_field_name("source")
@@ -163,20 +169,20 @@ class _Reading:
             self._import_part(part, string_value(source), number)
 
     def _import_part(self, part: Node, source: str, clause: int) -> None:
+        text = intern(text_of(part))
         if part.type == "identifier":
-            self.imports.append(Import(text_of(part), source, "default", clause, text_of(part)))
+            self.imports.append(Import(text, source, "default", clause, text))
         elif part.type == "namespace_import":
             local = text_of(part.named_children[0])
-            self.imports.append(Import(local, source, NAMESPACE, clause, text_of(part)))
+            self.imports.append(Import(local, source, NAMESPACE, clause, text))
         elif part.type == "named_imports":
             for one in part.named_children:
                 if one.type != "import_specifier" or any(c.type == "type" for c in one.children):
                     continue
                 name = one.child_by_field_name("name")
                 alias = one.child_by_field_name("alias") or name
-                self.imports.append(
-                    Import(text_of(alias), source, _name(name), clause, text_of(one))
-                )
+                local, imported = intern(text_of(alias)), intern(_name(name))
+                self.imports.append(Import(local, source, imported, clause, intern(text_of(one))))
 
     def _clause(self, node: Node, source: Node | None) -> int:
         tail = next((text_of(c) for c in node.named_children if c.type == "import_attribute"), "")
@@ -187,34 +193,34 @@ class _Reading:
     # exports
 
     def _export(self, node: Node) -> None:
-        if any(c.type == "type" for c in node.children):
+        kinds = {child.type for child in node.children}
+        if "type" in kinds:
             return
         span = (node.start_byte, node.end_byte)
         declaration = node.child_by_field_name("declaration")
-        value, source = node.child_by_field_name("value"), node.child_by_field_name("source")
-        if any(c.type == "default" for c in node.children):
-            self._default(declaration if declaration is not None else value, span)
-        elif declaration is not None:
+        if declaration is not None and "default" not in kinds:
             if declaration.type not in _NOTHING:
                 declared = self._item(declaration, span)
                 self.exports += [Export(name, local=name) for name in declared]
-        elif source is not None or any(c.type == "export_clause" for c in node.named_children):
+            return
+        value, source = node.child_by_field_name("value"), node.child_by_field_name("source")
+        if "default" in kinds:
+            self._default(declaration if declaration is not None else value, span)
+        elif source is not None or "export_clause" in kinds:
             self._list(node, source)
-        elif value is not None or any(c.type == "=" for c in node.children):
+        elif value is not None or "=" in kinds:
             self.problem = self.problem or "export ="
 
     def _default(self, node: Node | None, span: tuple[int, int]) -> None:
         if node is None or node.type in _NOTHING:
             return
         kind = _KINDS.get(node.type, "variable")
-        names, scope = new_names(), Scope()
-        names.walk(node, scope)
-        declared = tuple(sorted(scope.declared)) or (DEFAULT,)
-        if kind == "variable" and scope.declared:
+        found = self._names_of(node)
+        declared = tuple(sorted(set(found.declares))) or (DEFAULT,)
+        if kind == "variable":
             declared = (DEFAULT,)
-        writes = frozenset(scope.writes - scope.declared)
-        item = Item(kind, *span, declared, _frozen(scope), writes, tuple(names.loads), of=span)
-        self._add(item, names)
+        uses, writes, loads = found.uses, found.writes, found.loads
+        self.items.append(Item(kind, *span, declared, uses, writes, loads, of=span))
         self.exports.append(Export("default", local=declared[0]))
 
     def _list(self, node: Node, source: Node | None) -> None:
@@ -251,8 +257,7 @@ class _Reading:
 
 def _is_directive(node: Node) -> bool:
     """Whether a statement is nothing but a string: ``"use strict"`` stays wherever it stands."""
-    children = node.named_children
-    return node.type == "expression_statement" and [c.type for c in children] == ["string"]
+    return [c.type for c in node.named_children] == ["string"]
 
 
 def _name(node: Node | None) -> str:
@@ -262,16 +267,20 @@ def _name(node: Node | None) -> str:
     return string_value(node) if node.type == "string" else text_of(node)
 
 
-def _frozen(scope: Scope) -> dict[str, frozenset[str]]:
-    return {n: frozenset(m) for n, m in scope.refs.items() if n not in scope.declared}
+def _with_purpose(item: Item, value: Node) -> Item:
+    """Return an item that is a statement with what it is there for: members, names, a call."""
+    gives = _gives(value)
+    uses = item.uses
+    if gives:  # naming the members it sets is no use of `exports`
+        left = {n: m for n, m in uses.items() if n not in {"exports", "module"}}
+        uses = {**left, **_other_members(uses, gives)}
+    return replace(item, uses=uses, gives=gives, sets=tuple(_sets(value)), asks=tuple(_asks(value)))
 
 
 def _gives(node: Node) -> tuple[str, ...]:
     """Return the members of ``exports`` that a statement sets: ``exports.a = exports.b = ...``."""
-    if node.type != "expression_statement" or not node.named_child_count:
-        return ()
     names: list[str] = []
-    value: Node | None = node.named_children[0]
+    value: Node | None = node
     while value is not None and value.type == "assignment_expression":
         member = _member_of_exports(value.child_by_field_name("left"))
         if not member:
@@ -288,11 +297,8 @@ def _start_of(node: Node | None) -> Node | None:
     return node
 
 
-def _sets(node: Node) -> Iterator[str]:
+def _sets(value: Node) -> Iterator[str]:
     """Yield the names that a statement ``a.b = ...`` is there to set; nothing for any other."""
-    if node.type != "expression_statement" or not node.named_child_count:
-        return
-    value = node.named_children[0]
     while value.type in {"assignment_expression", "augmented_assignment_expression"}:
         left, right = value.child_by_field_name("left"), value.child_by_field_name("right")
         start = _start_of(left)
@@ -302,11 +308,8 @@ def _sets(node: Node) -> Iterator[str]:
         value = right
 
 
-def _asks(node: Node) -> Iterator[str]:
+def _asks(call: Node) -> Iterator[str]:
     """Yield the names that a statement ``f(a)`` is about; nothing for any other."""
-    if node.type != "expression_statement" or not node.named_child_count:
-        return
-    call = node.named_children[0]
     arguments = call.child_by_field_name("arguments")
     if call.type not in {"call_expression", "new_expression"} or arguments is None:
         return
@@ -326,7 +329,7 @@ def _member_of_exports(node: Node | None) -> str:
     return text_of(node.child_by_field_name("property")) if is_exports else ""
 
 
-def _other_members(item: Item) -> dict[str, frozenset[str]]:
+def _other_members(uses: Uses, gives: tuple[str, ...]) -> dict[str, frozenset[str]]:
     """Return what an item that sets members of ``exports`` reads of it besides."""
-    members = item.uses.get("exports", frozenset()) - set(item.gives)
-    return {"exports": members} if members and "module" not in item.uses else {}
+    members = uses.get("exports", frozenset()) - set(gives)
+    return {"exports": members} if members and "module" not in uses else {}

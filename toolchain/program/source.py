@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from posixpath import relpath
+from weakref import finalize
 
+from toolchain.execution.local import LocalPool
 from toolchain.formats.javascript import Mention
-from toolchain.formats.javascript import read as read_mentions
 from toolchain.formats.javascript_targets import Targets
 from toolchain.formats.javascript_text import without_query
 from toolchain.formats.package_json import has_side_effects
-from toolchain.ir import ArtifactId, Edge, Graph, Kind, Relation, Store
+from toolchain.ir import ArtifactId, Digest, Edge, Graph, Kind, Relation, Store
 from toolchain.program.module import ModuleText
 from toolchain.program.program import Address, How, ModuleId, Program
-from toolchain.program.reader import read_module
+from toolchain.program.reading import POOL, POOL_BYTES, Summary, Unread, not_collecting, summaries
 
 SCRIPTS = frozenset({Kind.JS, Kind.TS})
 _STATIC = frozenset({"import", "require"})
 _WORKERS = frozenset({"worker", "worker url"})
 
 
+_LARGE = 1000  # ours: modules of a program in which collecting takes longer than it is worth
+_MANY = 4  # ours: with so many times what is worth a pool, some of it will be in one
 _JSX = (".jsx", ".tsx")
 _RUNTIMES = ("jsx-runtime", "jsx-dev-runtime")  # React 17, "the new JSX transform"
 
@@ -33,6 +37,7 @@ class GraphFiles:
         self._graph, self._store = graph, store
         self._names = sorted(graph.files)
         self._by_name: dict[str, list[str]] = {}
+        self._packages: dict[str, bytes] = {}  # every package.json that was asked for
         for name in self._names:
             self._by_name.setdefault(name.rpartition("/")[2], []).append(name)
 
@@ -40,8 +45,13 @@ class GraphFiles:
         return name in self._graph.artifacts
 
     def read(self, name: str, /) -> bytes:
-        """Return the bytes of a file."""
-        return self._store.get(self._graph.artifacts[ArtifactId(name)].digest)
+        """Return the bytes of a file; those of each ``package.json`` are kept."""
+        data = self._packages.get(name)
+        if data is None:
+            data = self._store.get(self._graph.artifacts[ArtifactId(name)].digest)
+            if name.endswith("package.json"):  # resolvers ask for it with every import
+                self._packages[name] = data
+        return data
 
     def named(self, basename: str, /) -> Sequence[str]:
         """Return all files whose last path component is ``basename``, sorted."""
@@ -55,14 +65,19 @@ class GraphFiles:
 
 @dataclass
 class Source:
-    """Reads the program that a graph holds."""
+    """Reads the program that a graph holds; what it is does not depend on ``pool``."""
 
     graph: Graph
     store: Store
     conditions: frozenset[str]
+    pool: LocalPool | None = POOL
     texts: dict[ModuleId, ModuleText] = field(default_factory=dict)
     targets: dict[tuple[ModuleId, str, bool], ModuleId] = field(default_factory=dict)
     mentions: dict[ModuleId, tuple[Mention, ...]] = field(default_factory=dict)
+    _addresses: dict[ModuleId, tuple[Address, ...]] = field(default_factory=dict)
+    _known: dict[Digest, Summary] = field(default_factory=dict)
+    _asked: dict[Digest, list[ModuleId]] = field(default_factory=dict)  # who waits for which text
+    _seen: set[ModuleId] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.files = GraphFiles(self.graph, self.store)
@@ -76,29 +91,57 @@ class Source:
 
         What compilers import into JSX, and no module names, is an entry, too.
         """
-        addresses: dict[ModuleId, tuple[Address, ...]] = {}
         entries = tuple(entries)
-        self._read(entries, addresses)
-        runtimes = self._jsx_runtimes()
-        self._read(runtimes, addresses)
-        quiet = frozenset(m for m in self.texts if self._is_quiet(m))
-        return Program(self.texts, self.targets, addresses, quiet, (*entries, *runtimes))
+        scripts = (a.size for a in self.graph.files.values() if a.kind in SCRIPTS)
+        if self.pool is not None and sum(scripts) > _MANY * POOL_BYTES:
+            self.pool.prepare()
+        with not_collecting():
+            self._read(entries)
+            runtimes = self._jsx_runtimes()
+            self._read(runtimes)
+            quiet = frozenset(m for m in self.texts if self._is_quiet(m))
+            if len(self.texts) > _LARGE:
+                # collectors of garbage need not look at what lives as long as this does
+                gc.freeze()
+                finalize(self, gc.unfreeze).atexit = False
+        return Program(self.texts, self.targets, self._addresses, quiet, (*entries, *runtimes))
 
-    def _read(
-        self, modules: Iterable[ModuleId], addresses: dict[ModuleId, tuple[Address, ...]]
-    ) -> None:
+    def _read(self, modules: Iterable[ModuleId]) -> None:
         """Read ``modules`` and all that they load."""
+        unread = Unread(self.store)
+        self._ask(modules, unread)
+        for digest, summary in summaries(unread, self.pool):
+            self._known[digest] = summary
+            for module in self._asked.pop(digest):
+                self._ask(self._take(module, summary), unread)
+        # sorted: results arrive in any order
+        self.texts = dict(sorted(self.texts.items()))
+        self.mentions = dict(sorted(self.mentions.items()))
+        self._addresses = dict(sorted(self._addresses.items()))
+
+    def _ask(self, modules: Iterable[ModuleId], unread: Unread) -> None:
+        """Have those of ``modules`` read that were not yet, each text once."""
         todo = list(modules)
         while todo:
             module = todo.pop()
-            if module in self.texts or not self._is_script(module):
+            if module in self._seen or not self._is_script(module):
                 continue
-            data = self.files.read(module)
-            self.texts[module] = read_module(data)
-            self.mentions[module] = read_mentions(data).mentions
-            addresses[module] = tuple(self._addresses(module))
-            todo += self._resolve(module)
-            todo += [t for address in addresses[module] for t in address.targets]
+            self._seen.add(module)
+            artifact = self.graph.artifacts[ArtifactId(module)]
+            summary = self._known.get(artifact.digest)
+            if summary is not None:
+                todo += self._take(module, summary)
+            elif artifact.digest in self._asked:
+                self._asked[artifact.digest].append(module)
+            else:
+                self._asked[artifact.digest] = [module]
+                unread.add(artifact.digest, artifact.size)
+
+    def _take(self, module: ModuleId, summary: Summary) -> list[ModuleId]:
+        """Note what a module says; return what it loads."""
+        self.texts[module], self.mentions[module] = summary.text, summary.mentions
+        addresses = self._addresses[module] = tuple(self._addresses_of(module))
+        return [*self._resolve(module), *(t for one in addresses for t in one.targets)]
 
     def _jsx_runtimes(self) -> tuple[ModuleId, ...]:
         """Return the modules that a compiler may import into the JSX of this program."""
@@ -144,7 +187,7 @@ class Source:
 
     # what code names by address
 
-    def _addresses(self, module: ModuleId) -> Iterator[Address]:
+    def _addresses_of(self, module: ModuleId) -> Iterator[Address]:
         if self.texts[module].problem:  # nothing is known of what it uses of them
             targets = sorted({str(edge.target) for edge in self._edges.get(module, ())})
             yield Address(0, tuple(t for t in targets if self._is_script(t)), "file")

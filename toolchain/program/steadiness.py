@@ -22,10 +22,14 @@ class Steadiness:
     """Where something is stored after its declaration."""
 
     program: Program
-    _stored: dict[Found, set[str | None]] = field(default_factory=dict)
+    _stored: dict[Found, set[str]] = field(default_factory=dict)
+    _any: set[Found] = field(default_factory=set)  # where any member may be stored
     _by_owner: dict[Found, set[ItemId]] = field(default_factory=dict)
     _late: frozenset[ModuleId] | None = None
     _waiting: frozenset[ModuleId] = frozenset()
+    _from: set[ItemId] = field(default_factory=set)  # what ``_reach`` was found from
+    _passed: set[ItemId] = field(default_factory=set)
+    _reach: set[Found] = field(default_factory=set)
 
     def is_steady(self, place: Place, module: ModuleId) -> bool:
         """Whether nothing is stored at a place before ``module`` has run."""
@@ -33,9 +37,9 @@ class Steadiness:
         stored = self._stored.get(owner, set())
         if key is not None and (key.startswith(NAMED) or key == "prototype"):
             return key.removeprefix("= ") not in stored
-        if key in stored or None in stored:
+        if key in stored or owner in self._any:
             return False
-        if key is None and any(not str(k).startswith(NAMED) for k in stored):
+        if key is None and any(not k.startswith(NAMED) for k in stored):
             return False
         return not self._is_late(module, owner.module)
 
@@ -49,10 +53,14 @@ class Steadiness:
         return fresh
 
     def disturb(self, items: Iterable[ItemId]) -> set[Found]:
-        """Note that ``items`` may do anything; return the names for which that is new."""
+        """Note that all ``items`` may do anything; return the names for which that is new."""
         return {owner for owner in self._reached(items) if self._put(owner, None)}
 
     def _put(self, owner: Found, key: str | None) -> bool:
+        if key is None:
+            is_new = owner not in self._any
+            self._any.add(owner)
+            return is_new
         stored = self._stored.setdefault(owner, set())
         is_new = key not in stored
         stored.add(key)
@@ -93,21 +101,30 @@ class Steadiness:
     # what is reached
 
     def _reached(self, items: Iterable[ItemId]) -> set[Found]:
-        """Return all names that the code of ``items`` may come to, by names and by values."""
-        found: set[Found] = set()
-        seen: set[ItemId] = set()
-        todo = list(items)
+        """Return the names that the code of ``items`` may come to, by names and by values.
+
+        Those that the last call returned are left out, where it asked for fewer items.
+        """
+        asked = set(items)
+        if not self._from <= asked:
+            self._passed, self._reach = set(), set()
+        self._from = asked
+        before = [
+            item for name in self._by_owner.keys() & self._reach for item in self._by_owner[name]
+        ]
+        seen, found, fresh = self._passed, self._reach, set()
+        todo = [*asked, *before]
         while todo:
-            module, number = todo.pop()
-            if (module, number) in seen:
+            module, number = one = todo.pop()
+            if one in seen:
                 continue
-            seen.add((module, number))
-            item = self.program.modules[module].items[number]
-            for name in self._named(module, item):
+            seen.add(one)
+            for name in self._named(module, self.program.modules[module].items[number]):
                 if name not in found:
                     found.add(name)
+                    fresh.add(name)
                     todo += self._holders(name)
-        return found
+        return fresh
 
     def _named(self, module: ModuleId, item: Item) -> Iterator[Found]:
         for name, members in item.uses.items():

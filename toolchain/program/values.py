@@ -137,8 +137,11 @@ def joined(*values: Value) -> Value:
     """Return a value that may be any of ``values``."""
     if len(values) == 1:
         return values[0]
+    given = [value for value in values if value]
+    if given and len(given[0]) == 1 and all(value is given[0] for value in given):
+        return given[0]  # most often
     seen: dict[Alternative, None] = {}
-    for value in values:
+    for value in given:
         for one in value:
             seen[one] = None
     if len(seen) > _MOST:

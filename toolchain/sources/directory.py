@@ -63,13 +63,14 @@ def _walk(
 def _file(entry: os.DirEntry[str], real: Path) -> Path | None:
     """Return the file an entry stands for; None for a link to a folder."""
     path = Path(entry.path)
-    if entry.is_symlink() and not path.resolve().is_relative_to(real):
+    is_link = entry.is_symlink()
+    if is_link and not path.resolve().is_relative_to(real):
         raise InputError(
             f"{path} is a link out of the folder", hint="copy its target in, or remove the link"
         )
-    if path.is_dir():
+    if is_link and path.is_dir():
         return None
-    if not path.is_file():
+    if not (path.is_file() if is_link else entry.is_file()):
         raise InputError(
             f"{path} is not a file",
             hint="remove it: vtool reads files and folders, no pipes, devices or dead links",

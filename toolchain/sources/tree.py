@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from toolchain.errors import InputError
-from toolchain.ir import Digest
+from toolchain.ir import Digest, digest_of
 from toolchain.units import Bytes
+
+_AT_ONCE = 64 * 1024  # ours: bytes; a buffer for large files costs more than hashing small ones
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +42,11 @@ def read(path: Path) -> SourceFile:
         InputError: it cannot be read.
     """
     try:
-        with path.open("rb") as file:
+        with path.open("rb", buffering=0) as file:
+            data = file.read(_AT_ONCE)
+            if len(data) < _AT_ONCE and not file.read(1):
+                return SourceFile(path, digest_of(data), Bytes(len(data)))
+            file.seek(0)
             digest = hashlib.file_digest(file, "sha256").hexdigest()
             return SourceFile(path, Digest(digest), Bytes(file.tell()))
     except OSError as error:
