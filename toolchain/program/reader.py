@@ -127,7 +127,7 @@ class _Reading:
         if kind == "variable":
             declarators = [c for c in node.named_children if c.type == "variable_declarator"]
             return tuple(name for one in declarators for name in self._declarator(one, of))
-        found = self._names_of(node)
+        found = self._names_of(node, of)
         declared = tuple(sorted(set(found.declares)))
         item = Item(kind, *of, declared, found.uses, found.writes, found.loads, of=of)
         if node.type == "expression_statement" and node.named_child_count:
@@ -153,8 +153,10 @@ class _Reading:
         )
         return found.declares
 
-    def _names_of(self, node: Node) -> Piece:
-        return self.names.piece(node.start_byte, node.end_byte)
+    def _names_of(self, node: Node, of: tuple[int, int] | None = None) -> Piece:
+        """Return the names in ``node``; decorators of a class may stand before its ``export``."""
+        start = of[0] if of and _KINDS.get(node.type) == "class" else node.start_byte
+        return self.names.piece(start, node.end_byte)
 
     def _import(self, node: Node) -> None:
         source = node.child_by_field_name("source")
@@ -215,7 +217,7 @@ class _Reading:
         if node is None or node.type in _NOTHING:
             return
         kind = _KINDS.get(node.type, "variable")
-        found = self._names_of(node)
+        found = self._names_of(node, span)
         declared = tuple(sorted(set(found.declares))) or (DEFAULT,)
         if kind == "variable":
             declared = (DEFAULT,)
