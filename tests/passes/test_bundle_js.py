@@ -229,6 +229,16 @@ def _bundle(text: str, options: BundleJs | None = None) -> Graph:
             "",
         ),
         (
+            'js *src/a.js -> chime.mp3\n    import at from "../chime.mp3";\naudio chime.mp3\n',
+            "src/a.js:1: ../chime.mp3 is no code, so nobody says what importing it gives",
+            'new URL("../chime.mp3", import.meta.url)',
+        ),
+        (
+            'js *a.js -> a.css\n    import "./a.css";\ncss a.css\n    b { c: url(b.svg) }\ndata b.svg\n',
+            "a.css:1: b.svg is loaded by a style sheet, which bundle-js cannot follow",
+            "`external`",
+        ),
+        (
             "js *main.js\n    export const a = 1;\nwasm app/main.js\n",
             "the project has a file app/main.js already",
             "another `outdir`",

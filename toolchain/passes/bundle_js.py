@@ -186,7 +186,7 @@ class BundleJs(PortfolioPass):
             )
             result = service.build(esbuild.Build(folder, dict(named), flags, plugin))
             if result.errors:
-                raise refusal(result.errors, folder)
+                raise refusal(result.errors, folder, files.keys())
             live = live_outputs(result, starting(graph, named.values()))
             needed = {n: i for n, i in named.items() if f"{self.outdir}/{n}.js" in live}
             if needed == named:
