@@ -234,7 +234,7 @@ def _bundle(text: str, options: BundleJs | None = None) -> Graph:
             'new URL("../chime.mp3", import.meta.url)',
         ),
         (
-            'js *a.js -> a.css\n    import "./a.css";\ncss a.css\n    b{c:url(b.svg)}\ndata b.svg\n',
+            'js *a.js -> a.css\n    import "./a.css";\ncss a.css\n    b{c:url(b.svg)}\ndata b.svg',
             "a.css:1: b.svg is loaded by a style sheet, which bundle-js cannot follow",
             "`external`",
         ),
