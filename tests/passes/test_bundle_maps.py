@@ -214,3 +214,27 @@ def test_a_map_changes_nothing_and_does_not_ship(
     for made in _maps(graph, store).values():
         assert set(made.sources) <= FILES.keys()
         assert made.contents == ()
+
+
+RUNTIME = """\
+js *main.js ~> late.cjs
+    export const start = (n) => import("./late.cjs").then((m) => m.late(n));
+js late.cjs
+    exports.late = (n) => { if (n > 1) throw new RangeError("more"); return n; };
+json package.json
+    {"type": "module"}
+"""
+
+
+@pytest.mark.parametrize("name", ["rolldown", "rolldown+swc", "rspack", "bun"])
+def test_a_chunk_that_only_holds_code_of_the_bundler_has_a_map_of_nothing(name: str) -> None:
+    graph, store = golden.parse(RUNTIME)
+    bundling = BundleJs(candidates=(name,), sourcemap=True)
+    made = {one.name: one for one in bundling.attempts(graph, store)}
+    _skip_if_absent(made[name])
+    again = made[name].again()
+    assert (again.different, again.detail) == ("", "")
+    assert again.graph is not None
+    maps = _maps(again.graph, store)
+    assert maps.keys() == {i for i, a in again.graph.files.items() if a.kind is Kind.JS}
+    assert {s for one in maps.values() for s in one.sources} == {"main.js", "late.cjs"}

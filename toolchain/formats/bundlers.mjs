@@ -300,6 +300,8 @@ const minifiers = {
   },
 };
 
+/** The map of a chunk that only passes names on: rolldown gives it none. */
+const NOWHERE = JSON.stringify({ version: 3, sources: [], names: [], mappings: "" });
 const asText = (map) => (typeof map === "string" ? map : JSON.stringify(map));
 const said = (error) => String(error?.message ?? error).split("\n").filter((line) => line.trim())[0]?.slice(0, 300) ?? "no word";
 const seconds = (since) => Math.round(performance.now() - since) / 1000;
@@ -326,7 +328,7 @@ for (const own of [...new Set(job.minifiers.map((one) => one === "own"))]) {
         const made = await minifiers[one](code, rest.file);
         const at = join(folder, rest.file);
         await writeFile(at, made.code);
-        if (job.sourcemap && map) await writeFile(`${at}.map`, map);
+        if (job.sourcemap) await writeFile(`${at}.map`, map || NOWHERE);
         if (marked) await writeFile(`${at}.marked`, marked);
         if (job.sourcemap && made.map) {
           await writeFile(`${at}.minified.map`, asText(made.map));
