@@ -238,3 +238,9 @@ json node_modules/p/package.json
     after = made.apply(graph, store)
     assert same_exports.prove(graph, after, store, asdict(made)).holds
     assert not prove(graph, after, store).holds
+
+
+def test_a_global_that_node_defines_when_it_is_first_read_is_not_changed(tmp_path: Path) -> None:
+    script = tmp_path / "main.mjs"
+    script.write_text("new TextDecoder(); Array.prototype.extra = Number.NaN;\n", "utf-8")
+    assert load_module(node(), script).changed == ("Array.prototype.extra",)
