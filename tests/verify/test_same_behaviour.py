@@ -181,6 +181,15 @@ def test_what_is_awaited_comes_first_however_late_it_is(play: Play) -> None:
     assert "comes before console.log `" in proof.detail
 
 
+def test_a_result_that_is_never_the_same_twice_is_not_believed(play: Play) -> None:
+    before, after, store = _graphs()
+    wild = "as start};console.log(crypto.randomUUID(), 'x');"
+    found = _prove(before, _changed(after, store, {"as start}": wild}), store, play)
+    assert not found.holds
+    lost = {"as start}": wild, 'console.log("tones are here")': "0"}
+    assert not _prove(before, _changed(after, store, lost), store, play).holds
+
+
 def test_without_a_scenario_nothing_is_claimed() -> None:
     assert _prove(*_graphs(), None).detail == "not run: the project names no scenario"
 

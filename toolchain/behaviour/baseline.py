@@ -41,7 +41,7 @@ class Baseline:
     seen: Mapping[str, tuple[Seen, Seen]]  # in each runtime, twice
     notes: Mapping[str, str]  # what is to be said of a runtime: that it is not there
     code: frozenset[str]  # paths of the modules, as they were and as they were run
-    disturbed: dict[str, list[Seen]] = field(default_factory=dict)  # played where it was needed
+    late: dict[str, list[Seen]] = field(default_factory=dict)  # a cache: plays with late answers
 
     def judge(self, after: Graph) -> Proof:
         """Return whether ``after`` does the same.
@@ -65,28 +65,31 @@ class Baseline:
     def _compared(
         self, runtime: str, first: Seen, again: Seen, see: Callable[[], Seen]
     ) -> Comparison:
-        """Compare what is seen of a result; a difference counts if it is there again.
+        """Compare what is seen of a result with what was before; a difference counts if it lasts.
 
-        What two runs of the result do not agree on is chance, as for two runs of what was before.
-        Where its order alone is different, what was before is played with late answers: who of two
-        that start at once is first is no promise, although an idle machine seems to keep it.
+        What was seen too much or too little must be so in two plays: a busy machine may lose a
+        request in one. Where order alone is different, what was before is played with late
+        answers: who of two that start at once is first is no promise, although an idle machine
+        seems to keep it.
         """
         other = see()
         found = compare(first, again, other)
-        if not found.difference:
-            return found
-        if found.only_order:
+        if found.difference and not found.only_order:
+            other = see()
+            once_more = compare(first, again, other)
+            if once_more.difference and not once_more.only_order:
+                return found
+            found = once_more
+        if found.difference:
             for late in self._late(runtime):
                 found = compare(first, again, other, late)
                 if not found.difference:
-                    return found
-            return found
-        turned = compare(other, see(), first)
-        return found if turned.difference else turned
+                    break
+        return found
 
     def _late(self, runtime: str) -> Iterator[list[Seen]]:
         """Yield more and more plays of what was before, in which answers come late by chance."""
-        known = self.disturbed.setdefault(runtime, [])
+        known = self.late.setdefault(runtime, [])
         if known:
             yield known
         while len(known) < _MOST_LATE:
