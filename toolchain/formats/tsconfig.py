@@ -18,7 +18,9 @@ from typing import Any, Protocol
 import tree_sitter_javascript
 from tree_sitter import Language, Node, Parser
 
+from toolchain.errors import FormatError
 from toolchain.formats.javascript_text import string_value
+from toolchain.formats.package_json import parse, resolve_export, split_bare
 
 NAMES = ("tsconfig.json", "jsconfig.json")
 _MOST = 16  # ours: configurations that extend each other are a mistake somewhere
@@ -146,23 +148,46 @@ def _extended(extends: object, path: str, files: Files) -> Iterator[str]:
     for name in wanted:
         if not isinstance(name, str) or not name:
             continue
-        found = next((p for p in _places(name, dirname(path)) if p in files), None)
+        found = next((p for p in _places(name, dirname(path), files) if p in files), None)
         if found is not None:
             yield found
 
 
-def _places(name: str, folder: str) -> Iterator[str]:
+def _places(name: str, folder: str, files: Files) -> Iterator[str]:
     """Yield where a configuration called ``name`` may be, asked for in ``folder``."""
     if name.startswith((".", "/")):
-        path = normpath(join(folder, name))
-        yield from (path, f"{path}.json", f"{path}/tsconfig.json")
+        yield from _written(normpath(join(folder, name)))
         return
+    package, inner = split_bare(name)
     while True:
-        path = join(folder, "node_modules", name)
-        yield from (path, f"{path}.json", f"{path}/tsconfig.json")
+        home = join(folder, "node_modules", package)
+        yield from _in_package(home, inner, files)
         if not folder:
             return
         folder = dirname(folder)
+
+
+def _in_package(home: str, inner: str, files: Files) -> Iterator[str]:
+    """Yield where the package in ``home`` may have it: as package.json says, else as called."""
+    manifest = join(home, "package.json")
+    if manifest in files:
+        try:
+            package = parse(files.read(manifest))
+        except FormatError:
+            return
+        exported = resolve_export(package, inner, {"require", "node"})
+        if exported is not None:
+            if isinstance(exported, str):
+                yield normpath(join(home, exported))
+            return
+        named = package.fields.get("tsconfig")
+        if inner == "." and isinstance(named, str):
+            yield from _written(normpath(join(home, named)))
+    yield from _written(normpath(join(home, inner)))
+
+
+def _written(path: str) -> Iterator[str]:
+    yield from (path, f"{path}.json", f"{path}/tsconfig.json")
 
 
 @lru_cache(maxsize=64)

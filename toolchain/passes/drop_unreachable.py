@@ -68,6 +68,8 @@ def _configurations(graph: Graph, found: Iterable[ArtifactId], store: Store) -> 
             continue
         if is_compiled or _has_aliases(source, config, files):
             wanted.update(config.files)
+    homes = (Resolver(files, frozenset()).package_of(n) for n in wanted if "node_modules/" in n)
+    wanted |= {f"{home[0]}/package.json" for home in homes if home}  # it may say where they are
     return {ArtifactId(name) for name in wanted}
 
 
