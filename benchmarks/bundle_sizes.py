@@ -7,7 +7,8 @@
 Bytes are those of all scripts that a bundler wrote, each compressed with brotli 11; what is left to
 an import that nobody resolves makes a bundle small and counts as failed. Times are wall times of
 one run each. Every bundler is set up for production as its documentation says; vtool is asked for
-its passes drop-unreachable and bundle-js, proofs included, without its cache of results.
+its passes tree-shake, drop-unreachable and bundle-js, proofs included, without its
+cache of results.
 """
 
 from __future__ import annotations

@@ -281,14 +281,15 @@ def test_another_run_with_one_worker_and_an_empty_cache_gives_the_same_bytes(
     copy = _application_without_long_searches(home)
     done = _vtool(_fresh(home / "other"), "optimize", str(copy), "-o", str(out), *options)
     assert done.returncode == 1, done.stderr  # what was not measured is not met
-    names = ["models/silero_vad.vtm"]
-    if not _late(result) and not _late(out):  # a time cap is the one thing that a clock decides
-        assert sorted(p.name for p in (out / "app").iterdir()) == sorted(
-            p.name for p in (result / "app").iterdir()
-        )
-        names += [f"app/{path.name}" for path in (result / "app").iterdir()]
+    model = "models/silero_vad.vtm"
+    assert (out / model).read_bytes() == (result / model).read_bytes()
+    late = sorted({*_late(result), *_late(out)})  # a time cap is the one thing that a clock decides
+    if late:
+        pytest.skip(f"this machine was too busy for {', '.join(late)}")
+    names = sorted(path.name for path in (result / "app").iterdir())
+    assert sorted(path.name for path in (out / "app").iterdir()) == names
     for name in names:
-        assert (out / name).read_bytes() == (result / name).read_bytes(), name
+        assert (out / "app" / name).read_bytes() == (result / "app" / name).read_bytes(), name
 
 
 def test_why_shows_the_way_from_a_root_and_what_would_go_with_it(

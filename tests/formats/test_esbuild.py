@@ -206,6 +206,21 @@ def test_a_program_that_is_not_there_is_a_tool_error(tmp_path: Path) -> None:
         pass
 
 
+@pytest.mark.skipif(sys.version_info >= (3, 12), reason="esbuild-py cannot be imported here")
+@pytest.mark.parametrize(
+    "text",
+    [
+        "export const a = <b c={d} {...e}>x {f} <g /></b>;",
+        "const h = <><I.J k='l' />{m.map((n) => <o key={n}>&amp;</o>)}</>;",
+        "async function p() { return <q r>{await s?.t}</q>; }",
+    ],
+)
+def test_esbuild_py_answers_what_the_binary_answers(text: str) -> None:
+    with esbuild.service(tool("esbuild")) as service:
+        reference = service.transform(text.encode(), "--loader=jsx", "--charset=utf8")
+    assert esbuild_py.transform_jsx(text.encode()).split() == reference.outputs[0].data.split()
+
+
 def test_esbuild_py_transforms_jsx_where_it_works_and_never_answers_with_nothing() -> None:
     if sys.version_info >= (3, 12):
         assert not esbuild_py.available()

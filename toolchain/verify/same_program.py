@@ -1,8 +1,8 @@
 """Proof that modules without their dead code are the same program.
 
 The program is bundled before and after, with nothing removed and nothing renamed, and both bundles
-are loaded in node: the names that each root exports, their types, or the error that it throws,
-must be the same.
+are loaded in node: the names that each root exports and their types, or the error that it throws,
+what it prints, and the globals and built-in classes that it changes, must be the same.
 """
 
 from __future__ import annotations
