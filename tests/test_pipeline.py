@@ -130,7 +130,8 @@ def _passes(monkeypatch: pytest.MonkeyPatch) -> None:
         rooms[room, name] = module
     real = plugins.find
     monkeypatch.setattr(plugins, "find", lambda r, n: rooms.get((r, n)) or real(r, n))
-    monkeypatch.setattr("toolchain.pipeline.source_digest", lambda name: name)
+    for module in ("pass_keys", "pipeline"):
+        monkeypatch.setattr(f"toolchain.{module}.source_digest", lambda name: name)
 
 
 @pytest.fixture

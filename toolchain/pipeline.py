@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from toolchain import plugins, resources
+from toolchain import plugins
 from toolchain.behaviour.baseline import Scenes
 from toolchain.behaviour.runtimes import fingerprint
 from toolchain.booking import Booking, check_sum, nothing, row_of, rows_of
@@ -25,7 +25,6 @@ from toolchain.errors import (
 )
 from toolchain.execution.base import Executor
 from toolchain.execution.cache import ActionCache, action_key, source_digest
-from toolchain.formats import bundlers
 from toolchain.ir import (
     Artifact,
     ArtifactId,
@@ -37,10 +36,9 @@ from toolchain.ir import (
     ModelSearch,
     Play,
     Proof,
-    Relation,
-    digest_of,
 )
 from toolchain.packed_graph import packed, unpacked
+from toolchain.pass_keys import code_of, linked, task_code, tools
 from toolchain.passes.base import (
     ArtifactPass,
     GraphPass,
@@ -53,7 +51,6 @@ from toolchain.passes.base import (
 )
 from toolchain.progress import SILENT, Progress
 from toolchain.rewriting import Outcome, Work, failed, rewrite
-from toolchain.sources.toolbox import lock_file
 from toolchain.sources.tree import SourceFile
 from toolchain.tables import check, dump
 from toolchain.units import Seconds
@@ -61,7 +58,6 @@ from toolchain.units import Seconds
 BEHAVIOUR = "same-behaviour"  # the proof that plays the application's own scenario
 
 _Names = dict[ArtifactId, ArtifactId]
-_SETTLED = ("tools.toml", "compression.toml", "requests.toml")
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,8 +202,8 @@ class Pipeline:
         graph: Graph,
         read: Sequence[tuple[str, Digest, Path]],
     ) -> Work:
-        near = _linked(graph, artifact.id)
-        code = (*_code(step.run, made.proof), *_more_code(made), *made.installed(), _tools())
+        near = linked(graph, artifact.id)
+        code = (*code_of(step.run, made.proof), *task_code(made), *made.installed(), tools())
         digests = [(n.id, n.digest) for n in near]
         others = [(name, digest) for name, digest, _ in read]
         options = dict(step.options)
@@ -248,7 +244,7 @@ class Pipeline:
     ) -> tuple[Graph, list[LedgerRow]]:
         """Run a pass over the whole graph, or take its result from the cache."""
         start = time.perf_counter()
-        code = (*_code(step.run, made.proof), *self._played(scenes), _tools())
+        code = (*code_of(step.run, made.proof), *self._played(scenes), tools())
         read = self._read(made, graph)
         beside = (made.installed(), [(name, digest) for name, digest, _ in read])
         key = action_key("pass", *code, dict(step.options), packed(graph), *beside)
@@ -347,39 +343,6 @@ def _end_if_hopeless(artifact: ArtifactId, error: VtoolError | None) -> None:
 
 def _matches(name: ArtifactId, globs: Iterable[str]) -> bool:
     return any(fnmatchcase(name, g) for g in globs)
-
-
-def _code(name: str, proof: str) -> tuple[str, str]:
-    return (
-        source_digest(plugins.find("passes", name).__name__),
-        source_digest(plugins.find("verify", proof).__name__),
-    )
-
-
-def _more_code(made: ArtifactPass) -> list[str]:
-    """Return digests of code that ``made`` finds by name: the task's family."""
-    if not isinstance(made, GuardedPass):
-        return []
-    return [source_digest(plugins.find("tasks", str(made.task.get("family"))).__name__)]
-
-
-def _linked(graph: Graph, name: ArtifactId) -> list[Artifact]:
-    """Return the libraries that ``name`` links, and those that they link, sorted by id."""
-    found: set[ArtifactId] = set()
-    todo = [name]
-    while todo:
-        for target in graph.targets(todo.pop(), Relation.LINK):
-            if target not in found and graph.artifacts[target].kind is not Kind.EXTERNAL:
-                found.add(target)
-                todo.append(target)
-    return [graph.artifacts[n] for n in sorted(found)]
-
-
-def _tools() -> str:
-    """Return a digest of the pinned tools and levels: another esbuild is another result."""
-    rules = resources.folder("rules")
-    files = (*(rules / name for name in _SETTLED), lock_file(), bundlers.SCRIPT)
-    return digest_of(b"".join(path.read_bytes() for path in files))
 
 
 def _new(
