@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import PurePosixPath
 
@@ -144,7 +146,11 @@ def code_measures(graph: Graph, brotli: Callable[[Artifact], int]) -> tuple[Meas
     used = reachable(graph)
     needed = [a for a in code if a.id in used]
     first = core(graph)
-    travels = {a.id: brotli(a) for a in needed}
+    pool = ThreadPoolExecutor(os.cpu_count() or 1)  # compressors leave the interpreter alone
+    try:
+        travels = dict(zip((a.id for a in needed), pool.map(brotli, needed), strict=True))
+    finally:  # without waiting: after Ctrl-C nobody wants to know
+        pool.shutdown(wait=False, cancel_futures=True)
     found = [
         _bytes("core.raw", (a.size for a in needed if a.id in first)),
         _bytes("core.brotli", (travels[a.id] for a in needed if a.id in first)),

@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Mapping
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from pathlib import PurePosixPath
 from posixpath import dirname, join, normpath
 from urllib.parse import quote, unquote
 
 from toolchain.formats import esbuild
 from toolchain.formats.esbuild_build import Input
-from toolchain.formats.javascript import read
+from toolchain.formats.javascript import Mention, read
 from toolchain.formats.javascript_text import without_query
 from toolchain.ir import ArtifactId, Edge, Graph, Relation
 
@@ -62,11 +63,16 @@ def is_named(
     name = PurePosixPath(edge.target).name
     if edge.relation not in _LOADED or quote(name) != name:
         return True
-    written = (m for m in read(module).mentions if m.how not in _IMPORTS and not m.computed)
+    written = (m for m in _mentions(module) if m.how not in _IMPORTS and not m.computed)
     if not any(unquote(without_query(m.target)).rpartition("/")[2] == name for m in written):
         return True
     names = [PurePosixPath(one).name.encode() for one in (edge.target, target)]
     return any(name in output.data for output in outputs for name in names)
+
+
+@lru_cache(maxsize=64)  # who asks about one edge of a module asks about all
+def _mentions(module: bytes) -> tuple[Mention, ...]:
+    return read(module).mentions
 
 
 def is_bundled(edge: Edge, module: bytes, inputs: Mapping[str, Input]) -> bool:
@@ -82,7 +88,7 @@ def is_bundled(edge: Edge, module: bytes, inputs: Mapping[str, Input]) -> bool:
     if not any(glob_of(edge.source, one).fullmatch(edge.target) for one in globs):
         return False
     name = PurePosixPath(edge.target).name
-    others = (m for m in read(module).mentions if m.computed and m.how not in _IMPORTS)
+    others = (m for m in _mentions(module) if m.computed and m.how not in _IMPORTS)
     return not any(fnmatchcase(name, m.target.rpartition("/")[2]) for m in others)
 
 

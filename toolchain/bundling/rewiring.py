@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import PurePosixPath
 
 from toolchain.analysis.packages import is_notice, package_of
@@ -93,12 +94,20 @@ class Rewiring:
         modules = {m for m, size in output.inputs.items() if size}
         for module in modules & self.own_address:
             yield Edge(source, ArtifactId(module), Relation.FETCH)
-        for edge in self.before.edges:
-            if edge.source in modules and self._stays(edge):
+        for edge in sorted(e for m in modules for e in self._needs.get(m, ())):
+            if self._stays(edge):
                 target = bundles.get(edge.target, edge.target)
                 text = self.store.get(self.before.artifacts[edge.source].digest)
                 if target != source and is_named(edge, text, self._scripts(), target):
                     yield Edge(source, target, edge.relation)
+
+    @cached_property
+    def _needs(self) -> dict[str, list[Edge]]:
+        """What each artifact needs."""
+        found: dict[str, list[Edge]] = {}
+        for edge in self.before.edges:
+            found.setdefault(edge.source, []).append(edge)
+        return found
 
     def _stays(self, edge: Edge) -> bool:
         """Whether what a module needs is not in the bundles with it."""

@@ -45,10 +45,11 @@ _QUERY = """
 """
 _TYPESCRIPT_QUERY = _QUERY + "(import_require_clause source: (string) @require)"
 # What captures the places of mentions, for those who ask for more with the same query
+_JSX_QUERY = "[(jsx_opening_element) (jsx_self_closing_element)] @element"
 MENTIONS: dict[Dialect, str] = {
-    "javascript": _QUERY,
+    "javascript": _QUERY + _JSX_QUERY,
     "typescript": _TYPESCRIPT_QUERY,
-    "tsx": _TYPESCRIPT_QUERY,
+    "tsx": _TYPESCRIPT_QUERY + _JSX_QUERY,
 }
 
 
@@ -113,7 +114,7 @@ def read(data: bytes) -> Module:
     dialect, tree = parse(data)
     found = _captures(dialect, tree)
     locations = tuple(_locations(found.get("location", ())))
-    exports, jsx = read_exports(tree.root_node), _jsx(dialect, tree, data)
+    exports, jsx = read_exports(tree.root_node), _jsx(found.get("element", ()), tree)
     return Module(dialect, mentions_of(found), exports, locations, jsx, first_problem(tree))
 
 
@@ -132,16 +133,10 @@ def mentions_of(captures: Mapping[str, Sequence[Node]]) -> tuple[Mention, ...]:
     return tuple(_without_pieces(mentions[at] for at in sorted(mentions)))
 
 
-_JSX_QUERY = "[(jsx_opening_element) (jsx_self_closing_element)] @jsx"
-
-
-def _jsx(dialect: Dialect, tree: Tree, data: bytes) -> Jsx | None:
-    if dialect == "typescript" or not (b"/>" in data or b"</" in data):
+def _jsx(elements: Sequence[Node], tree: Tree) -> Jsx | None:
+    if not elements:
         return None
-    found = QueryCursor(query(dialect, _JSX_QUERY)).captures(tree.root_node)
-    if not found:
-        return None
-    line = min(node.start_point.row for node in found["jsx"]) + 1
+    line = min(node.start_point.row for node in elements) + 1
     said = [c.text or b"" for c in tree.root_node.children if c.type == "comment" and c.text]
     words = b" ".join(said).decode(errors="replace").replace("*", " ").split()
     for word, value in pairwise(words):
