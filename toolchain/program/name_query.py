@@ -32,6 +32,9 @@ _ALL = """
 (for_in_statement) @for
 
 [(statement_block) (switch_body) (for_statement) (for_in_statement) (catch_clause) (class)] @block
+[(function_declaration body: (_) @body) (generator_function_declaration body: (_) @body)
+ (function_expression body: (_) @body) (generator_function body: (_) @body)
+ (arrow_function body: (statement_block) @body) (method_definition body: (_) @body)]
 (function_expression name: (identifier) @let) @block
 (generator_function name: (identifier) @let) @block
 [(function_declaration) (generator_function_declaration) (function_expression)

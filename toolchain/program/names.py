@@ -225,9 +225,12 @@ class Names:
 
 def _scopes(found: Captures) -> Iterator[tuple[int, int, str]]:
     """Yield all scopes: start, end (negative: of two that start together the outer is first)."""
+    bodies = {node.start_byte for node in found.get("body", ())}
     for kind in OWN:
         for node in found.get(kind, ()):
             start = node.start_byte
+            if kind == "block" and start in bodies:
+                continue  # it is there as one already
             if kind in _FUNCTIONS:  # name, decorators and computed keys are of the scope around
                 for field in ("parameters", "parameter"):
                     given = node.child_by_field_name(field)
