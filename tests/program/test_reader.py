@@ -139,6 +139,16 @@ def test_commonjs_says_which_members_of_exports_it_sets() -> None:
     assert [item.gives for item in module.items] == [("a", "b"), ("c",), (), ()]
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["{ function f() {} }", "if (a) { { function f() {} } }", "try { function f() {} } catch {}"]
+    + ["switch (a) { case 1: function f() {} }", "for (;;) { function f() {} }"],
+)
+def test_a_function_in_a_block_is_one_of_the_module_in_commonjs_only(text: str) -> None:
+    commonjs, module = _read(f"{text} exports.a = f;"), _read(f"{text} export const a = f;")
+    assert (commonjs.items[0].declares, module.items[0].declares) == (("f",), ())
+
+
 def test_types_declare_and_use_nothing() -> None:
     module = _read(
         "import type { A } from './a'; import { type B, b } from './b'; interface C { d: A }"

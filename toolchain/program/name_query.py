@@ -20,7 +20,7 @@ _ALL = """
 
 (variable_declaration (variable_declarator name: (_) @var))
 (lexical_declaration (variable_declarator name: (_) @let))
-(function_declaration name: (identifier) @let)
+(function_declaration name: (identifier) @named)
 (generator_function_declaration name: (identifier) @let)
 (formal_parameters (_) @let)
 (arrow_function parameter: (identifier) @let)

@@ -47,6 +47,7 @@ _NOTHING = frozenset(
     {"comment", "hash_bang_line", "html_comment", "empty_statement", "interface_declaration"}
     | {"type_alias_declaration", "ambient_declaration", "function_signature"}
 )
+_ESM = frozenset({"import_statement", "export_statement"})
 _COMMONJS = frozenset({"require", "module", "exports"})
 
 
@@ -66,7 +67,8 @@ def read_captured(tree: SourceTree, found: Captures) -> ModuleText:
     if tree.problem:
         return ModuleText("script", problem=tree.problem)
     try:
-        return _Reading(tree, Names(tree.data, found)).module()
+        is_esm = any(c.type in _ESM for c in tree.root.named_children)
+        return _Reading(tree, Names(tree.data, found, is_esm=is_esm)).module()
     except RecursionError:
         return ModuleText("script", problem="nested too deeply to be followed")
 
