@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from toolchain.program.module import DEFAULT, NAMESPACE, WHOLE, ModuleText
+from toolchain.program.module import DEFAULT, JSX, NAMESPACE, WHOLE, ModuleText
 from toolchain.program.reader import read_module
 
 
@@ -47,7 +47,7 @@ def _uses(text: str) -> dict[str, list[str]]:
         ("function f(a) { { var a = 1; } return () => a; }", ""),
         ("try { a; } catch ({ b = c }) { let c; }", "a c"),
         ("class A { @d m() {} [e()](f) { f; } }", "d e"),
-        ("const o = <Panel a={b}><div>{c}</div></Panel>;", "Fragment Panel React b c h"),
+        ("const o = <Panel a={b}><div>{c}</div></Panel>;", "<> Fragment Panel React b c h"),
         ("namespace N.M { const a = 1; a; export const b = c; }", "c"),
         ("enum E { A, B = A + c }", "c"),
         ("const a = b as c.D; const d = <e.F>g;", "b"),
@@ -141,8 +141,13 @@ def test_commonjs_says_which_members_of_exports_it_sets() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["{ function f() {} }", "if (a) { { function f() {} } }", "try { function f() {} } catch {}"]
-    + ["switch (a) { case 1: function f() {} }", "for (;;) { function f() {} }"],
+    [
+        "{ function f() {} }",
+        "if (a) { { function f() {} } }",
+        "try { function f() {} } catch {}",
+        "switch (a) { case 1: function f() {} }",
+        "for (;;) { function f() {} }",
+    ],
 )
 def test_a_function_in_a_block_is_one_of_the_module_in_commonjs_only(text: str) -> None:
     commonjs, module = _read(f"{text} exports.a = f;"), _read(f"{text} export const a = f;")
@@ -168,8 +173,25 @@ def test_what_cannot_be_told_is_a_problem(text: str) -> None:
 
 def test_jsx_uses_components_and_what_compilers_call() -> None:
     assert set(_uses("const a = <div b={c}><Panel {...d} /><n.E /></div>;")) == {
-        "c", "d", "n", "Panel", "React", "h", "Fragment",
+        "c", "d", "n", "Panel", JSX, "React", "h", "Fragment",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("comment", "more"),
+    [
+        ("/** @jsx createElement */", {"createElement"}),
+        ("//@jsx Preact.h\n/*@jsxFrag Preact.Piece*/", {"Preact"}),
+        ("f(/* @jsxFrag piece */);", {"piece"}),
+        ("/** @jsxImportSource preact */", set()),
+        ("/** @jsxRuntime classic */", set()),
+        ("// see @jsxes of old", set()),
+    ],
+)
+def test_comments_say_what_jsx_calls(comment: str, more: set[str]) -> None:
+    text = f"{comment}\nexport const a = <b/>;"
+    assert set(_uses(text)) == {JSX, "React", "h", "Fragment", *more}
+    assert not _read(text).problem
 
 
 def test_a_directive_is_no_statement_that_may_go() -> None:

@@ -17,13 +17,13 @@ from sys import intern
 
 from toolchain.formats.javascript_tree import Captures, Node, string_value, text_of
 from toolchain.program.loads import load_of
-from toolchain.program.module import NOTHING, WHOLE, Load, Uses
+from toolchain.program.module import JSX, NOTHING, WHOLE, Load, Uses
 from toolchain.program.patterns import PATTERNS, parts
 from toolchain.program.scopes import OWN, Scope, left
 
 _WRAPPED = frozenset({"parenthesized_expression", "non_null_expression", "as_expression"})
 _NAMES = frozenset({"identifier", "shorthand_property_identifier_pattern"})
-_FACTORIES = ("React", "h", "Fragment")  # compilers of JSX call one of them, and name none
+_FACTORIES = (JSX, "React", "h", "Fragment")  # compilers call one of them if told nothing
 _WHOLE = frozenset({WHOLE})
 _NO_USES: Uses = {}  # one for all: most items of a program are small
 
@@ -47,8 +47,16 @@ class Piece:
 class Names:
     """The names in one module, by what ``QUERIES`` captures in it."""
 
-    def __init__(self, data: bytes, found: Captures, *, is_esm: bool = True) -> None:
+    def __init__(
+        self,
+        data: bytes,
+        found: Captures,
+        *,
+        is_esm: bool = True,
+        jsx_calls: Iterable[str] = (),
+    ) -> None:
         self._is_esm = is_esm
+        self._factories = (*_FACTORIES, *jsx_calls)
         self._text: str | bytes = data.decode("ascii") if data.isascii() else data
         self._ends: dict[int, int] = {n.start_byte: n.end_byte for n in found.get("name", ())}
         self._marks: dict[int, int] = {}
@@ -214,7 +222,7 @@ class Names:
             scope.names.add(name)
             scope.writes.add(name)
         elif mark == _JSX:
-            scope.names.update(_FACTORIES)
+            scope.names.update(self._factories)
         elif mark != _NONE:
             owner = scope.function or scope if mark == _VAR else scope
             owner.declared.add(name)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from sys import intern
 
+from toolchain.formats.javascript import comments
 from toolchain.formats.javascript_tree import (
     Captures,
     Node,
@@ -15,6 +16,7 @@ from toolchain.formats.javascript_tree import (
     string_value,
     text_of,
 )
+from toolchain.formats.jsx_comments import JsxComments, jsx_comments
 from toolchain.program.inert import is_inert
 from toolchain.program.module import (
     DEFAULT,
@@ -68,9 +70,16 @@ def read_captured(tree: SourceTree, found: Captures) -> ModuleText:
         return ModuleText("script", problem=tree.problem)
     try:
         is_esm = any(c.type in _ESM for c in tree.root.named_children)
-        return _Reading(tree, Names(tree.data, found, is_esm=is_esm)).module()
+        markup = _markup(tree.data) if found.get("jsx") else None
+        calls = markup.calls if markup is not None else ()
+        names = Names(tree.data, found, is_esm=is_esm, jsx_calls=calls)
+        return replace(_Reading(tree, names).module(), markup=markup)
     except RecursionError:
         return ModuleText("script", problem="nested too deeply to be followed")
+
+
+def _markup(data: bytes) -> JsxComments:
+    return jsx_comments(comments(data)) if b"@jsx" in data else JsxComments()
 
 
 @dataclass
@@ -92,8 +101,6 @@ class _Reading:
         used = {n for i in self.items for n in i.uses} - declared
         if "eval" in used:
             self.problem = self.problem or "eval may use any name"
-        if any(c.type == "comment" and "@jsx" in text_of(c) for c in self.tree.root.children):
-            self.problem = self.problem or "a comment names what JSX calls"
         form: Form = "module" if self.is_esm else "script"
         if not self.is_esm and (used & _COMMONJS or any(i.gives for i in self.items)):
             form = "commonjs"
