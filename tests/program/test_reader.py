@@ -37,6 +37,9 @@ def _uses(text: str) -> dict[str, list[str]]:
         ("switch (a) { case b: let c = 1; c; }", "a b"),
         ("const f = () => arguments;", "arguments"),
         ("const t = tag`a${b}`;", "b tag"),
+        ("{ using a = b; await using c = a; c; }", "await b"),
+        ("for (using a of b) a;", "b"),
+        ("async function f() { for (await using a of b) a; }", "b"),
         ("x: y;", "y"),
         ("({ a: b, c = d, ...e } = f);", "b c d e f"),
         ("function f(a = b) { let b; const c = 1; }", "b"),
@@ -165,7 +168,18 @@ def test_types_declare_and_use_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["export const a = eval('b');", "import a = require('b');", "a b c"]
+    "text",
+    [
+        "export const a = eval('b');",
+        "import a = require('b');",
+        "a b c",
+        "const b = \\u0061;",
+        "a.\\u{62}();",
+        "export { a as \\u0062 };",
+        "const { \\u0061: b } = c; let d: number;",
+        "using a = b; let c: C;",
+        "async function f(c: C) { await using a = b; }",
+    ],
 )
 def test_what_cannot_be_told_is_a_problem(text: str) -> None:
     assert _read(text).problem
@@ -192,6 +206,10 @@ def test_comments_say_what_jsx_calls(comment: str, more: set[str]) -> None:
     text = f"{comment}\nexport const a = <b/>;"
     assert set(_uses(text)) == {JSX, "React", "h", "Fragment", *more}
     assert not _read(text).problem
+
+
+def test_a_string_with_an_escape_is_no_problem() -> None:
+    assert not _read(r"const a = '\u0061', b = /\u0061/u, c = `\u0061`;").problem
 
 
 def test_a_directive_is_no_statement_that_may_go() -> None:

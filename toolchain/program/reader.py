@@ -32,7 +32,7 @@ from toolchain.program.module import (
     Star,
     Uses,
 )
-from toolchain.program.name_query import QUERIES
+from toolchain.program.name_query import ESCAPED, QUERIES
 from toolchain.program.names import Names, Piece
 
 _KINDS: dict[str, ItemKind] = {
@@ -73,13 +73,22 @@ def read_captured(tree: SourceTree, found: Captures) -> ModuleText:
         markup = _markup(tree.data) if found.get("jsx") else None
         calls = markup.calls if markup is not None else ()
         names = Names(tree.data, found, is_esm=is_esm, jsx_calls=calls)
-        return replace(_Reading(tree, names).module(), markup=markup)
+        reading = _Reading(tree, names, problem=_unread(tree, found))
+        return replace(reading.module(), markup=markup)
     except RecursionError:
         return ModuleText("script", problem="nested too deeply to be followed")
 
 
 def _markup(data: bytes) -> JsxComments:
     return jsx_comments(comments(data)) if b"@jsx" in data else JsxComments()
+
+
+def _unread(tree: SourceTree, found: Captures) -> str:
+    """Return what is valid in a module and not understood here."""
+    if found.get("using"):  # the grammar of TypeScript takes it for an assignment
+        return "using, in TypeScript"
+    is_escaped = b"\\u" in tree.data and captures(tree, ESCAPED)
+    return "a name is written with an escape" if is_escaped else ""
 
 
 @dataclass
