@@ -1,8 +1,10 @@
 """How long the analysis of a whole program takes, and how much memory, beside bundlers.
 
-    nox -s program_speed                     the fixture SDK x 10; 1,000 to 100,000 plain modules
+    nox -s program_speed                     the fixture SDK x 10; 1,000 to 100,000 plain modules;
+                                             2,000 with JSX
     nox -s program_speed -- --scale 50       about 7,000 modules that the entry loads
     nox -s program_speed -- --modules 3000   so many plain modules of 1 kB, seeded; repeatable
+    nox -s program_speed -- --tsx 2000       so many of them with JSX
     nox -s program_speed -- --docs           writes the table into docs/tree-shake.md
 
 Each row is one process that starts with nothing in memory or cache: read all files, resolve, find
@@ -44,6 +46,11 @@ _LOOK_S = 0.1  # ours: how often workers are looked at
 _BRANCHES = 4  # ours: modules that each plain module imports; 100,000 are nine levels deep
 _CHILD = Path(__file__).parent / "sdk_removal" / "program_child.py"
 _DOCS = Path(__file__).parent.parent / "docs" / "tree-shake.md"
+_RUNTIME = {  # what compilers import into JSX, and what tells them
+    "tsconfig.json": '{"compilerOptions": {"jsx": "react-jsx"}}',
+    "node_modules/react/package.json": '{"name": "react", "type": "module"}',
+    "node_modules/react/jsx-runtime.js": "export const jsx = (type) => type, jsxs = jsx;\n",
+}
 _MARK = "<!-- nox -s program_speed -->"
 
 
@@ -57,32 +64,39 @@ class Row:
     detail: str = ""
 
 
-def plain_modules(folder: Path, count: int, seed: int = 1) -> str:
-    """Write ``count`` modules of about 1 kB; return the entry."""
+def plain_modules(folder: Path, count: int, ending: str = "mjs", seed: int = 1) -> str:
+    """Write ``count`` modules of about 1 kB, with JSX where ``ending`` is tsx; return the entry."""
     drawn = random.Random(seed)  # noqa: S311 - not for secrets
     for number in range(count):
-        name = folder / _place(number)
+        name = folder / _place(number, ending)
         name.parent.mkdir(parents=True, exist_ok=True)
-        name.write_text("".join(_lines(number, count, drawn)), "utf-8")
-    return _place(0)
+        name.write_text("".join(_lines(number, count, ending, drawn)), "utf-8")
+    if ending == "tsx":
+        for path, text in _RUNTIME.items():
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            (folder / path).write_text(text, "utf-8")
+    return _place(0, ending)
 
 
-def _place(number: int) -> str:
-    return f"m{number // 1000}/m{number}.mjs"
+def _place(number: int, ending: str) -> str:
+    return f"m{number // 1000}/m{number}.{ending}"
 
 
-def _lines(number: int, count: int, drawn: random.Random) -> Iterator[str]:
+def _lines(number: int, count: int, ending: str, drawn: random.Random) -> Iterator[str]:
     first = number * _BRANCHES + 1
     below = range(first, min(first + _BRANCHES, count))
     for other in below:
-        yield f'import {{ f{other} }} from "../{_place(other)}";\n'
+        yield f'import {{ f{other} }} from "../{_place(other, ending)}";\n'
     used = " + ".join(f"f{other}(x)" for other in below) or "x"
     yield f"const table{number} = [{', '.join(str(drawn.randrange(999)) for _ in range(8))}];\n"
     yield f"export function f{number}(x) {{\n  return table{number}[x % 8] + {used};\n}}\n"
+    if ending == "tsx":
+        yield f"export const View{number} = () => <b>{{f{number}(1)}}</b>;\n"
     for letter in "abc":
+        typed = ": any" if ending == "tsx" else ""
         factor = drawn.randrange(2, 999)
         yield (
-            f"export function {letter}{number}(list, start = {factor}) {{\n"
+            f"export function {letter}{number}(list{typed}, start = {factor}) {{\n"
             f"  let sum = start;\n  for (const one of list) {{\n"
             f"    if (one > {factor}) sum += one * {factor};\n"
             f"    else sum -= Math.abs(one) % {factor};\n  }}\n"
@@ -128,14 +142,18 @@ def _fastest(row: Callable[[], Row], runs: int) -> Row:
 
 
 def _programs(work: Path, asked: argparse.Namespace) -> Iterator[tuple[str, Path, str]]:
-    for scale in asked.scale or ([] if asked.modules else [10]):
+    is_asked = bool(asked.scale or asked.modules or asked.tsx)
+    for scale in asked.scale or ([] if is_asked else [10]):
         sdk = generate(work / f"sdk-{scale}", scale=scale)
         with service(tool("esbuild")) as esbuild:
             tree = publish(sdk, work / f"published-{scale}", esbuild)
         yield f"fixture SDK x {scale}", tree, "consumers/everything/main.js"
-    for count in asked.modules or ([] if asked.scale else [1000, 10_000, 100_000]):
+    for count in asked.modules or ([] if is_asked else [1000, 10_000, 100_000]):
         tree = work / f"plain-{count}"
         yield f"plain modules, {count:,}", tree, plain_modules(tree, count)
+    for count in asked.tsx or ([] if is_asked else [2000]):
+        tree = work / f"tsx-{count}"
+        yield f"modules with JSX, {count:,}", tree, plain_modules(tree, count, "tsx")
 
 
 def _own(program: str, tree: Path, entry: str) -> Row:
@@ -221,6 +239,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--scale", type=int, action="append")
     parser.add_argument("--modules", type=int, action="append")
+    parser.add_argument("--tsx", type=int, action="append")
     parser.add_argument("--runs", type=int, default=_RUNS)
     parser.add_argument("--docs", action="store_true")
     return parser.parse_args()

@@ -89,6 +89,18 @@ def _function(w: Writer) -> str:
     return f"export function {w.fresh('fn')}() {{ {body} }}"
 
 
+def _shadowed(w: Writer) -> str:
+    """Return a function whose defaults name what `var` in its body names, too."""
+    named = [fn for fn in w.module.known.get("fn", []) if fn[0] != "("]
+    if not named:
+        return _function(w)
+    one = w.rng.choice(named)
+    return (
+        f"export function {w.fresh('fn')}(a = {one}, b = () => {one}) {{ "
+        f"var {one.partition('.')[0]} = 1; return typeof a + typeof b(); }}"
+    )
+
+
 def _closure(w: Writer) -> str:
     body = w.body().replace("arguments[0]", "given[0]")
     return (
@@ -191,27 +203,58 @@ def _statement(w: Writer) -> str:
     return w.rng.choice(some)()
 
 
-_MAKERS = (_function, _function, _closure, _object, _array, _class, _variable)
+_MAKERS = (_function, _function, _shadowed, _closure, _object, _array, _class, _variable)
 
 
 def program(seed: int) -> dict[str, str]:
     """Return the files of a program; ``main.mjs`` is loaded first and exports ``run``."""
     rng = random.Random(seed)  # noqa: S311 - the same seed, the same program
     modules: list[Module] = []
+    commonjs = _commonjs(rng)
     for number in range(rng.randrange(2, 7)):
-        modules.append(_module(rng, f"m{number}.mjs", modules))
-    main = _module(rng, "main.mjs", modules, is_main=True)
-    return {m.path: "\n".join(m.lines) + "\n" for m in [*modules, main]}
+        modules.append(_module(rng, f"m{number}.mjs", modules, commonjs))
+    main = _module(rng, "main.mjs", modules, commonjs, is_main=True)
+    return {m.path: "\n".join(m.lines) + "\n" for m in [commonjs, *modules, main]}
+
+
+def _commonjs(rng: random.Random) -> Module:
+    """Return a CommonJS module that exports what it declares in blocks."""
+    module = Module("common.cjs")
+    writer = Writer(rng, module)
+    blocks = (
+        "{{ {} }}",
+        "if (exports) {{ {} }} else {{ function other() {{}} }}",
+        "switch (1) {{ case 1: {} }}",
+        "try {{ {} }} catch {{}}",
+        "{}",
+    )
+    for number in range(rng.randrange(1, 5)):
+        body = writer.body()
+        block = rng.choice(blocks).format(f"function f{number}() {{ {body} }}")
+        asks = rng.choice((f"f{number}", f"() => f{number}()"))
+        module.lines += [block, f"exports.g{number} = {asks};"]
+        if rng.random() < 0.2:
+            module.lines.append(f"f{number}();")
+        module.own.setdefault("fn", []).append(f"common.g{number}")
+    return module
 
 
 def _module(
-    rng: random.Random, path: str, others: list[Module], *, is_main: bool = False
+    rng: random.Random,
+    path: str,
+    others: list[Module],
+    commonjs: Module,
+    *,
+    is_main: bool = False,
 ) -> Module:
     module = Module(path)
     writer = Writer(rng, module)
     chosen = rng.sample(others, k=min(len(others), rng.randrange(1, 4)))
     for other in chosen:
         _import(rng, module, other)
+    if rng.random() < 0.3:
+        module.lines.append(f"import common from './{commonjs.path}';")
+        module.known.setdefault("fn", []).extend(commonjs.own["fn"])
     if rng.random() < 0.2:  # a circle; used in functions only, as they are called later
         module.lines.append(f"import * as self_{path[:-4]} from './{path}';")
     for _ in range(rng.randrange(3, 9)):

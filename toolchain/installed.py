@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from posixpath import dirname
 
 from toolchain.analysis.packages import package_of
@@ -75,17 +76,43 @@ class Installed:
 
 
 class GraphFiles:
-    """A graph's files as ``node_resolution.Resolver`` asks for them."""
+    """A graph's files as resolvers ask for them: ``javascript_targets.ProjectFiles``."""
 
     def __init__(self, graph: Graph, store: Store) -> None:
         self._graph, self._store = graph, store
+        self._packages: dict[str, bytes] = {}  # every package.json that was asked for
 
     def __contains__(self, name: object) -> bool:
         return name in self._graph.artifacts
 
     def read(self, name: str, /) -> bytes:
-        """Return the bytes of a file that is there."""
-        return self._store.get(self._graph.artifacts[ArtifactId(name)].digest)
+        """Return the bytes of a file that is there; those of each ``package.json`` are kept."""
+        data = self._packages.get(name)
+        if data is None:
+            data = self._store.get(self._graph.artifacts[ArtifactId(name)].digest)
+            if name.endswith("package.json"):  # resolvers ask for it with every import
+                self._packages[name] = data
+        return data
+
+    def named(self, basename: str, /) -> Sequence[str]:
+        """Return all files whose last path component is ``basename``, sorted."""
+        return self._by_name.get(basename, [])
+
+    def in_folder(self, folder: str, /) -> Sequence[str]:
+        """Return all files below ``folder`` ("" is everything), sorted."""
+        start = f"{folder}/" if folder else ""
+        return [name for name in self._names if name.startswith(start)]
+
+    @cached_property
+    def _names(self) -> list[str]:
+        return sorted(self._graph.files)
+
+    @cached_property
+    def _by_name(self) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = {}
+        for name in self._names:
+            found.setdefault(name.rpartition("/")[2], []).append(name)
+        return found
 
 
 def fits(ask: Ask, called: str, other: Copy) -> bool:

@@ -19,7 +19,7 @@ from toolchain.program.liveness import Liveness, live
 from toolchain.program.source import Source
 from toolchain.sources.directory import open_tree
 
-_KINDS = {".js": Kind.JS, ".mjs": Kind.JS, ".cjs": Kind.JS, ".json": Kind.JSON}
+_KINDS = {".js": Kind.JS, ".mjs": Kind.JS, ".cjs": Kind.JS, ".json": Kind.JSON, ".tsx": Kind.TS}
 _CONDITIONS = frozenset({"node", "module"})
 
 
@@ -40,6 +40,9 @@ def main(tree: Path, entry: str) -> None:
         laps["effects"] = time.perf_counter()
         found: Liveness = live(program, inspection.effect, [entry])
         laps["liveness"] = time.perf_counter()
+        for module in program.modules:
+            source.kept_edges(module, lambda _: True)
+        laps["edges"] = time.perf_counter()
     ends = list(laps.values())
     parts = {
         what: at - begun for (what, at), begun in zip(list(laps.items())[1:], ends, strict=False)

@@ -43,6 +43,20 @@ def test_the_nearest_configuration_counts_with_all_that_it_extends() -> None:
     assert config_of("node_modules/p/i.tsx", files) is None
 
 
+def test_what_jsx_calls_is_the_first_name_of_each_factory() -> None:
+    files = Project(
+        {
+            "tsconfig.json": '{"extends": "./base.json", "compilerOptions": {"jsxFactory": "a.b"}}',
+            "base.json": '{"compilerOptions": {"jsxFactory": "h", "jsxFragmentFactory": "c.d"}}',
+            "e/tsconfig.json": '{"compilerOptions": {"jsx": "react"}}',
+        }
+    )
+    found, other = config_of("a.tsx", files), config_of("e/a.tsx", files)
+    assert found is not None
+    assert other is not None
+    assert (found.jsx_names(), other.jsx_names()) == (("a", "c"), ())
+
+
 @pytest.mark.parametrize(
     "text", ["", "{", "[1]", '"x"', "\ufeff{}", '{"compilerOptions": 7}', "\0"]
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from toolchain.program.module import DEFAULT, NAMESPACE, WHOLE, ModuleText
+from toolchain.program.module import DEFAULT, JSX, NAMESPACE, WHOLE, ModuleText
 from toolchain.program.reader import read_module
 
 
@@ -37,12 +37,20 @@ def _uses(text: str) -> dict[str, list[str]]:
         ("switch (a) { case b: let c = 1; c; }", "a b"),
         ("const f = () => arguments;", "arguments"),
         ("const t = tag`a${b}`;", "b tag"),
+        ("{ using a = b; await using c = a; c; }", "await b"),
+        ("for (using a of b) a;", "b"),
+        ("async function f() { for (await using a of b) a; }", "b"),
         ("x: y;", "y"),
         ("({ a: b, c = d, ...e } = f);", "b c d e f"),
         ("function f(a = b) { let b; const c = 1; }", "b"),
+        ("function f(a = b) { var b = 1; return a; }", "b"),
+        ("function* f(a = () => b) { { var b; } }", "b"),
+        ("const f = (a = b) => { var b; }, g = function (a = () => c) { var c; };", "b"),
+        ("class C { m(a = b) { var b; b; } }", "b"),
+        ("function f(a) { { var a = 1; } return () => a; }", ""),
         ("try { a; } catch ({ b = c }) { let c; }", "a c"),
         ("class A { @d m() {} [e()](f) { f; } }", "d e"),
-        ("const o = <Panel a={b}><div>{c}</div></Panel>;", "Fragment Panel React b c h"),
+        ("const o = <Panel a={b}><div>{c}</div></Panel>;", "<> Fragment Panel React b c h"),
         ("namespace N.M { const a = 1; a; export const b = c; }", "c"),
         ("enum E { A, B = A + c }", "c"),
         ("const a = b as c.D; const d = <e.F>g;", "b"),
@@ -89,6 +97,7 @@ def test_members_that_are_assigned_are_noted() -> None:
         ("import('./x').then(({ a }) => a);", {"a"}, ""),
         ("import('./x').then(function () { return arguments[0]; });", None, ""),
         ("import('./x').then(f);", None, ""),
+        ("import('./x').then((m, b = m.b) => { m.a; });", {"a", "b"}, ""),
         ("import('./x');", set(), ""),
         ("(await import('./x')).a;", {"a"}, ""),
         ("const a = require('./x').a;", {"a"}, ""),
@@ -133,6 +142,21 @@ def test_commonjs_says_which_members_of_exports_it_sets() -> None:
     assert [item.gives for item in module.items] == [("a", "b"), ("c",), (), ()]
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{ function f() {} }",
+        "if (a) { { function f() {} } }",
+        "try { function f() {} } catch {}",
+        "switch (a) { case 1: function f() {} }",
+        "for (;;) { function f() {} }",
+    ],
+)
+def test_a_function_in_a_block_is_one_of_the_module_in_commonjs_only(text: str) -> None:
+    commonjs, module = _read(f"{text} exports.a = f;"), _read(f"{text} export const a = f;")
+    assert (commonjs.items[0].declares, module.items[0].declares) == (("f",), ())
+
+
 def test_types_declare_and_use_nothing() -> None:
     module = _read(
         "import type { A } from './a'; import { type B, b } from './b'; interface C { d: A }"
@@ -144,7 +168,18 @@ def test_types_declare_and_use_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["export const a = eval('b');", "import a = require('b');", "a b c"]
+    "text",
+    [
+        "export const a = eval('b');",
+        "import a = require('b');",
+        "a b c",
+        "const b = \\u0061;",
+        "a.\\u{62}();",
+        "export { a as \\u0062 };",
+        "const { \\u0061: b } = c; let d: number;",
+        "using a = b; let c: C;",
+        "async function f(c: C) { await using a = b; }",
+    ],
 )
 def test_what_cannot_be_told_is_a_problem(text: str) -> None:
     assert _read(text).problem
@@ -152,8 +187,29 @@ def test_what_cannot_be_told_is_a_problem(text: str) -> None:
 
 def test_jsx_uses_components_and_what_compilers_call() -> None:
     assert set(_uses("const a = <div b={c}><Panel {...d} /><n.E /></div>;")) == {
-        "c", "d", "n", "Panel", "React", "h", "Fragment",
+        "c", "d", "n", "Panel", JSX, "React", "h", "Fragment",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("comment", "more"),
+    [
+        ("/** @jsx createElement */", {"createElement"}),
+        ("//@jsx Preact.h\n/*@jsxFrag Preact.Piece*/", {"Preact"}),
+        ("f(/* @jsxFrag piece */);", {"piece"}),
+        ("/** @jsxImportSource preact */", set()),
+        ("/** @jsxRuntime classic */", set()),
+        ("// see @jsxes of old", set()),
+    ],
+)
+def test_comments_say_what_jsx_calls(comment: str, more: set[str]) -> None:
+    text = f"{comment}\nexport const a = <b/>;"
+    assert set(_uses(text)) == {JSX, "React", "h", "Fragment", *more}
+    assert not _read(text).problem
+
+
+def test_a_string_with_an_escape_is_no_problem() -> None:
+    assert not _read(r"const a = '\u0061', b = /\u0061/u, c = `\u0061`;").problem
 
 
 def test_a_directive_is_no_statement_that_may_go() -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache
-from itertools import pairwise
 from typing import Literal
 
 import tree_sitter_javascript
@@ -18,6 +17,7 @@ from tree_sitter import Language, Node, Parser, Query, QueryCursor, Tree
 
 from toolchain.formats.javascript_exports import Exports, is_type_only, read_exports
 from toolchain.formats.javascript_text import UNKNOWN, pattern_of, string_value, worth_a_mention
+from toolchain.formats.jsx_comments import JsxComments, jsx_comments
 
 Dialect = Literal["javascript", "typescript", "tsx"]
 How = Literal["import", "require", "import()", "url", "worker", "worker url", "string"]
@@ -114,7 +114,7 @@ def read(data: bytes) -> Module:
     dialect, tree = parse(data)
     found = _captures(dialect, tree)
     locations = tuple(_locations(found.get("location", ())))
-    exports, jsx = read_exports(tree.root_node), _jsx(found.get("element", ()), tree)
+    exports, jsx = read_exports(tree.root_node), _jsx(found.get("element", ()), data)
     return Module(dialect, mentions_of(found), exports, locations, jsx, first_problem(tree))
 
 
@@ -133,18 +133,12 @@ def mentions_of(captures: Mapping[str, Sequence[Node]]) -> tuple[Mention, ...]:
     return tuple(_without_pieces(mentions[at] for at in sorted(mentions)))
 
 
-def _jsx(elements: Sequence[Node], tree: Tree) -> Jsx | None:
+def _jsx(elements: Sequence[Node], data: bytes) -> Jsx | None:
     if not elements:
         return None
     line = min(node.start_point.row for node in elements) + 1
-    said = [c.text or b"" for c in tree.root_node.children if c.type == "comment" and c.text]
-    words = b" ".join(said).decode(errors="replace").replace("*", " ").split()
-    for word, value in pairwise(words):
-        if word == "@jsxImportSource":
-            return Jsx(line, value)
-        if (word, value) == ("@jsxRuntime", "automatic"):
-            return Jsx(line, "react")
-    return Jsx(line)
+    said = jsx_comments(comments(data)) if b"@jsx" in data else JsxComments()
+    return Jsx(line, said.source)
 
 
 def comments(data: bytes) -> list[bytes]:

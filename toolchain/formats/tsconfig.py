@@ -20,11 +20,18 @@ from tree_sitter import Language, Node, Parser
 
 from toolchain.errors import FormatError
 from toolchain.formats.javascript_text import string_value
+from toolchain.formats.jsx_comments import first_name
 from toolchain.formats.package_json import parse, resolve_export, split_bare
 
 NAMES = ("tsconfig.json", "jsconfig.json")
 _MOST = 16  # ours: configurations that extend each other are a mistake somewhere
 _AUTOMATIC = {"react-jsx": "jsx-runtime", "react-jsxdev": "jsx-dev-runtime"}
+_JSX = {
+    "jsx": "jsx",
+    "jsxImportSource": "jsx_import_source",
+    "jsxFactory": "jsx_factory",
+    "jsxFragmentFactory": "jsx_fragment_factory",
+}
 _NO_PATHS: Mapping[str, tuple[str, ...]] = MappingProxyType({})
 
 
@@ -49,6 +56,8 @@ class TsConfig:
     files: tuple[str, ...]  # the configuration and all that it extends
     jsx: str = ""
     jsx_import_source: str = ""
+    jsx_factory: str = ""
+    jsx_fragment_factory: str = ""
     paths: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: _NO_PATHS)
     base: str | None = None
 
@@ -56,6 +65,11 @@ class TsConfig:
         """Return what compilers import into JSX; empty where JSX calls what is in scope."""
         runtime = _AUTOMATIC.get(self.jsx, "")
         return f"{self.jsx_import_source or 'react'}/{runtime}" if runtime else ""
+
+    def jsx_names(self) -> tuple[str, ...]:
+        """Return the names that have to be in scope where JSX calls them: ``a`` for ``a.b``."""
+        factories = (self.jsx_factory, self.jsx_fragment_factory)
+        return tuple(dict.fromkeys(first_name(f) for f in factories if f))
 
     def candidates(self, specifier: str) -> Iterator[str]:
         """Yield the paths that a bare import may mean, the best first.
@@ -110,10 +124,10 @@ def _read(path: str, files: Files, seen: tuple[str, ...]) -> TsConfig:
     options = document.get("compilerOptions")
     options = options if isinstance(options, dict) else {}
     own = replace(config, files=(path, *config.files))
-    if isinstance(jsx := options.get("jsx"), str):
-        own = replace(own, jsx=jsx)
-    if isinstance(source := options.get("jsxImportSource"), str) and source:
-        own = replace(own, jsx_import_source=source)
+    for option, name in _JSX.items():
+        if isinstance(said := options.get(option), str) and said:
+            changes: dict[str, Any] = {name: said}
+            own = replace(own, **changes)
     folder = dirname(path)
     if isinstance(base := options.get("baseUrl"), str):
         own = replace(own, base=normpath(join(folder, base)))
@@ -128,8 +142,7 @@ def _over(config: TsConfig, later: TsConfig) -> TsConfig:
     return replace(
         later,
         files=(*config.files, *later.files),
-        jsx=later.jsx or config.jsx,
-        jsx_import_source=later.jsx_import_source or config.jsx_import_source,
+        **{name: getattr(later, name) or getattr(config, name) for name in _JSX.values()},
         paths=later.paths or config.paths,
         base=config.base if later.base is None else later.base,
     )

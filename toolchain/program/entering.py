@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from toolchain.formats.javascript_tree import Node
 from toolchain.program.assignments import bind
 from toolchain.program.evaluation import Evaluation, Frame
@@ -18,6 +20,10 @@ from toolchain.program.values import (
     joined,
 )
 
+_FUNCTIONS = frozenset(
+    {"arrow_function", "function_expression", "generator_function", "method_definition"}
+    | {"function_declaration", "generator_function_declaration", "class"}
+)
 _DEEPEST = 12  # ours: calls inside of calls
 _MOST_TIMES = 3  # ours: a function in itself, each time with something else
 
@@ -34,6 +40,8 @@ def enter(evaluation: Evaluation, function: Thing, given: Given, this: Value) ->
     if node.type != "arrow_function":
         inner.names["this"] = this or UNKNOWN
         inner.names["arguments"] = (evaluation.thing("array", others=given.everything),)
+    if _holds_two_scopes(node):
+        evaluation.doubt("has functions in its parameters, and `var`", node)
     frame = Frame(function, given, this)
     evaluation.calls.append(frame)
     try:
@@ -67,6 +75,31 @@ def _is_new(evaluation: Evaluation, function: Thing, given: Given, this: Value) 
 def _covers(frame: Frame, value: Value) -> bool:
     seen = {*frame.given.everything, *frame.this, *frame.function.this}
     return all(isinstance(one, Primitive | Text) or one in seen for one in value)
+
+
+def _holds_two_scopes(function: Node) -> bool:
+    """Whether a function in the parameters could take a ``var`` of the body for its own name.
+
+    One scope is followed for both; nothing else sees a difference.
+    """
+    parameters, body = (function.child_by_field_name(f) for f in ("parameters", "body"))
+    if parameters is None or body is None or body.type != "statement_block":
+        return False
+    return any(_holds(p, _FUNCTIONS, ()) for p in parameters.named_children) and _holds(
+        body, {"variable_declaration"}, _FUNCTIONS
+    )
+
+
+def _holds(node: Node, kinds: Collection[str], but_in: Collection[str]) -> bool:
+    """Whether there is syntax of some kinds in ``node``, but for what is inside of others."""
+    todo = [node]
+    while todo:
+        one = todo.pop()
+        if one.type in kinds:
+            return True
+        if one.type not in but_in:
+            todo += one.named_children
+    return False
 
 
 def _parameters(evaluation: Evaluation, node: Node, given: Given, scope: Scope) -> None:

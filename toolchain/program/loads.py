@@ -73,15 +73,14 @@ def _members_of_promised(held: Node, outer: Node) -> Members:
     if outer.type == "unary_expression":
         return frozenset() if text_of(outer.child_by_field_name("operator")) == "void" else None
     function = _given_to_then(held, outer)
-    body = function.child_by_field_name("body") if function is not None else None
-    if function is None or body is None:
+    if function is None:
         return None
     one = _first_parameter(function)
     if one is None:
         return frozenset()
     if one.type == "object_pattern":
         return _keys(one)
-    return _members_in(body, text_of(one), one) if one.type == "identifier" else None
+    return _members_in(function, text_of(one), one) if one.type == "identifier" else None
 
 
 def _given_to_then(held: Node, outer: Node) -> Node | None:

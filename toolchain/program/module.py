@@ -6,9 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from toolchain.formats.jsx_comments import JsxComments
+
 WHOLE = ""  # among the members of a name that are used: the name as a value, so any member
 NAMESPACE = "*"  # what `import * as n` imports
 AWAIT = "await"  # among the names that an item uses: it waits, and others run meanwhile
+JSX = "<>"  # among the names that an item uses: compilers put in what they call there
 DEFAULT = "*default*"  # the local name of `export default` without a name; no code can say it
 NOTHING: frozenset[str] = frozenset()  # one for all: an empty set takes 216 bytes
 
@@ -103,6 +106,7 @@ class ModuleText:
     stars: tuple[Star, ...] = ()
     set_members: frozenset[str] = NOTHING  # every p of an assignment to x.p
     problem: str = ""
+    markup: JsxComments | None = None  # None: there is no JSX, or nothing is known
 
     def sources(self) -> frozenset[str]:
         """Return every specifier that it imports, requires or passes on."""

@@ -20,7 +20,7 @@ _ALL = """
 
 (variable_declaration (variable_declarator name: (_) @var))
 (lexical_declaration (variable_declarator name: (_) @let))
-(function_declaration name: (identifier) @let)
+(function_declaration name: (identifier) @named)
 (generator_function_declaration name: (identifier) @let)
 (formal_parameters (_) @let)
 (arrow_function parameter: (identifier) @let)
@@ -32,6 +32,9 @@ _ALL = """
 (for_in_statement) @for
 
 [(statement_block) (switch_body) (for_statement) (for_in_statement) (catch_clause) (class)] @block
+[(function_declaration body: (_) @body) (generator_function_declaration body: (_) @body)
+ (function_expression body: (_) @body) (generator_function body: (_) @body)
+ (arrow_function body: (statement_block) @body) (method_definition body: (_) @body)]
 (function_expression name: (identifier) @let) @block
 (generator_function name: (identifier) @let) @block
 [(function_declaration) (generator_function_declaration) (function_expression)
@@ -46,6 +49,8 @@ _JAVASCRIPT = """
 (class_declaration name: (identifier) @let)
 (class name: (identifier) @let)
 (field_definition) @field
+(using_declaration (variable_declarator name: (_) @let))
+(using_declaration "await" @name)
 """
 _JSX = """
 (jsx_opening_element) @jsx
@@ -60,6 +65,7 @@ _TYPESCRIPT = """
 (class name: (type_identifier) @let)
 (public_field_definition) @field
 (required_parameter pattern: (this) @drop)
+(assignment_expression "using") @using
 (enum_declaration name: (identifier) @let)
 (enum_declaration body: (enum_body) @enum @block)
 (internal_module name: (_) @namespace body: (_) @open)
@@ -74,6 +80,19 @@ _TYPESCRIPT = """
 (satisfies_expression . (_) (_) @quiet)
 """
 
+_ESCAPED = r"""
+([(identifier) (property_identifier) (private_property_identifier)
+  (shorthand_property_identifier) (shorthand_property_identifier_pattern)] @escaped
+ (#match? @escaped "\\\\u"))
+"""
+_ESCAPED_TYPE = r'((type_identifier) @escaped (#match? @escaped "\\\\u"))'
+
+# Names that are not written as they are: \u0061 is `a`
+ESCAPED: dict[Dialect, str] = {
+    "javascript": _ESCAPED,
+    "typescript": _ESCAPED + _ESCAPED_TYPE,
+    "tsx": _ESCAPED + _ESCAPED_TYPE,
+}
 QUERIES: dict[Dialect, str] = {
     "javascript": _ALL + _JAVASCRIPT + _JSX,
     "typescript": _ALL + _TYPESCRIPT,

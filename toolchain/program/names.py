@@ -17,18 +17,18 @@ from sys import intern
 
 from toolchain.formats.javascript_tree import Captures, Node, string_value, text_of
 from toolchain.program.loads import load_of
-from toolchain.program.module import NOTHING, WHOLE, Load, Uses
+from toolchain.program.module import JSX, NOTHING, WHOLE, Load, Uses
 from toolchain.program.patterns import PATTERNS, parts
 from toolchain.program.scopes import OWN, Scope, left
 
 _WRAPPED = frozenset({"parenthesized_expression", "non_null_expression", "as_expression"})
 _NAMES = frozenset({"identifier", "shorthand_property_identifier_pattern"})
-_FACTORIES = ("React", "h", "Fragment")  # compilers of JSX call one of them, and name none
+_FACTORIES = (JSX, "React", "h", "Fragment")  # compilers call one of them if told nothing
 _WHOLE = frozenset({WHOLE})
 _NO_USES: Uses = {}  # one for all: most items of a program are small
 
 # What a name is where it stands; a name without any is read there
-_LET, _VAR, _WRITE, _NONE, _JSX = range(5)
+_LET, _VAR, _WRITE, _NONE, _JSX, _FUNCTION = range(6)
 
 _FUNCTIONS = ("function", "arrow", "method")
 _NEVER = (1 << 62, 0, "")  # after all scopes
@@ -47,7 +47,16 @@ class Piece:
 class Names:
     """The names in one module, by what ``QUERIES`` captures in it."""
 
-    def __init__(self, data: bytes, found: Captures) -> None:
+    def __init__(
+        self,
+        data: bytes,
+        found: Captures,
+        *,
+        is_esm: bool = True,
+        jsx_calls: Iterable[str] = (),
+    ) -> None:
+        self._is_esm = is_esm
+        self._factories = (*_FACTORIES, *jsx_calls)
         self._text: str | bytes = data.decode("ascii") if data.isascii() else data
         self._ends: dict[int, int] = {n.start_byte: n.end_byte for n in found.get("name", ())}
         self._marks: dict[int, int] = {}
@@ -95,7 +104,7 @@ class Names:
         self._marks[node.start_byte] = mark
 
     def _find_declared(self, found: Captures) -> None:
-        for capture, mark in (("let", _LET), ("var", _VAR)):
+        for capture, mark in (("let", _LET), ("var", _VAR), ("named", _FUNCTION)):
             for node in found.get(capture, ()):
                 self._declare(node, mark)
         for body in found.get("enum", ()):
@@ -207,17 +216,21 @@ class Names:
         left(stack, end, whole=True)
         return declares
 
-    @staticmethod
-    def _place(name: str, mark: int, scope: Scope, root: Scope) -> tuple[str, ...]:
+    def _place(self, name: str, mark: int, scope: Scope, root: Scope) -> tuple[str, ...]:
         """Put a name that is not only read where it belongs; return it if ``root`` declares it."""
         if mark == _WRITE:
             scope.names.add(name)
             scope.writes.add(name)
         elif mark == _JSX:
-            scope.names.update(_FACTORIES)
+            scope.names.update(self._factories)
         elif mark != _NONE:
-            owner = scope if mark == _LET else scope.function or scope
+            owner = scope.function or scope if mark == _VAR else scope
             owner.declared.add(name)
+            if mark == _FUNCTION and scope.function is root and not self._is_esm:
+                # Annex B.3.2: scripts declare it around the block, too. Inside of functions it
+                # is no harm to take it for a name of the module: in strict mode it is one.
+                owner = root
+                root.declared.add(name)
             if owner is root:
                 return (intern(name),)
         return ()
@@ -225,9 +238,12 @@ class Names:
 
 def _scopes(found: Captures) -> Iterator[tuple[int, int, str]]:
     """Yield all scopes: start, end (negative: of two that start together the outer is first)."""
+    bodies = {node.start_byte for node in found.get("body", ())}
     for kind in OWN:
         for node in found.get(kind, ()):
             start = node.start_byte
+            if kind == "block" and start in bodies:
+                continue  # it is there as one already
             if kind in _FUNCTIONS:  # name, decorators and computed keys are of the scope around
                 for field in ("parameters", "parameter"):
                     given = node.child_by_field_name(field)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from sys import intern
 
+from toolchain.formats.javascript import comments
 from toolchain.formats.javascript_tree import (
     Captures,
     Node,
@@ -15,6 +16,7 @@ from toolchain.formats.javascript_tree import (
     string_value,
     text_of,
 )
+from toolchain.formats.jsx_comments import JsxComments, jsx_comments
 from toolchain.program.inert import is_inert
 from toolchain.program.module import (
     DEFAULT,
@@ -30,7 +32,7 @@ from toolchain.program.module import (
     Star,
     Uses,
 )
-from toolchain.program.name_query import QUERIES
+from toolchain.program.name_query import ESCAPED, QUERIES
 from toolchain.program.names import Names, Piece
 
 _KINDS: dict[str, ItemKind] = {
@@ -47,6 +49,7 @@ _NOTHING = frozenset(
     {"comment", "hash_bang_line", "html_comment", "empty_statement", "interface_declaration"}
     | {"type_alias_declaration", "ambient_declaration", "function_signature"}
 )
+_ESM = frozenset({"import_statement", "export_statement"})
 _COMMONJS = frozenset({"require", "module", "exports"})
 
 
@@ -66,9 +69,26 @@ def read_captured(tree: SourceTree, found: Captures) -> ModuleText:
     if tree.problem:
         return ModuleText("script", problem=tree.problem)
     try:
-        return _Reading(tree, Names(tree.data, found)).module()
+        is_esm = any(c.type in _ESM for c in tree.root.named_children)
+        markup = _markup(tree.data) if found.get("jsx") else None
+        calls = markup.calls if markup is not None else ()
+        names = Names(tree.data, found, is_esm=is_esm, jsx_calls=calls)
+        reading = _Reading(tree, names, problem=_unread(tree, found))
+        return replace(reading.module(), markup=markup)
     except RecursionError:
         return ModuleText("script", problem="nested too deeply to be followed")
+
+
+def _markup(data: bytes) -> JsxComments:
+    return jsx_comments(comments(data)) if b"@jsx" in data else JsxComments()
+
+
+def _unread(tree: SourceTree, found: Captures) -> str:
+    """Return what is valid in a module and not understood here."""
+    if found.get("using"):  # the grammar of TypeScript takes it for an assignment
+        return "using, in TypeScript"
+    is_escaped = b"\\u" in tree.data and captures(tree, ESCAPED)
+    return "a name is written with an escape" if is_escaped else ""
 
 
 @dataclass
@@ -90,8 +110,6 @@ class _Reading:
         used = {n for i in self.items for n in i.uses} - declared
         if "eval" in used:
             self.problem = self.problem or "eval may use any name"
-        if any(c.type == "comment" and "@jsx" in text_of(c) for c in self.tree.root.children):
-            self.problem = self.problem or "a comment names what JSX calls"
         form: Form = "module" if self.is_esm else "script"
         if not self.is_esm and (used & _COMMONJS or any(i.gives for i in self.items)):
             form = "commonjs"

@@ -17,6 +17,7 @@ from operator import attrgetter
 from toolchain.execution.local import LocalPool
 from toolchain.formats.javascript import MENTIONS, Mention, mentions_of
 from toolchain.formats.javascript_tree import captures, read_tree
+from toolchain.formats.jsx_comments import JsxComments
 from toolchain.ir import Digest, Store
 from toolchain.program.module import Clause, Export, Import, Item, Load, ModuleText, Star
 from toolchain.program.name_query import QUERIES
@@ -124,5 +125,5 @@ def _pickle_by_values(kind: type) -> None:
     copyreg.pickle(kind, lambda value: (kind, values(value)))
 
 
-for _kind in (Item, Load, Clause, Import, Export, Star, ModuleText, Mention, Summary):
+for _kind in (Item, Load, Clause, Import, Export, Star, ModuleText, JsxComments, Mention, Summary):
     _pickle_by_values(_kind)

@@ -12,6 +12,7 @@ OWN: dict[str, frozenset[str]] = {
     "field": frozenset({"arguments", "this"}),  # `var` cannot stand here
     "static": frozenset({"this"}),
     "open": frozenset(),
+    "body": frozenset(),  # of a function: parameters do not see what `var` declares in it
     "block": frozenset(),
     "quiet": frozenset(),
 }

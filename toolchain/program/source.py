@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
-from posixpath import relpath
+from functools import cached_property
+from posixpath import dirname, relpath
 from weakref import finalize
 
 from toolchain.execution.local import LocalPool
@@ -14,8 +15,10 @@ from toolchain.formats.javascript import Mention
 from toolchain.formats.javascript_targets import Targets
 from toolchain.formats.javascript_text import without_query
 from toolchain.formats.package_json import has_side_effects
+from toolchain.formats.tsconfig import TsConfig, config_of
+from toolchain.installed import GraphFiles
 from toolchain.ir import ArtifactId, Digest, Edge, Graph, Kind, Relation, Store
-from toolchain.program.module import ModuleText
+from toolchain.program.module import JSX, WHOLE, ModuleText
 from toolchain.program.program import Address, How, ModuleId, Program
 from toolchain.program.reading import POOL, POOL_BYTES, Summary, Unread, not_collecting, summaries
 
@@ -28,39 +31,6 @@ _LARGE = 1000  # ours: modules of a program in which collecting takes longer tha
 _MANY = 4  # ours: with so many times what is worth a pool, some of it will be in one
 _JSX = (".jsx", ".tsx")
 _RUNTIMES = ("jsx-runtime", "jsx-dev-runtime")  # React 17, "the new JSX transform"
-
-
-class GraphFiles:
-    """A graph's files as resolvers ask for them."""
-
-    def __init__(self, graph: Graph, store: Store) -> None:
-        self._graph, self._store = graph, store
-        self._names = sorted(graph.files)
-        self._by_name: dict[str, list[str]] = {}
-        self._packages: dict[str, bytes] = {}  # every package.json that was asked for
-        for name in self._names:
-            self._by_name.setdefault(name.rpartition("/")[2], []).append(name)
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._graph.artifacts
-
-    def read(self, name: str, /) -> bytes:
-        """Return the bytes of a file; those of each ``package.json`` are kept."""
-        data = self._packages.get(name)
-        if data is None:
-            data = self._store.get(self._graph.artifacts[ArtifactId(name)].digest)
-            if name.endswith("package.json"):  # resolvers ask for it with every import
-                self._packages[name] = data
-        return data
-
-    def named(self, basename: str, /) -> Sequence[str]:
-        """Return all files whose last path component is ``basename``, sorted."""
-        return self._by_name.get(basename, [])
-
-    def in_folder(self, folder: str, /) -> Sequence[str]:
-        """Return all files below ``folder`` ("" is everything), sorted."""
-        start = f"{folder}/" if folder else ""
-        return [name for name in self._names if name.startswith(start)]
 
 
 @dataclass
@@ -82,6 +52,8 @@ class Source:
     def __post_init__(self) -> None:
         self.files = GraphFiles(self.graph, self.store)
         self._targets = Targets(self.files, self.conditions)
+        self._configs: dict[str, TsConfig | None] = {}  # by folder
+        self._runtimes: dict[tuple[str, str], frozenset[ModuleId]] = {}
         self._edges: dict[ModuleId, list[Edge]] = {}
         for edge in self.graph.edges:
             self._edges.setdefault(edge.source, []).append(edge)
@@ -97,14 +69,15 @@ class Source:
             self.pool.prepare()
         with not_collecting():
             self._read(entries)
-            runtimes = self._jsx_runtimes()
-            self._read(runtimes)
+            runtimes = self._read_runtimes()
             quiet = frozenset(m for m in self.texts if self._is_quiet(m))
             if len(self.texts) > _LARGE:
                 # collectors of garbage need not look at what lives as long as this does
                 gc.freeze()
                 finalize(self, gc.unfreeze).atexit = False
-        return Program(self.texts, self.targets, self._addresses, quiet, (*entries, *runtimes))
+        return Program(
+            self.texts, self.targets, self._addresses, quiet, (*entries, *sorted(runtimes))
+        )
 
     def _read(self, modules: Iterable[ModuleId]) -> None:
         """Read ``modules`` and all that they load."""
@@ -139,22 +112,78 @@ class Source:
 
     def _take(self, module: ModuleId, summary: Summary) -> list[ModuleId]:
         """Note what a module says; return what it loads."""
-        self.texts[module], self.mentions[module] = summary.text, summary.mentions
+        self.texts[module] = self._with_factories(module, summary.text)
+        self.mentions[module] = summary.mentions
         addresses = self._addresses[module] = tuple(self._addresses_of(module))
         return [*self._resolve(module), *(t for one in addresses for t in one.targets)]
 
-    def _jsx_runtimes(self) -> tuple[ModuleId, ...]:
-        """Return the modules that a compiler may import into the JSX of this program."""
-        sources = [m for m in self.texts if m.endswith(_JSX)]
-        packages = {
-            i.rpartition("node_modules/")[2].removesuffix("/package.json")
-            for i in self.graph.files
-            if i.endswith("/package.json") and "node_modules/" in i
-        }
-        asked = ((p, name) for p in sorted(packages) for name in _RUNTIMES)
-        wanted = [(f"{package}/{name}", m) for package, name in asked for m in sources[:1]]
-        found = {t for name, m in wanted for t in self._targets.imported(name, m)}
-        return tuple(sorted(t for t in found if self._is_script(t)))
+    # what compilers put into JSX
+
+    def _with_factories(self, module: ModuleId, text: ModuleText) -> ModuleText:
+        """Return a module that uses what its JSX calls by its tsconfig.json."""
+        if text.markup is None:
+            return text
+        config = self._config(module)
+        names = config.jsx_names() if config is not None else ()
+        if not names:
+            return text
+        called = dict.fromkeys(names, frozenset({WHOLE}))
+        items = (replace(i, uses={**i.uses, **called}) if JSX in i.uses else i for i in text.items)
+        return replace(text, items=tuple(items))
+
+    def _config(self, module: ModuleId) -> TsConfig | None:
+        folder = dirname(module)
+        if folder not in self._configs:
+            self._configs[folder] = config_of(module, self.files)
+        return self._configs[folder]
+
+    def _read_runtimes(self) -> set[ModuleId]:
+        """Read, and return, what compilers may import into the JSX of this program."""
+        found: set[ModuleId] = set()
+        while fresh := {r for m in self.texts for r in self._runtimes_of(m)} - found:
+            found |= fresh
+            self._read(sorted(fresh))
+        return found
+
+    def _runtimes_of(self, module: ModuleId) -> frozenset[ModuleId]:
+        """Return the modules that a compiler may import into a module."""
+        markup = self.texts[module].markup
+        if markup is None and not module.endswith(_JSX):
+            return frozenset()
+        key = dirname(module), markup.source if markup is not None else ""
+        if key not in self._runtimes:
+            found = (
+                target
+                for package in self._runtime_packages(module, key[1])
+                for name in _RUNTIMES
+                for target in self._targets.imported(f"{package}/{name}", module)
+            )
+            self._runtimes[key] = frozenset(t for t in found if self._is_script(t))
+        return self._runtimes[key]
+
+    def _runtime_packages(self, module: ModuleId, said: str) -> Iterable[str]:
+        """Return the packages from which a compiler may import; any, where nothing says which."""
+        if said:
+            return (said,)
+        config = self._config(module)
+        runtime = config.jsx_runtime() if config is not None else ""
+        return (runtime.rpartition("/")[0],) if runtime else self._offering
+
+    @cached_property
+    def _offering(self) -> tuple[str, ...]:
+        """The packages that have a runtime for JSX, by what they hold or say."""
+        found = set()
+        for name in self.graph.files:
+            _, inside, rest = name.rpartition("node_modules/")
+            parts = rest.split("/")
+            package = "/".join(parts[: 2 if rest.startswith("@") else 1])
+            is_told = rest == f"{package}/package.json"
+            if inside and (
+                rest.startswith(tuple(f"{package}/{runtime}" for runtime in _RUNTIMES))
+                or (is_told and any(r.encode() in self.files.read(name) for r in _RUNTIMES))
+            ):
+                found.add(package)
+        return tuple(sorted(found))
 
     def _is_script(self, name: str) -> bool:
         artifact = self.graph.artifacts.get(ArtifactId(name))
@@ -222,8 +251,8 @@ class Source:
         """Return the edges of a module that the mentions in its remaining code ask for."""
         edges = self._edges.get(module, [])
         kept = {e for e in edges if e.relation in _OTHER}
-        if module.endswith(_JSX):  # no mention asks for it, but a compiler will
-            runtimes = frozenset(self._jsx_runtimes())
+        runtimes = self._runtimes_of(module)  # no mention asks for it, but a compiler will
+        if runtimes:
             kept |= {e for e in edges if e.target in runtimes}
         for mention in self.mentions[module]:
             if is_kept(mention):
