@@ -5,8 +5,9 @@ from __future__ import annotations
 from toolchain.formats.javascript_tree import Node, text_of
 from toolchain.program.evaluation import Evaluation, Expressions, home_of
 from toolchain.program.expressions import owner_and_key
+from toolchain.program.implicit import convert, elements, run_getters
 from toolchain.program.literals import property_name
-from toolchain.program.members import convert, elements, get, put, run_getters
+from toolchain.program.members import get, put
 from toolchain.program.values import PRIMITIVE, UNKNOWN, Scope, Thing, Value, adopt, joined
 
 _NAMES = frozenset({"identifier", "shorthand_property_identifier_pattern"})

@@ -5,6 +5,7 @@ from __future__ import annotations
 from toolchain.formats.javascript_tree import Node
 from toolchain.program.assignments import bind
 from toolchain.program.evaluation import Evaluation, Frame
+from toolchain.program.implicit import settle
 from toolchain.program.statements import statements
 from toolchain.program.values import (
     PRIMITIVE,
@@ -47,8 +48,12 @@ def enter(evaluation: Evaluation, function: Thing, given: Given, this: Value) ->
         evaluation.calls.pop()
     sorts = {c.type for c in node.children}
     if "*" in sorts and "async" not in sorts:
-        return (evaluation.thing("collection", others=UNKNOWN),)  # its body was followed
-    return UNKNOWN if "async" in sorts else frame.returned or PRIMITIVE
+        about = {"base": (function,), "given": given, "this": this}  # the body runs again later
+        return (evaluation.thing("iterator", others=UNKNOWN, **about),)
+    if "async" in sorts:
+        settle(evaluation, frame.returned, node)
+        return UNKNOWN
+    return frame.returned or PRIMITIVE
 
 
 def _is_new(evaluation: Evaluation, function: Thing, given: Given, this: Value) -> bool:
