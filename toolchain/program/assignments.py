@@ -62,6 +62,8 @@ def _assign(evaluation: Evaluation, target: Node, value: Value, scope: Scope) ->
         owner, key = owner_and_key(evaluation, target, scope)
         if target.children[0].type == "super":
             evaluation.doubt("sets a member of what it extends", target)
+        if any(isinstance(one, Thing) and one.kind == "collection" for one in owner):
+            convert(evaluation, value, target, is_sure=False)  # a view holds numbers
         put(evaluation, owner, key, value, target)
     elif kind in {"parenthesized_expression", "non_null_expression"}:
         _assign(evaluation, target.named_children[0], value, scope)

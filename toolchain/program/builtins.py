@@ -51,7 +51,7 @@ WAIT = frozenset({"Promise.resolve"})
 WAIT_EACH = frozenset({"Promise.all"})
 
 # Those that read all there is in what they are given, in depth
-DEEP = frozenset({"JSON.stringify", "structuredClone"})
+DEEP = frozenset({"JSON.stringify", "structuredClone", "Headers", "URLSearchParams"})
 
 # Those that keep what they are given as it is, and make no string or number of it
 KEEP = frozenset(

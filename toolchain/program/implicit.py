@@ -21,7 +21,8 @@ from toolchain.program.values import (
     joined,
 )
 
-_CONVERTERS = ("valueOf", "toString", "toJSON")  # called by operators, templates and String()
+# called by operators, templates, String() and the like
+_CONVERTERS = ("valueOf", "toString", "toJSON", "toLocaleString")
 _CALLABLE = frozenset({"function", "bound"})
 _DATA = frozenset({"object", "instance"})
 _NOTHING = Given()
