@@ -3,7 +3,8 @@
 Every declaration and statement is one that works: it names only what is declared, as what it is.
 Modules import, pass on and use each other's names, and change each other's objects when they are
 loaded, in all the ways that hide what is called: getters, setters, closures, computed members,
-prototypes, classes, spread, `bind`, iterators, conversions.
+prototypes, classes, spread, `bind`, iterators, conversions, views of buffers, generators and
+regular expressions that go on, `for await`.
 """
 
 from __future__ import annotations
@@ -51,6 +52,10 @@ class Writer:
             "obj": "({ a: 1, f() { return 2; } })",
             "arr": "[]",
             "cls": "(class { m() { return 3; } static s() { return 4; } })",
+            "buf": "new ArrayBuffer(8)",
+            "view": "new Uint8Array(8)",
+            "it": "[1, 2].values()",
+            "re": "/a/g",
         }
         known = self.module.known.get(sort, [])
         if known and self.rng.random() < 0.9:
@@ -80,6 +85,9 @@ class Writer:
                 f"if (typeof arguments[0] === 'function') arguments[0]({self.word()}); return 8;"
             ),
             lambda: f"{{ let obj = {{}}; obj.a = 1; }} {self.one('obj')}.a = 9; return 9;",
+            lambda: f"new Uint8Array({self.one('buf')})[1] = {self.number}; return 10;",
+            lambda: f"return {self.one('it')}.next().value;",
+            lambda: f"return {self.one('re')}.test('aaa');",
         ]
         return self.rng.choice(some)()
 
@@ -164,6 +172,71 @@ def _variable(w: Writer) -> str:
     return f"export let {name} = () => 0;{then}{setter}"
 
 
+def _buffer(w: Writer) -> str:
+    sort = w.rng.choice(("ArrayBuffer", "SharedArrayBuffer"))
+    return f"export const {w.fresh('buf')} = new {sort}(8);"
+
+
+def _view(w: Writer) -> str:
+    sort = w.rng.choice(("Uint8Array", "Int16Array", "Float32Array"))
+    of = w.rng.choice((w.one("buf"), f"{w.one('view')}.buffer", "8", "[1, 2]"))
+    return f"export const {w.fresh('view')} = new {sort}({of});"
+
+
+def _iterator(w: Writer) -> str:
+    if w.rng.random() < 0.4:
+        made = w.rng.choice(("values", "entries", "keys"))
+        return f"export const {w.fresh('it')} = {w.one('arr')}.{made}();"
+    step = f"yield (() => {{ {w.body().replace('arguments[0]', '0')} }})();"
+    return f"export const {w.fresh('it')} = (function* () {{ yield 0; {step} yield 2; }})();"
+
+
+def _regex(w: Writer) -> str:
+    made = w.rng.choice(("/a/g", "/a/y", "/a/", "new RegExp('a', 'g')"))
+    return f"export const {w.fresh('re')} = {made};"
+
+
+def _hidden(w: Writer) -> str:
+    """Return a statement that changes what it does not name, or by no assignment."""
+    fn, obj, arr, cls, it, re = (w.one(sort) for sort in ("fn", "obj", "arr", "cls", "it", "re"))
+    buf, view, key, word = w.one("buf"), w.one("view"), w.key(), w.word()
+    tmp, n = w.fresh("tmp"), w.number
+    getter = f"{{ get q() {{ console.log({word}); return 1; }} }}"
+    some = (
+        f"new Uint8Array({buf})[{n % 8}] = {n};",
+        f"new Uint8Array({view}.buffer).set([{n}], 1);",
+        f"new Float32Array({buf}).fill({n});",
+        f"new DataView({view}.buffer).setInt8(0, {n});",
+        f"{view}.subarray(1).fill({n});",
+        f"const {tmp} = new Uint8Array({buf}); {tmp}[2] = {n};",
+        f"{it}.next();",
+        f"const {tmp} = {it}.next().value;",
+        f"for (const x of {it}) {{ if (x) break; }}",
+        f"const [{tmp}] = {it};",
+        f"const {tmp} = [...{it}];",
+        f"{re}.test('aaa');",
+        f"const {tmp} = 'aa'.replace({re}, 'b');",
+        f"const {tmp} = {re}.exec('baa');",
+        f"{obj}.toString = () => {{ console.log({word}); return ''; }};",
+        f"const {tmp} = [{obj}].join();",
+        f"const {tmp} = `${{[{obj}]}}`;",
+        f"Object.getPrototypeOf(new (class extends {cls} {{}})()).{key} = {fn};",
+        f"Object.getPrototypeOf(class extends {cls} {{}}).s = {fn};",
+        f"Object({obj}).{key} = {fn};",
+        f"Object.defineProperty({obj}, '{key}', Object.getOwnPropertyDescriptor({getter}, 'q'));",
+        f"const {tmp} = Reflect.get({obj}, '{key}');",
+        f"new (class extends Array {{}})({obj}, {obj})[0].{key} = {fn};",
+        f"Promise.resolve({{ then() {{ {w.body()} }} }});",
+        f"(async () => {{ for await (const x of [Promise.resolve({obj})]) x.{key} = {n}; }})();",
+        f"Array.prototype.push.apply({arr}, [{fn}]);",
+        f"Object.keys(new Proxy({obj}, {{ ownKeys() {{ console.log({word}); return []; }} }}));",
+    )
+    chosen = w.rng.choice(some)
+    if chosen.startswith(("new", "Object")):  # may set what only has a getter
+        return f"try {{ {chosen} }} catch {{ console.log({word}); }}"
+    return chosen
+
+
 def _statement(w: Writer) -> str:
     fn, obj, arr, cls, key = w.one("fn"), w.one("obj"), w.one("arr"), w.one("cls"), w.key()
     word = w.word()
@@ -204,6 +277,7 @@ def _statement(w: Writer) -> str:
 
 
 _MAKERS = (_function, _function, _shadowed, _closure, _object, _array, _class, _variable)
+_MAKERS_OF_STATE = (_buffer, _view, _iterator, _regex)
 
 
 def program(seed: int) -> dict[str, str]:
@@ -258,8 +332,9 @@ def _module(
     if rng.random() < 0.2:  # a circle; used in functions only, as they are called later
         module.lines.append(f"import * as self_{path[:-4]} from './{path}';")
     for _ in range(rng.randrange(3, 9)):
-        maker = rng.choice(_MAKERS) if rng.random() < 0.55 else _statement
-        module.lines.append(maker(writer))
+        sort = rng.random()
+        some = _MAKERS if sort < 0.5 else _MAKERS_OF_STATE if sort < 0.65 else (_statement, _hidden)
+        module.lines.append(rng.choice(some)(writer))
     if is_main:
         module.lines.append(_run(rng, module, others))
     return module
@@ -308,6 +383,10 @@ def _run(rng: random.Random, module: Module, others: list[Module]) -> str:
                 "arr": [f"show(() => {name}.map((x) => typeof x).join());"],
                 "cls": [f"show(() => new {name}().m());", f"show(() => {name}.s());"],
                 "seen": [f"show(() => {name});"],
+                "buf": [f"show(() => new Uint8Array({name}).join());"],
+                "view": [f"show(() => {name}.join());"],
+                "it": [f"show(() => {name}.next().value);"],
+                "re": [f"show(() => {name}.lastIndex);"],
             }.get(sort, [])
     lazy = ""
     if others and rng.random() < 0.4:

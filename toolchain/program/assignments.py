@@ -5,8 +5,9 @@ from __future__ import annotations
 from toolchain.formats.javascript_tree import Node, text_of
 from toolchain.program.evaluation import Evaluation, Expressions, home_of
 from toolchain.program.expressions import owner_and_key
+from toolchain.program.implicit import convert, elements, run_getters
 from toolchain.program.literals import property_name
-from toolchain.program.members import convert, elements, get, put, run_getters
+from toolchain.program.members import get, put
 from toolchain.program.values import PRIMITIVE, UNKNOWN, Scope, Thing, Value, adopt, joined
 
 _NAMES = frozenset({"identifier", "shorthand_property_identifier_pattern"})
@@ -61,6 +62,8 @@ def _assign(evaluation: Evaluation, target: Node, value: Value, scope: Scope) ->
         owner, key = owner_and_key(evaluation, target, scope)
         if target.children[0].type == "super":
             evaluation.doubt("sets a member of what it extends", target)
+        if any(isinstance(one, Thing) and one.kind == "collection" for one in owner):
+            convert(evaluation, value, target, is_sure=False)  # a view holds numbers
         put(evaluation, owner, key, value, target)
     elif kind in {"parenthesized_expression", "non_null_expression"}:
         _assign(evaluation, target.named_children[0], value, scope)

@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 from toolchain.formats.javascript_tree import Node
 from toolchain.program import builtins
+from toolchain.program.descriptors import change_first, created, descriptor, key_of
 from toolchain.program.effects import ELEMENTS
 from toolchain.program.evaluation import Evaluation, short
-from toolchain.program.members import contents, convert, elements, run_getters, store
+from toolchain.program.implicit import (
+    advance,
+    ask_proxies,
+    contents,
+    convert,
+    elements,
+    read_in_depth,
+    run_getters,
+    settle,
+)
+from toolchain.program.members import BUILT_IN, get
 from toolchain.program.values import (
     ANYTHING,
     PRIMITIVE,
@@ -23,6 +36,7 @@ from toolchain.program.values import (
     joined,
 )
 
+_SIZES = (".length", ".byteLength", ".byteOffset", ".size")  # numbers
 _OF_FUNCTIONS = frozenset({"call", "apply", "bind"})
 _CALLABLE = frozenset({"function", "bound"})
 
@@ -37,10 +51,10 @@ def call_builtin(evaluation: Evaluation, path: str, given: Given, this: Value, n
     if method and "." not in method:  # of a built-in class, as `hasOwnProperty.call(...)` uses it
         return _call_method(evaluation, method, given, this, node)
     if path in builtins.CHANGE_FIRST:
-        _change_first(evaluation, path, given, node)
+        change_first(evaluation, path, given, node)
         return given.at(0)
-    if path == "Object.create":
-        return _created(evaluation, given)
+    if path in _OF_OBJECTS:
+        return _OF_OBJECTS[path](evaluation, given, node)
     if builtins.reads_only(path):
         return read_only(evaluation, path, given, node, is_open=True)
     return _call_other(evaluation, path, given, node)
@@ -52,7 +66,7 @@ def _call_other(evaluation: Evaluation, path: str, given: Given, node: Node) -> 
         return UNKNOWN
     owner, _, last = path.rpartition(".")
     if last in _OF_FUNCTIONS:
-        return evaluation.call((Builtin(owner),), given.rest(1), given.at(0), node)
+        return _call_function(evaluation, last, given, (Builtin(owner),), node)
     evaluation.doubt(f"calls {path}, which is not known,", node)
     return UNKNOWN
 
@@ -62,11 +76,11 @@ def read_only(
 ) -> Value:
     """Follow a call, or ``new``, of what only reads: it may call what it is given."""
     everything = given.everything
-    if path in builtins.SHALLOW:
-        return (evaluation.thing("collection", is_open=True, others=UNKNOWN),)
-    if path in builtins.ITERATE:
-        elements(evaluation, given.at(0), node)
-    convert(evaluation, everything, node)
+    ask_proxies(evaluation, everything, node)
+    told = _told(evaluation, path, given)
+    if told is not None:
+        return told
+    _read(evaluation, path, given, node)
     data = tuple(one for one in everything if not _is_function(one))
     held = joined(*(contents(evaluation, (one,)) for one in data))
     # what an executor is given is called, and does nothing that anybody sees
@@ -74,64 +88,66 @@ def read_only(
     for one in everything:
         if isinstance(one, Thing) and one.kind in _CALLABLE:
             evaluation.call((one,), Given((), joined(some, PRIMITIVE)), (), node)
-        elif isinstance(one, Thing) and one.kind == "object":
+        elif isinstance(one, Thing) and one.kind in {"object", "instance"}:
             run_getters(evaluation, one, node)
     others = joined(everything, held, UNKNOWN)
-    return (evaluation.thing("collection", is_open=is_open, others=others),)
+    shared = _shared(given) if path in builtins.SHARE else ()
+    return (evaluation.thing("collection", is_open=is_open, others=others, base=shared),)
 
 
-def _created(evaluation: Evaluation, given: Given) -> Value:
-    """Follow ``Object.create``: an object that inherits from what is given."""
-    is_open = len(given.values) != 1 or bool(given.more)
-    return (evaluation.thing("object", base=given.at(0), is_open=is_open),)
+def _told(evaluation: Evaluation, path: str, given: Given) -> Value | None:
+    """Return what is told about an object without reading its members; None if they are read."""
+    if path in builtins.SHALLOW:
+        return (evaluation.thing("collection", is_open=True, others=UNKNOWN),)
+    if path in builtins.DESCRIBE:
+        return descriptor(evaluation, given.at(0), key_of(given))
+    if path in builtins.DESCRIBE_ALL:
+        found = descriptor(evaluation, given.at(0), None)
+        return (evaluation.thing("object", is_open=True, others=found),)
+    if path in builtins.PROTOTYPE:
+        return UNKNOWN
+    is_same = path == "Object" and any(not isinstance(o, Primitive | Text) for o in given.at(0))
+    return given.at(0) if is_same else None
 
 
-def _change_first(evaluation: Evaluation, path: str, given: Given, node: Node) -> None:
-    first = given.at(0)
-    if path in builtins.DEFINE:
-        _define(evaluation, first, given, node)
-        return
-    evaluation.change(first, None, node)
-    sources = [one for one in given.rest(1).everything if isinstance(one, Thing)]
-    for source in sources:
-        run_getters(evaluation, source, node)
-    for one in first:
-        if isinstance(one, Thing) and path not in builtins.ONLY_CLOSE:
-            one.is_open = True
-            for source in sources:
-                value = joined(source.others, *source.members.values())
-                one.others = evaluation.grown(one.others, value, None)
-            if one.setters:
-                evaluation.doubt("sets members that have setters", node)
+def _read(evaluation: Evaluation, path: str, given: Given, node: Node) -> None:
+    """Go through what is given, make strings or numbers of it, wait for it: as ``path`` does."""
+    first, everything = given.at(0), given.everything
+    if path in builtins.ITERATE:
+        elements(evaluation, first, node)
+    if path in builtins.WAIT:
+        settle(evaluation, first, node)
+    if path in builtins.WAIT_EACH:
+        settle(evaluation, contents(evaluation, first), node)
+    if path in builtins.DEEP:
+        read_in_depth(evaluation, everything, node)
+    elif path not in builtins.KEEP:
+        convert(evaluation, everything, node)
+    if path == "structuredClone" and (len(given.values) > 1 or given.more):
+        evaluation.doubt("takes buffers away", node)
 
 
-def _define(evaluation: Evaluation, first: Value, given: Given, node: Node) -> None:
-    """Follow ``Object.defineProperty``: a member, or an accessor."""
-    name = given.at(1)
-    is_known = len(given.values) > 1 and len(name) == 1
-    key = name[0].value if is_known and isinstance(name[0], Text) else None
-    for one in first:
-        if not isinstance(one, Thing):
-            evaluation.change((one,), key, node)
-            continue
-        evaluation.touch(one, key)
-        for described in given.at(2):
-            _described(evaluation, one, key, described)
+def _shared(given: Given) -> Value:
+    """Return what a view may share its bytes with: not arrays, which are copied, nor sizes."""
+    return tuple(
+        one
+        for one in given.at(0)
+        if not (isinstance(one, Thing) and one.kind == "array")
+        and not (isinstance(one, Builtin) and one.path.endswith(_SIZES))
+    )
 
 
-def _described(evaluation: Evaluation, one: Thing, key: str | None, described: Alternative) -> None:
-    """Give ``one`` the member that a property descriptor describes."""
-    if not isinstance(described, Thing) or described.kind != "object" or described.is_open:
-        if not isinstance(described, Primitive):
-            store(evaluation, one, key, UNKNOWN)
-        return
-    store(evaluation, one, key, joined(described.members.get("value", ()), described.others))
-    for sort, accessors in (("get", one.getters), ("set", one.setters)):
-        accessor = described.members.get(sort, ())
-        if accessor:
-            name = key if key is not None else "*"
-            accessors[name] = joined(accessors.get(name, ()), accessor)
-            evaluation.touch(one, f"get {name}")
+def _read_member(evaluation: Evaluation, given: Given, node: Node) -> Value:
+    """Follow ``Reflect.get``."""
+    if given.more or len(given.values) > 2:  # noqa: PLR2004 - a receiver, which getters see
+        evaluation.doubt("reads a member for something else", node)
+    return get(evaluation, given.at(0), key_of(given), node)
+
+
+_OF_OBJECTS: Mapping[str, Callable[[Evaluation, Given, Node], Value]] = {
+    "Object.create": created,
+    "Reflect.get": _read_member,
+}
 
 
 def _call_method(evaluation: Evaluation, name: str, given: Given, this: Value, node: Node) -> Value:
@@ -141,21 +157,48 @@ def _call_method(evaluation: Evaluation, name: str, given: Given, this: Value, n
     if name not in builtins.METHODS:
         evaluation.doubt(f"calls {short(node)}, which is not known,", node)
         return UNKNOWN
-    if name in builtins.CHANGE_THIS:
-        evaluation.change(this, ELEMENTS, node)
-        for one in this:
-            if isinstance(one, Thing):
-                adopt(given.everything, one)
-                one.others = evaluation.grown(one.others, given.everything, ELEMENTS)
+    _change_this(evaluation, name, given, this, node)
     held = contents(evaluation, this)
-    convert(evaluation, given.everything, node)
+    if name not in builtins.KEEP_GIVEN:
+        is_sure = name not in builtins.MAY_KEEP_GIVEN
+        convert(evaluation, given.everything, node, is_sure=is_sure)
+    if name in builtins.CONVERT_THIS:
+        convert(evaluation, this, node)
     found: Value = ()
     if name in builtins.CALL_BACK:
         found = _call_back(evaluation, given, held, this, node)
+    if name in builtins.WAIT_FOR_CALLBACK:
+        settle(evaluation, found, node)
     # sort(), set() and their like give what they are called on
     others = joined(held, found, given.everything, UNKNOWN)
-    made = evaluation.thing("collection", others=others, is_open=True)
+    kind = "iterator" if name in builtins.MAKE_ITERATOR else "collection"
+    made = evaluation.thing(kind, others=others, is_open=True)
     return joined((made,), held, found, given.everything, this, PRIMITIVE)
+
+
+def _change_this(evaluation: Evaluation, name: str, given: Given, this: Value, node: Node) -> None:
+    """Change what a method changes: what it is called on, or what it is given."""
+    if name in builtins.CHANGE_THIS:
+        for one in this:
+            key = None if isinstance(one, Thing) and one.kind not in BUILT_IN else ELEMENTS
+            evaluation.change((one,), key, node)
+            if isinstance(one, Thing):
+                adopt(given.everything, one)
+                one.others = evaluation.grown(one.others, given.everything, key)
+    elif name in builtins.MATCH:
+        some = joined(this, given.at(0))
+        evaluation.change(tuple(o for o in some if not _is_stateless(o)), ELEMENTS, node)
+    elif name in builtins.ADVANCE:
+        for one in this:
+            if isinstance(one, Thing) and one.kind == "iterator":
+                advance(evaluation, one, node)
+            else:
+                evaluation.change((one,), ELEMENTS, node)
+
+
+def _is_stateless(one: Alternative) -> bool:
+    """Whether a value is certainly no regular expression that keeps where it was."""
+    return isinstance(one, Thing) and one.kind not in {"collection", "instance"}
 
 
 def _call_back(evaluation: Evaluation, given: Given, held: Value, this: Value, node: Node) -> Value:

@@ -35,6 +35,32 @@ Object.prototype.hasOwnProperty.call Object.prototype.toString.call Array.protot
 )
 READ_FAMILIES = ("Math.",)
 
+# Arrays of numbers, and what else shows the bytes of a buffer: who writes there, writes to it
+VIEWS = frozenset(
+    _words("""
+    Int8Array Uint8Array Uint8ClampedArray Int16Array Uint16Array Int32Array Uint32Array
+    Float32Array Float64Array BigInt64Array BigUint64Array DataView
+    """)
+)
+
+# Those that may give the very promise, or share the bytes, that they are given
+SHARE = VIEWS | {"Promise.resolve"}
+
+# Those that wait for what they are given, or for its elements
+WAIT = frozenset({"Promise.resolve"})
+WAIT_EACH = frozenset({"Promise.all"})
+
+# Those that read all there is in what they are given, in depth
+DEEP = frozenset({"JSON.stringify", "structuredClone", "Headers", "URLSearchParams"})
+
+# Those that keep what they are given as it is, and make no string or number of it
+KEEP = frozenset(
+    _words("""
+    Array Array.from Array.of Map Object Object.entries Object.values Promise Promise.all
+    Promise.reject Promise.resolve Set WeakMap WeakRef WeakSet
+    """)
+)
+
 # They change what their first argument is, and give it back
 CHANGE_FIRST = frozenset(
     _words("""
@@ -44,8 +70,10 @@ CHANGE_FIRST = frozenset(
     """)
 )
 
-# Those of them that define members by descriptors, and those that give no new members
+# Those of them that define members by descriptors, let inherit, and give no new members
 DEFINE = frozenset({"Object.defineProperty", "Reflect.defineProperty"})
+DEFINE_ALL = frozenset({"Object.defineProperties"})
+INHERIT = frozenset({"Object.setPrototypeOf", "Reflect.setPrototypeOf"})
 ONLY_CLOSE = frozenset(
     {"Object.freeze", "Object.seal", "Object.preventExtensions", "Reflect.preventExtensions"}
 )
@@ -53,21 +81,23 @@ ONLY_CLOSE = frozenset(
 # Those that ask about an object and read none of its members
 SHALLOW = frozenset(
     _words("""
-    Array.isArray Object.keys Object.getOwnPropertyDescriptor Object.getOwnPropertyDescriptors
-    Object.getOwnPropertyNames Object.getOwnPropertySymbols Object.getPrototypeOf Object.is
-    Object.isExtensible Object.isFrozen Object.isSealed Reflect.getOwnPropertyDescriptor
-    Reflect.getPrototypeOf Reflect.ownKeys Number.isFinite Number.isInteger Number.isNaN
+    Array.isArray Object.keys Object.getOwnPropertyNames Object.getOwnPropertySymbols Object.is
+    Object.isExtensible Object.isFrozen Object.isSealed Reflect.ownKeys
+    Number.isFinite Number.isInteger Number.isNaN
     Number.isSafeInteger ArrayBuffer.isView
     """)
 )
 
+# Those that describe a member, and all members
+DESCRIBE = frozenset({"Object.getOwnPropertyDescriptor", "Reflect.getOwnPropertyDescriptor"})
+DESCRIBE_ALL = frozenset({"Object.getOwnPropertyDescriptors"})
+
+# Those that give an object that somebody else has, which one nobody knows
+PROTOTYPE = frozenset({"Object.getPrototypeOf", "Reflect.getPrototypeOf"})
+
 # Those that only read, but go through their first argument
-ITERATE = frozenset(
-    _words("""
-    Array.from Map Set WeakMap WeakSet Object.fromEntries Promise.all Int8Array Uint8Array
-    Uint8ClampedArray Int16Array Uint16Array Int32Array Uint32Array Float32Array Float64Array
-    BigInt64Array BigUint64Array
-    """)
+ITERATE = frozenset(_words("Array.from Map Set WeakMap WeakSet Object.fromEntries Promise.all")) | (
+    VIEWS - {"DataView"}
 )
 
 # What is certainly noticed outside of the program, or runs code later
@@ -125,13 +155,24 @@ GLOBAL_OBJECTS = frozenset({"globalThis", "window", "self", "global"})
 # Globals whose members the program itself may set: it matters when they are read
 SHARED = GLOBAL_OBJECTS | {"document", "localStorage", "sessionStorage", "process", "process.env"}
 
-# Methods of arrays and collections
+# Methods of arrays, collections and views
 CHANGE_THIS = frozenset(
     _words("""
     push pop shift unshift splice sort reverse fill copyWithin set add delete clear append
-    setPrototypeOf
+    setPrototypeOf setInt8 setUint8 setInt16 setUint16 setInt32 setUint32 setFloat32 setFloat64
+    setBigInt64 setBigUint64
     """)
 )
+# They set where a regular expression goes on, be it what they are called on or given
+MATCH = frozenset(_words("test exec match replace replaceAll"))
+# They ask an iterator for more
+ADVANCE = frozenset({"next"})
+# They give an iterator
+MAKE_ITERATOR = frozenset(_words("entries keys matchAll values"))
+# They make strings of elements
+CONVERT_THIS = frozenset(_words("join sort toLocaleString toSorted toString"))
+# They wait for what a callback gives
+WAIT_FOR_CALLBACK = frozenset(_words("catch finally then"))
 CALL_BACK = frozenset(
     _words("""
     map forEach filter reduce reduceRight some every find findIndex findLast findLastIndex flatMap
@@ -144,10 +185,15 @@ READ_THIS = frozenset(
     lastIndexOf localeCompare match matchAll normalize padEnd padStart repeat slice search split
     startsWith subarray substr substring toFixed toLowerCase toPrecision toReversed toString
     toUpperCase toLocaleString toISOString toJSON getTime trim trimEnd trimStart values valueOf
-    hasOwnProperty isPrototypeOf propertyIsEnumerable with test exec next
+    hasOwnProperty isPrototypeOf propertyIsEnumerable with test exec next getInt8 getUint8 getInt16
+    getUint16 getInt32 getUint32 getFloat32 getFloat64 getBigInt64 getBigUint64
     """)
 )
 
+# They make no string or number of what they are given
+KEEP_GIVEN = frozenset(_words("add push unshift")) | (CALL_BACK - MATCH)
+# Those of maps make none, either; those of URLSearchParams and Headers do
+MAY_KEEP_GIVEN = frozenset(_words("delete get has set"))
 
 METHODS = CHANGE_THIS | CALL_BACK | READ_THIS
 

@@ -6,9 +6,12 @@ from collections.abc import Iterator
 
 from toolchain.formats.javascript_tree import Node, text_of
 from toolchain.program import builtins
+from toolchain.program.builtin_calls import read_only
+from toolchain.program.effects import ELEMENTS
 from toolchain.program.entering import enter
 from toolchain.program.evaluation import Evaluation, Expressions, Statements, home_of
 from toolchain.program.expressions import inner_value, super_value, this_value
+from toolchain.program.implicit import ask_proxies
 from toolchain.program.literals import add_method, arguments_of, property_name
 from toolchain.program.members import methods_of, store
 from toolchain.program.statements import statements
@@ -41,6 +44,7 @@ def class_value(evaluation: Evaluation, node: Node, scope: Scope) -> Value:
     heritage = next((c for c in node.named_children if c.type == "class_heritage"), None)
     if heritage is not None:
         made.base = evaluation.value(_extended(heritage), scope)
+        ask_proxies(evaluation, made.base, heritage)
     inner.names["super"] = made.base or UNKNOWN
     body = node.child_by_field_name("body")
     decorators: list[Node] = []
@@ -147,13 +151,29 @@ def _construct_bases(
         if isinstance(base, Thing):
             found = joined(found, construct(evaluation, base, given, this, node))
         elif isinstance(base, Builtin) and builtins.reads_only(base.path):
-            continue
+            _construct_builtin(evaluation, builtins.without_global(base.path), given, this, node)
         elif not isinstance(base, Primitive):
             evaluation.doubt("extends something unknown", node)
             for one in this:
                 if isinstance(one, Thing):
                     one.is_open = True
     return found
+
+
+def _construct_builtin(
+    evaluation: Evaluation, path: str, given: Given, this: Value, node: Node
+) -> None:
+    """Let an instance of a class that extends an array or the like hold what it is given."""
+    some = tuple(one for one in given.everything if not isinstance(one, Primitive | Text))
+    if not some:
+        return
+    if path in builtins.VIEWS:
+        evaluation.doubt("makes a view by a class of its own", node)
+    made = read_only(evaluation, path, given, node, is_open=False)
+    held = joined(some, *(one.others for one in made if isinstance(one, Thing)), UNKNOWN)
+    for one in this:
+        if isinstance(one, Thing):
+            store(evaluation, one, ELEMENTS, held)
 
 
 def construct_super(evaluation: Evaluation, arguments: Node, scope: Scope, node: Node) -> Value:

@@ -7,6 +7,7 @@ from collections.abc import Collection
 from toolchain.formats.javascript_tree import Node
 from toolchain.program.assignments import bind
 from toolchain.program.evaluation import Evaluation, Frame
+from toolchain.program.implicit import settle
 from toolchain.program.statements import statements
 from toolchain.program.values import (
     PRIMITIVE,
@@ -53,10 +54,20 @@ def enter(evaluation: Evaluation, function: Thing, given: Given, this: Value) ->
             frame.returned = evaluation.value(body, inner)
     finally:
         evaluation.calls.pop()
+    return _given_back(evaluation, frame, node)
+
+
+def _given_back(evaluation: Evaluation, frame: Frame, node: Node) -> Value:
+    """Return what a call gives whose body was followed."""
+    function, given, this = frame.function, frame.given, frame.this
     sorts = {c.type for c in node.children}
     if "*" in sorts and "async" not in sorts:
-        return (evaluation.thing("collection", others=UNKNOWN),)  # its body was followed
-    return UNKNOWN if "async" in sorts else frame.returned or PRIMITIVE
+        about = {"base": (function,), "given": given, "this": this}  # the body runs again later
+        return (evaluation.thing("iterator", others=UNKNOWN, **about),)
+    if "async" in sorts:
+        settle(evaluation, frame.returned, node)
+        return UNKNOWN
+    return frame.returned or PRIMITIVE
 
 
 def _is_new(evaluation: Evaluation, function: Thing, given: Given, this: Value) -> bool:

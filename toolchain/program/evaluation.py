@@ -135,6 +135,8 @@ class Evaluation:
 
     def touch(self, one: Thing | Scope, key: str | None) -> None:
         """Note that a thing, or a variable of a scope, is changed; new ones nobody knows yet."""
+        if isinstance(one, Thing) and one.kind == "collection":
+            self._touch_shared(one, key)
         if one.maker is self:
             return
         if one.owner is not None:
@@ -142,6 +144,14 @@ class Evaluation:
             self.stores.add((one.owner, key))
         else:
             self.doubt("changes something of somebody else")
+
+    def _touch_shared(self, view: Thing, key: str | None) -> None:
+        """Note a change of what shares its contents with ``view``, as a buffer does."""
+        for one in view.base:
+            if isinstance(one, Thing):
+                self.touch(one, key)
+            elif isinstance(one, Builtin | Unknown | Namespace):
+                self.doubt("changes what something unknown may share")
 
     def is_all(self, one: Thing | Scope, key: str | None) -> bool:
         """Whether a member of a thing, or a variable, has no values but those that it has now."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from toolchain.formats.javascript_tree import Node, string_value, text_of
 from toolchain.program.evaluation import Evaluation, Expressions
-from toolchain.program.members import chain, convert, get, get_of_thing, methods_of
+from toolchain.program.implicit import ask_proxies, convert, settle
+from toolchain.program.members import chain, get, get_of_thing, methods_of, put
 from toolchain.program.values import (
     PRIMITIVE,
     UNKNOWN,
@@ -117,8 +118,11 @@ def _follow_meta(_evaluation: Evaluation, node: Node, _scope: Scope) -> Value:
     return (Builtin(text_of(node)),)
 
 
-def _follow_regex(evaluation: Evaluation, _node: Node, _scope: Scope) -> Value:
-    return (evaluation.thing("collection"),)
+def _follow_regex(evaluation: Evaluation, node: Node, _scope: Scope) -> Value:
+    """Make a regular expression: only those with ``g`` or ``y`` keep where they were."""
+    flags = node.child_by_field_name("flags")
+    has_state = flags is not None and not {"g", "y"}.isdisjoint(text_of(flags))
+    return (evaluation.thing("collection" if has_state else "pattern"),)
 
 
 def this_value(_evaluation: Evaluation, _node: Node, scope: Scope) -> Value:
@@ -163,22 +167,49 @@ def _follow_binary(evaluation: Evaluation, node: Node, scope: Scope) -> Value:
         convert(evaluation, right, node)
     elif operator == "in":
         convert(evaluation, left, node)
-        _ask_proxies(evaluation, right, node)
+        ask_proxies(evaluation, right, node)
     return PRIMITIVE
-
-
-def _ask_proxies(evaluation: Evaluation, value: Value, node: Node) -> None:
-    if any(isinstance(one, Thing) and one.kind == "proxy" for one in value):
-        evaluation.doubt("asks a Proxy", node)
 
 
 def _follow_ternary(evaluation: Evaluation, node: Node, scope: Scope) -> Value:
     evaluation.value(node.child_by_field_name("condition"), scope)
     evaluation.maybe += 1
     one = evaluation.value(node.child_by_field_name("consequence"), scope)
-    other = evaluation.value(node.child_by_field_name("alternative"), scope)
+    added = _added_where_missing(node)
+    if added is not None:
+        other = _add(evaluation, added, scope)
+    else:
+        other = evaluation.value(node.child_by_field_name("alternative"), scope)
     evaluation.maybe -= 1
     return joined(one, other)
+
+
+def _added_where_missing(node: Node) -> Node | None:
+    """Return the assignment of ``a in b ? ... : b[a] = ...``, which calls no setter."""
+    asked, other = (node.child_by_field_name(f) for f in ("condition", "alternative"))
+    if asked is None or other is None or other.type != "assignment_expression":
+        return None
+    target = other.child_by_field_name("left")
+    if target is None or target.type != "subscript_expression" or asked.type != "binary_expression":
+        return None
+    if text_of(asked.child_by_field_name("operator")) != "in":
+        return None
+    pairs = (("left", "index"), ("right", "object"))
+    both = [(asked.child_by_field_name(a), target.child_by_field_name(b)) for a, b in pairs]
+    is_same = all(
+        a is not None and a.type == "identifier" and text_of(a) == text_of(b) for a, b in both
+    )
+    return other if is_same else None
+
+
+def _add(evaluation: Evaluation, node: Node, scope: Scope) -> Value:
+    """Follow an assignment to a member that is not there."""
+    target = node.child_by_field_name("left")
+    value = evaluation.value(node.child_by_field_name("right"), scope)
+    if target is not None:
+        owner, key = owner_and_key(evaluation, target, scope)
+        put(evaluation, owner, key, value, target, is_new=True)
+    return value
 
 
 def _follow_unary(evaluation: Evaluation, node: Node, scope: Scope) -> Value:
@@ -190,7 +221,7 @@ def _follow_unary(evaluation: Evaluation, node: Node, scope: Scope) -> Value:
         return PRIMITIVE  # may be asked of what nobody declares
     if operator == "delete" and argument.type in {"member_expression", "subscript_expression"}:
         owner, key = owner_and_key(evaluation, argument, scope)
-        _ask_proxies(evaluation, owner, node)
+        ask_proxies(evaluation, owner, node)
         evaluation.change(owner, key, node)
         return PRIMITIVE
     value = evaluation.value(argument, scope)
@@ -200,7 +231,7 @@ def _follow_unary(evaluation: Evaluation, node: Node, scope: Scope) -> Value:
 
 
 def _follow_await(evaluation: Evaluation, node: Node, scope: Scope) -> Value:
-    inner_value(evaluation, node, scope)
+    settle(evaluation, inner_value(evaluation, node, scope), node)
     if not evaluation.calls:
         evaluation.doubt("waits", node)
     return UNKNOWN
@@ -208,7 +239,7 @@ def _follow_await(evaluation: Evaluation, node: Node, scope: Scope) -> Value:
 
 def _follow_yield(evaluation: Evaluation, node: Node, scope: Scope) -> Value:
     for part in node.named_children:
-        evaluation.value(part, scope)
+        settle(evaluation, evaluation.value(part, scope), node)  # as asynchronous generators do
     if any(c.type == "*" for c in node.children):
         evaluation.doubt("goes through what may run code", node)
     return UNKNOWN

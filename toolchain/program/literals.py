@@ -5,7 +5,8 @@ from __future__ import annotations
 from toolchain.formats.javascript_tree import Node, string_value, text_of
 from toolchain.program.evaluation import Evaluation, Expressions, home_of
 from toolchain.program.expressions import inner_value, key_of, name_value, this_value
-from toolchain.program.members import elements, run_getters, store
+from toolchain.program.implicit import elements, run_getters
+from toolchain.program.members import store
 from toolchain.program.values import (
     PRIMITIVE,
     UNKNOWN,

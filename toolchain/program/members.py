@@ -24,8 +24,9 @@ from toolchain.program.values import (
     joined,
 )
 
-_BUILT_IN = frozenset({"array", "collection"})
-_CONVERTERS = ("valueOf", "toString", "toJSON")  # called by operators, templates and String()
+# What the language makes: iterators move on, patterns are regular expressions without a state
+BUILT_IN = frozenset({"array", "collection", "iterator", "pattern"})
+ANY_NAME = "*"  # an accessor's, where it is not known
 
 
 def get(evaluation: Evaluation, owner: Value, key: str | None, node: Node) -> Value:
@@ -61,40 +62,47 @@ def _some_member(evaluation: Evaluation, one: Thing, node: Node) -> Value:
         for getter in holder.getters.values():
             found += [evaluation.call(getter, Given(), (one,), node)]
         found += [holder.others, *holder.members.values()]
-    place = ELEMENTS if one.kind in _BUILT_IN else None
-    if _is_open(one) or not evaluation.is_all(one, place):
+    place = ELEMENTS if one.kind in BUILT_IN else None
+    if is_open(one) or not evaluation.is_all(one, place):
         found.append(UNKNOWN)
     return joined(*found)
 
 
 def get_of_thing(evaluation: Evaluation, one: Thing, key: str, node: Node, this: Value) -> Value:
     """Read a member of a thing, or what it inherits; getters are called with ``this``."""
-    if one.kind == "proxy":
+    if any(holder.kind == "proxy" for holder in chain(one)):
         evaluation.doubt("reads a member of a Proxy", node)
         return UNKNOWN
+    if key == "buffer" and one.kind == "collection":
+        return joined((one,), () if evaluation.is_all(one, f"= {key}") else UNKNOWN)
     if key == "prototype" and one.kind in {"class", "function"}:
         return joined((methods_of(one),), () if evaluation.is_all(one, key) else UNKNOWN)
+    return _inherited(evaluation, one, key, node, this)
+
+
+def _inherited(evaluation: Evaluation, one: Thing, key: str, node: Node, this: Value) -> Value:
+    """Read a member where it is, be that the thing itself or what it inherits from."""
     found: list[Value] = []
     for holder in chain(one):
-        _accessed(evaluation, holder, key, node)
+        accessed(evaluation, holder, key, node)
         is_here = key in holder.members or key in holder.getters
-        if key in holder.getters:
-            found.append(evaluation.call(holder.getters[key], Given(), this, node))
+        getters = [holder.getters[n] for n in (key, ANY_NAME) if n in holder.getters]
+        found += [evaluation.call(getter, Given(), this, node) for getter in getters]
         found.append(holder.members.get(key, ()))
-        is_own = holder.kind not in _BUILT_IN
+        is_own = holder.kind not in BUILT_IN
         if is_own:
             found.append(holder.others)
         if not evaluation.is_all(holder, key if is_own else f"= {key}"):
             found.append(UNKNOWN)
         if is_here:
             return joined(*found)
-    found.append(UNKNOWN if _is_open(one) else (Builtin(f"method.{key}"),))
+    found.append(UNKNOWN if is_open(one) else (Builtin(f"method.{key}"),))
     return joined(*found)
 
 
-def _accessed(evaluation: Evaluation, holder: Thing, key: str | None, node: Node) -> None:
+def accessed(evaluation: Evaluation, holder: Thing, key: str | None, node: Node) -> None:
     """Note that a member may have been given a getter or setter by somebody else."""
-    if not evaluation.is_all(holder, f"get {key}") or not evaluation.is_all(holder, "get *"):
+    if not all(evaluation.is_all(holder, f"get {name}") for name in (key, ANY_NAME)):
         evaluation.doubt("uses a member that may run code", node)
 
 
@@ -120,10 +128,10 @@ def _parents(one: Thing) -> list[Thing]:
     return bases if one.kind in {"class", "object"} else []
 
 
-def _is_open(one: Thing) -> bool:
+def is_open(one: Thing) -> bool:
     """Whether a thing may have members, of its own or inherited, that are not known."""
     for holder in chain(one):
-        bases = holder.base
+        bases = () if holder.kind in BUILT_IN else holder.base
         if holder.is_open or any(isinstance(base, Unknown | Namespace) for base in bases):
             return True
         if holder.kind == "class" and any(isinstance(base, Builtin) for base in bases):
@@ -142,59 +150,6 @@ def methods_of(one: Thing) -> Thing:
     return Thing("prototype", one.maker, one.owner, base=(one,), is_open=True)
 
 
-def contents(evaluation: Evaluation, value: Value) -> Value:
-    """Return what an array or collection may hold; UNKNOWN for anything else."""
-    found: list[Value] = []
-    for one in value:
-        if isinstance(one, Thing) and one.kind in _BUILT_IN:
-            found.append(one.others)
-            if not evaluation.is_all(one, ELEMENTS):
-                found.append(UNKNOWN)
-        else:
-            found.append(PRIMITIVE if isinstance(one, Primitive | Text) else UNKNOWN)
-    return joined(*found)
-
-
-def elements(evaluation: Evaluation, value: Value, node: Node) -> Value:
-    """Go through ``value`` and return what that may give; iterators of our own are in doubt."""
-    for one in value:
-        if isinstance(one, Unknown):
-            evaluation.doubt("goes through something unknown", node)
-        elif isinstance(one, Thing) and one.kind not in _BUILT_IN and _may_iterate(evaluation, one):
-            evaluation.doubt("goes through what may run code", node)
-    return contents(evaluation, value)
-
-
-def _may_iterate(evaluation: Evaluation, one: Thing) -> bool:
-    if one.kind == "proxy" or _is_open(one):
-        return True
-    return any(holder.others or not evaluation.is_all(holder, None) for holder in chain(one))
-
-
-def convert(evaluation: Evaluation, value: Value, node: Node) -> None:
-    """Make a string or number of ``value``: its own methods for that are called."""
-    for one in value:
-        if not isinstance(one, Thing) or one.kind in _BUILT_IN:
-            continue
-        if one.kind == "proxy":
-            evaluation.doubt("converts a Proxy", node)
-        for holder in chain(one):
-            found = [holder.members.get(key, ()) for key in _CONVERTERS]
-            # Symbol.toPrimitive and others whose names are computed
-            for function in joined((), holder.others, *found):
-                if isinstance(function, Thing) and function.kind in {"function", "bound"}:
-                    evaluation.call((function,), Given(), (one,), node)
-
-
-def run_getters(evaluation: Evaluation, one: Thing, node: Node) -> None:
-    """Read all members of a thing."""
-    if one.kind == "proxy":
-        evaluation.doubt("reads a Proxy", node)
-    for getter in list(one.getters.values()):
-        evaluation.call(getter, Given(), (one,), node)
-    _accessed(evaluation, one, None, node)
-
-
 def store(evaluation: Evaluation, made: Thing, key: str | None, value: Value) -> None:
     """Put ``value`` into a thing."""
     if key is None:
@@ -203,26 +158,50 @@ def store(evaluation: Evaluation, made: Thing, key: str | None, value: Value) ->
         made.members[key] = evaluation.grown(made.members.get(key, ()), value, key)
 
 
-def put(evaluation: Evaluation, owner: Value, key: str | None, value: Value, node: Node) -> None:
-    """Set a member of what ``owner`` may be; a setter is called."""
+def put(  # noqa: PLR0913 - one is put somewhere, in some way
+    evaluation: Evaluation,
+    owner: Value,
+    key: str | None,
+    value: Value,
+    node: Node,
+    *,
+    is_new: bool = False,
+) -> None:
+    """Set a member of what ``owner`` may be; a setter is called, unless the member is new."""
     for one in owner:
-        if isinstance(one, Thing):
-            _put(evaluation, one, key, value, node)
-        else:
+        if not isinstance(one, Thing):
             evaluation.change((one,), key, node)
+            continue
+        if one.kind == "proxy":
+            evaluation.doubt("sets a member of a Proxy", node)
+        evaluation.touch(one, ELEMENTS if key is None and one.kind in BUILT_IN else key)
+        if key == "__proto__":
+            inherit(evaluation, one, value)
+        if is_new or not _set(evaluation, one, key, value, node):
+            adopt(value, one)
+            store(evaluation, one, key, value)
 
 
-def _put(evaluation: Evaluation, one: Thing, key: str | None, value: Value, node: Node) -> None:
-    if one.kind == "proxy":
-        evaluation.doubt("sets a member of a Proxy", node)
-    evaluation.touch(one, ELEMENTS if key is None and one.kind in _BUILT_IN else key)
+def _set(evaluation: Evaluation, one: Thing, key: str | None, value: Value, node: Node) -> bool:
+    """Call the setters that a member may have; return whether it is known to have one."""
     is_called = False
     for holder in chain(one):
-        _accessed(evaluation, holder, key, node)
-        named = holder.setters if key is None else {key: holder.setters.get(key, ())}
-        for setter in [s for s in named.values() if s]:
-            evaluation.call(setter, Given((value,)), (one,), node)
-            is_called = key is not None
-    if not is_called:
-        adopt(value, one)
-        store(evaluation, one, key, value)
+        accessed(evaluation, holder, key, node)
+        names = [name for name in holder.setters if key in {None, name} or name == ANY_NAME]
+        for name in names:
+            evaluation.call(holder.setters[name], Given((value,)), (one,), node)
+            is_called = is_called or (key is not None and name == key)
+    return is_called
+
+
+def inherit(evaluation: Evaluation, one: Thing, value: Value) -> None:
+    """Let ``one`` inherit from what ``value`` may be, besides what it inherits from."""
+    evaluation.touch(one, None)
+    one.is_open = True
+    for parent in [holder for v in value if isinstance(v, Thing) for holder in chain(v)]:
+        some = joined(parent.others, *parent.members.values())
+        one.others = evaluation.grown(one.others, some, None)
+        for mine, given in ((one.getters, parent.getters), (one.setters, parent.setters)):
+            for key, accessor in given.items():
+                mine[key] = joined(mine.get(key, ()), accessor)
+                evaluation.touch(one, f"get {key}")

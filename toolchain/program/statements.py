@@ -8,8 +8,8 @@ from toolchain.formats.javascript_tree import Node, text_of
 from toolchain.program.assignments import bind
 from toolchain.program.evaluation import Evaluation, Statements, short
 from toolchain.program.expressions import last_value
+from toolchain.program.implicit import ask_proxies, elements, settle
 from toolchain.program.literals import made_function
-from toolchain.program.members import elements
 from toolchain.program.values import PRIMITIVE, UNKNOWN, Builtin, Scope, Unknown, Value, joined
 
 _ROUNDS = 8  # ours: of a loop that goes on giving names new functions
@@ -126,7 +126,9 @@ def _follow_for_in(evaluation: Evaluation, node: Node, scope: Scope) -> None:
     through = evaluation.value(node.child_by_field_name("right"), scope)
     left, body = node.child_by_field_name("left"), node.child_by_field_name("body")
     is_of = text_of(node.child_by_field_name("operator")) == "of"
-    value = elements(evaluation, through, node) if is_of else PRIMITIVE
+    value = _gone_through(evaluation, node, through) if is_of else PRIMITIVE
+    if not is_of:
+        ask_proxies(evaluation, through, node)
     kind = node.child_by_field_name("kind")
     into = None
     if kind is not None:
@@ -139,6 +141,17 @@ def _follow_for_in(evaluation: Evaluation, node: Node, scope: Scope) -> None:
             evaluation.statement(body, inner)
 
     _repeat(evaluation, once)
+
+
+def _gone_through(evaluation: Evaluation, node: Node, through: Value) -> Value:
+    """Return what the variable of ``for ... of`` may be; ``for await`` waits for each."""
+    value = elements(evaluation, through, node)
+    if not any(child.type == "await" for child in node.children):
+        return value
+    settle(evaluation, value, node)
+    if not evaluation.calls:
+        evaluation.doubt("waits", node)
+    return joined(value, UNKNOWN)
 
 
 def _follow_while(evaluation: Evaluation, node: Node, scope: Scope) -> None:

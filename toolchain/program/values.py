@@ -60,7 +60,9 @@ class Scope:
 class Thing:
     """An object, array, function or class."""
 
-    kind: str  # object, array, instance, function, class, prototype, collection, bound, proxy
+    # object, array, instance, function, class, prototype, collection, bound, proxy, iterator, or
+    # pattern: a regular expression that does not keep where it was
+    kind: str
     maker: object
     owner: Found | None = None  # the name at the top of a module that holds it
     members: dict[str, Value] = field(default_factory=dict)
@@ -71,8 +73,10 @@ class Thing:
     module: ModuleId = ""
     scope: Scope | None = None
     this: Value = ()  # arrow functions and bound ones keep it
-    base: Value = ()  # what a class extends, the class of an instance, what is bound
-    given: Given | None = None  # what a bound function was given
+    # what a class extends, the class of an instance, what is bound, the generator function of an
+    # iterator, and of a collection what shares its contents: the buffer of a view
+    base: Value = ()
+    given: Given | None = None  # what a bound or generator function was given
     is_open: bool = False  # it may have members that are not known
 
 
