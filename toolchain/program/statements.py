@@ -13,6 +13,7 @@ from toolchain.program.literals import made_function
 from toolchain.program.values import PRIMITIVE, UNKNOWN, Builtin, Scope, Unknown, Value, joined
 
 _ROUNDS = 8  # ours: of a loop that goes on giving names new functions
+_KEEPING = frozenset({"var", "let", "const"})
 _MEMBERS = frozenset({"member_expression", "subscript_expression"})
 
 
@@ -22,6 +23,8 @@ def statements(evaluation: Evaluation, nodes: Sequence[Node], scope: Scope) -> N
         if node.type in {"function_declaration", "generator_function_declaration"}:
             name = text_of(node.child_by_field_name("name"))
             scope.names[name] = (made_function(evaluation, node, scope),)
+            if scope.is_block:  # without "use strict" it is a name of the function around, too
+                _for_var(scope).names[name] = UNKNOWN
     for node in nodes:
         evaluation.statement(node, scope)
 
@@ -131,6 +134,8 @@ def _follow_for_in(evaluation: Evaluation, node: Node, scope: Scope) -> None:
         ask_proxies(evaluation, through, node)
     kind = node.child_by_field_name("kind")
     into = None
+    if kind is not None and kind.type not in _KEEPING:
+        evaluation.doubt(f"a loop that disposes: {short(node)}", node)
     if kind is not None:
         into = _for_var(inner) if kind.type == "var" else inner
 
