@@ -28,7 +28,7 @@ import importlib.util
 import os
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -142,6 +142,15 @@ def run_check(case: Case) -> str:
         lines.append(f"{finding.severity} {finding.where} {cost} {finding.message}")
         lines += [_INDENT + e for e in finding.evidence]
     return "".join(f"{line}\n" for line in lines)
+
+
+def with_texts(text: str, files: Mapping[str, str]) -> tuple[Graph, MemoryStore]:
+    """Return what ``parse`` does, where the contents of some artifacts are ``files``."""
+    graph, store = parse(text)
+    for name, content in files.items():
+        artifact = graph.artifacts[ArtifactId(name)]
+        graph = graph.with_artifacts([replace(artifact, digest=store.put(content.encode()))])
+    return graph, store
 
 
 def parse(text: str) -> tuple[Graph, MemoryStore]:

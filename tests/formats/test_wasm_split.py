@@ -8,7 +8,7 @@ import pytest
 
 from toolchain.errors import FormatError, ToolError
 from toolchain.formats import esbuild, leb128, node_program, wasm_signatures, wasm_split
-from toolchain.formats.javascript import prologue
+from toolchain.formats.javascript_prologue import prologue
 from toolchain.formats.node_program import Run
 from toolchain.formats.wasm_split import Part
 from toolchain.sources.tools import node, tool

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 
 import golden
@@ -13,7 +12,7 @@ import pytest
 
 from toolchain.formats.sourcemap import SourceMap, parse
 from toolchain.formats.stack_trace import traced
-from toolchain.ir import ArtifactId, Fate, Graph, Kind, MemoryStore, Store
+from toolchain.ir import ArtifactId, Fate, Graph, Kind, Store
 from toolchain.passes.base import Attempt
 from toolchain.passes.bundle_js import BundleJs
 from toolchain.passes.drop_unreachable import DropUnreachable
@@ -110,17 +109,9 @@ ERRORS = [
 ]
 
 
-def _project() -> tuple[Graph, MemoryStore]:
-    graph, store = golden.parse(PROJECT)
-    for name, text in FILES.items():
-        artifact = graph.artifacts[ArtifactId(name)]
-        graph = graph.with_artifacts([replace(artifact, digest=store.put(text.encode()))])
-    return graph, store
-
-
 @pytest.fixture(scope="module")
 def attempts() -> tuple[Graph, Store, Mapping[str, Attempt]]:
-    graph, store = _project()
+    graph, store = golden.with_texts(PROJECT, FILES)
     graph = TreeShake().apply(graph, store)
     graph = LazyLoad(idle=("src/late.js",), least_bytes=0).apply(graph, store)
     graph = DropUnreachable().apply(graph, store)

@@ -13,7 +13,7 @@ import pytest
 
 from toolchain.choosing import Chosen, smallest_proved
 from toolchain.formats.sourcemap import parse
-from toolchain.ir import ArtifactId, Fate, Graph, Kind, MemoryStore, Relation, Store
+from toolchain.ir import ArtifactId, Fate, Graph, Kind, Relation, Store
 from toolchain.passes.base import Attempt
 from toolchain.passes.bundle_js import BundleJs
 from toolchain.sources.tools import node
@@ -63,17 +63,9 @@ MIX = "per entry: app=rollup+swc; ear=esbuild"
 APP, EAR = ArtifactId("app/app.js"), ArtifactId("app/ear.js")
 
 
-def _project() -> tuple[Graph, MemoryStore]:
-    graph, store = golden.parse(PROJECT)
-    for name, text in FILES.items():
-        artifact = graph.artifacts[ArtifactId(name)]
-        graph = graph.with_artifacts([replace(artifact, digest=store.put(text.encode()))])
-    return graph, store
-
-
 @pytest.fixture(scope="module")
 def attempts() -> tuple[Graph, Store, Mapping[str, Attempt]]:
-    graph, store = _project()
+    graph, store = golden.with_texts(PROJECT, FILES)
     made = {a.name: a for a in BundleJs(candidates=NAMES, sourcemap=True).attempts(graph, store)}
     if made["rollup+swc"].fate is Fate.ABSENT:
         pytest.skip(f"rollup+swc is not installed: {made['rollup+swc'].detail}")
@@ -153,7 +145,7 @@ def test_the_page_and_the_worker_of_the_mix_run(
 
 
 def test_a_page_and_a_worker_that_share_a_module_come_from_one_bundler() -> None:
-    graph, store = _project()
+    graph, store = golden.with_texts(PROJECT, FILES)
     text = 'import { greet } from "./words";\nimport { Level } from "./level";\n'
     text += "console.log(greet(String(Level.Speech)));\n"
     ear = graph.artifacts[ArtifactId("src/ear.ts")]

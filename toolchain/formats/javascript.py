@@ -372,35 +372,6 @@ def _only_base(node: Node) -> bool:
     return call is not None and _arguments(call)[0] != node
 
 
-@dataclass(frozen=True, slots=True)
-class Prologue:
-    """How a script begins: what must stay in front of code that is put before it."""
-
-    hashbang_bytes: int  # of the line ``#!...`` with its end; 0 without one
-    strict: bool  # it says "use strict"
-    is_esm: bool
-
-
-def prologue(data: bytes) -> Prologue:
-    r"""Return how a script begins.
-
-    >>> prologue(b'#!/usr/bin/env node\n"use strict"; f()')
-    Prologue(hashbang_bytes=20, strict=True, is_esm=False)
-    """
-    line = data.partition(b"\n")[0] + b"\n" if data.startswith(b"#!") else b""
-    _, tree = parse(data)
-    directives = []
-    for statement in tree.root_node.named_children:
-        if statement.type in {"comment", "hash_bang_line"}:
-            continue
-        inner = statement.named_children
-        if statement.type != "expression_statement" or [n.type for n in inner] != ["string"]:
-            break
-        directives.append(inner[0].text)
-    strict = any(text in {b'"use strict"', b"'use strict'"} for text in directives)
-    return Prologue(min(len(line), len(data)), strict, read(data).is_esm)
-
-
 def literals(data: bytes) -> frozenset[str]:
     """Return every piece of text that a script writes down: strings, and templates' fixed parts.
 

@@ -19,7 +19,7 @@ from posixpath import basename, dirname, relpath
 
 from toolchain.errors import FormatError, ToolError
 from toolchain.formats import binaryen, esbuild, leb128, wasm, wasm_signatures
-from toolchain.formats.javascript import prologue
+from toolchain.formats.javascript_prologue import prologue
 from toolchain.formats.leb128 import Reader
 from toolchain.formats.wasm_debug import is_debug_only
 from toolchain.ir import digest_of
