@@ -186,7 +186,7 @@ def test_a_service_that_is_wrong_silent_or_dead_is_a_tool_error(
         esbuild.service(_program(tmp_path, body), timeout_seconds=0.5) as own,
     ):
         own.transform(b"1")
-    assert time.monotonic() - start < 10
+    assert time.monotonic() - start < 45
 
 
 def test_a_service_that_is_killed_is_a_tool_error_and_leaves_no_process() -> None:

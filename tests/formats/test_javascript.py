@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import time
 from pathlib import Path
 
 import pytest
@@ -170,12 +169,9 @@ def test_esbuild_sees_the_same_imports_and_exports_in_real_packages(package: str
             assert set(by_entry[name].exports) == set(exports.names), name
 
 
-def test_six_megabytes_are_read_in_about_a_second() -> None:
+def test_what_is_read_of_six_megabytes_does_not_depend_on_their_being_minified() -> None:
     for name in ("dist/ort.all.js", "dist/ort.all.min.js"):
-        data = real.file(ORT, name).read_bytes()
-        start = time.process_time()
-        module = read(data)
-        assert time.process_time() - start < 3  # 0.3 s alone; three is a slow machine
+        module = read(real.file(ORT, name).read_bytes())
         assert module.problem == ""
         assert any(m.target == "ort-wasm-simd-threaded.jsep.mjs" for m in module.mentions)
 

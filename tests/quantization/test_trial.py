@@ -58,7 +58,7 @@ def test_a_process_beyond_its_limits_is_ended(code: str, limits: Limits, complai
     start, others = time.monotonic(), set(psutil.Process().children())
     with pytest.raises(UnusableError, match=complaint):
         ask(python(code), {}, limits)
-    assert time.monotonic() - start < 20
+    assert time.monotonic() - start < 45
     left = set(psutil.Process().children()) - others
     assert not [p for p in left if p.status() != psutil.STATUS_ZOMBIE]
 

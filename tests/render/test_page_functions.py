@@ -284,19 +284,25 @@ def test_boxes_of_a_layout_lie_inside_their_parents() -> None:
         assert depth > 0 or (x, y, w, h) == (cx, cy, cw, ch)
 
 
-def test_twenty_thousand_leaves_are_laid_out_in_time() -> None:
+def test_the_treemap_of_many_leaves_takes_time_in_proportion() -> None:
+    """In one process, so that a slow machine is slow for both; a square of eight would be 64."""
     program = """(() => {
-      const rows = Array.from({ length: 20000 }, (_, n) => ({
+      const rows = count => Array.from({ length: count }, (_, n) => ({
         id: `p${n % 40}/d${n % 600}/f${n}.js`, owner: `p${n % 40}/d${n % 600}/f${n}.js`, kind: 'js',
         raw: 1 + n * 7919 % 100003, gzip: 1, brotli: 1, zstd: 1 }));
-      const start = process.cpuUsage();
-      const count = layout(treeOf(rows, row => row.kind, 'all'), 0, 1400, 600).length;
-      const used = process.cpuUsage(start);
-      return [count, (used.user + used.system) / 1e6];
+      const laid = count => layout(treeOf(rows(count), row => row.kind, 'all'), 0, 1400, 600);
+      const cpu = count => Math.min(...[1, 2, 3].map(() => {
+        const start = process.cpuUsage();
+        laid(count);
+        const used = process.cpuUsage(start);
+        return used.user + used.system;
+      }));
+      laid(20000);
+      return [laid(20000).length, cpu(20000) / cpu(2500)];
     })()"""
-    count, cpu_s = in_node(PURE, program)
+    count, times = in_node(PURE, program)
     assert count >= 20_000
-    assert cpu_s < 0.4  # measured here: 0.1
+    assert times < 32
 
 
 def test_sorting_never_depends_on_the_order_rows_came_in() -> None:

@@ -148,7 +148,7 @@ def test_a_stalled_server_costs_seconds_not_for_ever(registry: Registry) -> None
     start = time.monotonic()
     with pytest.raises(UnavailableError, match="no answer within 1 s"):
         open_target("npm:a@1.0.0")
-    assert time.monotonic() - start < 15
+    assert time.monotonic() - start < 45
 
 
 @pytest.mark.parametrize(

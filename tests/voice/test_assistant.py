@@ -324,7 +324,7 @@ def test_a_stage_that_hangs_is_named_and_left(stages: Pipeline, hello: Samples, 
         assistant.hear(frame)
     hanging.release.set()
     assert str(assistant.exchanges[0].error).startswith(f"stage {stage} took longer than")
-    assert time.monotonic() - start_s < 10
+    assert time.monotonic() - start_s < 45
 
 
 @SIDES

@@ -37,7 +37,7 @@ def test_a_word_without_end_is_merged_in_bounded_time(vocabulary: bpe.Bpe) -> No
     start = time.process_time()
     ids = vocabulary.encode("ab" * 25_000)
     assert "".join(vocabulary.decode(ids)) == "ab" * 25_000
-    assert time.process_time() - start < 10
+    assert time.process_time() - start < 60  # quadratic merging takes hours
 
 
 def test_pairs_are_merged_in_the_order_of_training_from_left_to_right() -> None:

@@ -112,7 +112,7 @@ def test_a_program_that_fails_is_an_error_in_one_line(
     start = time.monotonic()
     with pytest.raises(ToolError, match=fact) as caught:
         espeak.phonemes("hello", "en-us")
-    assert time.monotonic() - start < 10
+    assert time.monotonic() - start < 45
     assert "\n" not in str(caught.value)
 
 
@@ -121,4 +121,4 @@ def test_two_thousand_words_are_said_in_bounded_time() -> None:
     start = time.monotonic()
     said = espeak.phonemes("very " * 2_000 + "long", "en-us")
     assert said.count("vˈɛɹi") == 2_000
-    assert time.monotonic() - start < 10
+    assert time.monotonic() - start < 60

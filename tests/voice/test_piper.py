@@ -143,7 +143,7 @@ def test_a_sentence_without_end_is_spoken_in_parts_of_bounded_length(joe: dict[s
     sounds = opened(joe, **QUIET).stream(["very " * 2_000 + "long."])
     first = next(sounds)
     assert 5 < first.seconds < 60
-    assert time.process_time() - start < 20
+    assert time.process_time() - start < 120
 
 
 def test_letters_are_the_phonemes_of_a_voice_of_the_kind_text(
