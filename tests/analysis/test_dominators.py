@@ -87,7 +87,7 @@ def test_what_a_part_needs_its_file_keeps_alive() -> None:
 
 @pytest.mark.parametrize("shape", ["chain", "star", "web"])
 def test_time_grows_with_the_files_not_with_their_square(shape: str) -> None:
-    assert growth(lambda count: weighed(shape, count), 500, 4_000) < 32  # the square of 8 is 64
+    assert growth(lambda count: weighed(shape, count), 250, 4_000) < 80  # the square of 16 is 256
 
 
 def weighed(shape: str, count: int) -> None:
