@@ -69,7 +69,8 @@ def _believed(evaluation: Evaluation, node: Node, follow: Callable[[], Value]) -
         return follow()
     before = (set(evaluation.changes), evaluation.proved, evaluation.unknown)
     around = (evaluation.maybe, evaluation.tries)
-    steps = evaluation.steps
+    steps, is_hasty = evaluation.steps, evaluation.is_hasty
+    evaluation.is_hasty = False  # what is in doubt in there does not count
     try:
         value = follow()
     except Endless:
@@ -78,6 +79,7 @@ def _believed(evaluation: Evaluation, node: Node, follow: Callable[[], Value]) -
         evaluation.steps = steps
         evaluation.maybe, evaluation.tries = around
     evaluation.changes, evaluation.proved, evaluation.unknown = before
+    evaluation.is_hasty = is_hasty
     return value
 
 

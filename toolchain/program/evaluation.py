@@ -32,6 +32,7 @@ from toolchain.program.values import (
     joined,
 )
 
+_MANY_STEPS = 40  # ours: of one item that is kept in any case
 _MOST_STEPS = 4_000  # ours: nodes followed for one item; esbuild's decorators take about 1,500
 
 
@@ -60,6 +61,10 @@ class World(Protocol):
     def is_variable(self, module: ModuleId, name: str) -> bool:
         """Whether a name at the top of a module has other values than the first."""
         ...
+
+
+class Settled(Exception):  # noqa: N818 - never seen outside
+    """What happens is in doubt, and nobody needs to know more."""
 
 
 class Endless(Exception):  # noqa: N818 - never seen outside
@@ -103,6 +108,7 @@ class Evaluation:
     tries: int = 0  # blocks around that catch what is thrown
     maybe: int = 0  # conditions, loops and the like around: what is here may not happen
     calls: list[Frame] = field(default_factory=list)
+    is_hasty: bool = False  # what is in doubt is not followed much further
 
     def effect(self) -> Effect:
         """Return what was found so far."""
@@ -191,8 +197,11 @@ class Evaluation:
 
         Errors:
             Endless: there were too many.
+            Settled: there were many, and nobody needs to know more.
         """
         self.steps += 1
+        if self.is_hasty and self.unknown and self.steps > _MANY_STEPS:
+            raise Settled
         if self.steps > _MOST_STEPS:
             raise Endless
 

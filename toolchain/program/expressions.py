@@ -231,6 +231,8 @@ def _follow_unary(evaluation: Evaluation, node: Node, scope: Scope) -> Value:
 
 
 def _follow_await(evaluation: Evaluation, node: Node, scope: Scope) -> Value:
+    if evaluation.is_hasty and not evaluation.calls:
+        evaluation.doubt("waits", node)  # before anything is followed
     settle(evaluation, inner_value(evaluation, node, scope), node)
     if not evaluation.calls:
         evaluation.doubt("waits", node)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from toolchain.program.assigned import assigned
 from toolchain.program.classes import class_value
 from toolchain.program.effects import PURE, Effect, Place
-from toolchain.program.evaluation import Endless, Evaluation, ModuleScope
+from toolchain.program.evaluation import Endless, Evaluation, ModuleScope, Settled
 from toolchain.program.language import JAVASCRIPT
 from toolchain.program.literals import made_function
 from toolchain.program.module import DEFAULT, NAMESPACE, Item
@@ -20,7 +20,7 @@ from toolchain.program.values import UNKNOWN, Namespace, Value, joined
 
 _ENDLESS = "takes too many steps to be followed"
 _EXHAUSTED = "lies in a program too large to be followed whole"
-_MOST_STEPS = 1_500_000  # ours: nodes followed for one program, some 10 s on one core
+_MOST_STEPS = 3_000_000  # ours: nodes followed for one program, some 20 s on one core
 
 
 @dataclass
@@ -79,8 +79,11 @@ class Inspection:
         return self._effect_of((module, number))
 
     def _settle(self) -> None:
-        """Follow all items, and those again that read what others turn out to change."""
-        todo = [(m, n) for m in sorted(self.program.modules) for n in self._numbers(m)]
+        """Follow all items, and those again that read what others turn out to change.
+
+        Where there is too much to follow, what is left are entries: they are kept in any case.
+        """
+        todo = [(m, n) for m in self.program.in_order() for n in self._numbers(m)]
         while todo:
             for item in todo:
                 self._effect_of(item)
@@ -121,8 +124,12 @@ class Inspection:
             return Effect(unknown=_EXHAUSTED)
         module, _ = key
         evaluation = Evaluation(JAVASCRIPT, self, module)
+        evaluation.is_hasty = self._steadiness.is_last(module)
         try:
             self._follow(evaluation, module, item)
+        except Settled:
+            evaluation.sees = True
+            self._steadiness.stop(key)
         except (Endless, RecursionError):
             evaluation.doubt(_ENDLESS)
         self._steps += evaluation.steps + evaluation.given_up

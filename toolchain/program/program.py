@@ -93,6 +93,25 @@ class Program:
         found = [self.target(module, c.source) for c in self.modules[module].clauses if c.source]
         return [target for target in found if target is not None]
 
+    def in_order(self) -> list[ModuleId]:
+        """Return all modules, each behind what it imports, as they are loaded; circles are cut."""
+        starts = [*self.entries, *sorted(self.modules)]
+        found: dict[ModuleId, None] = {}
+        seen: set[ModuleId] = set()
+        for start in (s for s in starts if s in self.modules and s not in seen):
+            seen.add(start)
+            way = [(start, iter(self.imported(start)))]
+            while way:
+                module, rest = way[-1]
+                target = next((t for t in rest if t in self.modules and t not in seen), None)
+                if target is None:
+                    found[module] = None
+                    way.pop()
+                else:
+                    seen.add(target)
+                    way.append((target, iter(self.imported(target))))
+        return list(found)
+
     def loaded(self, module: ModuleId, load: Load) -> ModuleId | None:
         """Return the module that ``import()`` or ``require`` loads."""
         return self.target(module, load.source, require=load.how == "require")

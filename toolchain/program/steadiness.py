@@ -7,8 +7,9 @@ nothing is known may hold anything.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from toolchain.program.effects import NAMED, Place
 from toolchain.program.module import AWAIT, NAMESPACE, WHOLE, Item
@@ -25,16 +26,21 @@ class Steadiness:
     _stored: dict[Found, set[str]] = field(default_factory=dict)
     _any: set[Found] = field(default_factory=set)  # where any member may be stored
     _by_owner: dict[Found, set[ItemId]] = field(default_factory=dict)
+    _stopped: set[ItemId] = field(default_factory=set)
+    _touched: set[Found] = field(default_factory=set)  # by what is not followed to its end
     _late: frozenset[ModuleId] | None = None
     _waiting: frozenset[ModuleId] = frozenset()
-    _from: set[ItemId] = field(default_factory=set)  # what ``_reach`` was found from
-    _passed: set[ItemId] = field(default_factory=set)
-    _reach: set[Found] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self._by_doubtful = _Reach(self.program, self._by_owner)
+        self._by_stopped = _Reach(self.program, self._by_owner)
 
     def is_steady(self, place: Place, module: ModuleId) -> bool:
         """Whether nothing is stored at a place before ``module`` has run."""
         owner, key = place
         stored = self._stored.get(owner, set())
+        if owner in self._touched and module not in self._lasts[1]:
+            return False
         if key is not None and (key.startswith(NAMED) or key == "prototype"):
             return key.removeprefix("= ") not in stored
         if key in stored or owner in self._any:
@@ -54,7 +60,42 @@ class Steadiness:
 
     def disturb(self, items: Iterable[ItemId]) -> set[Found]:
         """Note that all ``items`` may do anything; return the names for which that is new."""
-        return {owner for owner in self._reached(items) if self._put(owner, None)}
+        touched = self._by_stopped.from_all(self._stopped) - self._touched
+        self._touched |= touched
+        doubtful = self._by_doubtful.from_all(items)
+        return touched | {owner for owner in doubtful if self._put(owner, None)}
+
+    def stop(self, item: ItemId) -> None:
+        """Note that nobody followed an item of a last module to its end."""
+        self._stopped.add(item)
+
+    def is_last(self, module: ModuleId) -> bool:
+        """Whether a module is an entry that runs when all it imports has run: nobody loads it.
+
+        So what its items do is seen only by those behind them, and by what runs later.
+        """
+        return module in self._lasts[0]
+
+    @cached_property
+    def _lasts(self) -> tuple[frozenset[ModuleId], frozenset[ModuleId]]:
+        """The last modules, and those that have run before each of them."""
+        modules = self.program.modules
+        lasts = {
+            entry
+            for entry in self.program.entries
+            if entry in modules
+            and modules[entry].form == "module"
+            and not modules[entry].problem
+            and entry not in self.program.quiet
+        }
+        for module, text in modules.items():
+            lasts.difference_update(self.program.imported(module))
+            loaded = (self.program.loaded(module, n) for item in text.items for n in item.loads)
+            lasts.difference_update(one for one in loaded if one is not None)
+            for address in self.program.addresses.get(module, ()):
+                lasts.difference_update(address.targets)
+        before = [self._closure([one]) - lasts for one in sorted(lasts)]
+        return frozenset(lasts), frozenset(set.intersection(*before) if before else ())
 
     def _put(self, owner: Found, key: str | None) -> bool:
         if key is None:
@@ -98,21 +139,30 @@ class Steadiness:
         inside = (m for m in modules if m in self.program.modules)
         return _closed(inside, self.program.imported)
 
-    # what is reached
 
-    def _reached(self, items: Iterable[ItemId]) -> set[Found]:
-        """Return the names that the code of ``items`` may come to, by names and by values.
+@dataclass
+class _Reach:
+    """The names that the code of some items may come to, by names and by values."""
 
-        Those that the last call returned are left out, where it asked for fewer items.
+    program: Program
+    by_owner: Mapping[Found, set[ItemId]]  # the items that store something in what a name holds
+    _from: set[ItemId] = field(default_factory=set)  # what ``_found`` was found from
+    _passed: set[ItemId] = field(default_factory=set)
+    _found: set[Found] = field(default_factory=set)
+
+    def from_all(self, items: Iterable[ItemId]) -> set[Found]:
+        """Return what ``items`` come to; what the last call returned is left out.
+
+        Where that asked for items that are not among these, all is found anew.
         """
         asked = set(items)
         if not self._from <= asked:
-            self._passed, self._reach = set(), set()
+            self._passed, self._found = set(), set()
         self._from = asked
         before = [
-            item for name in self._by_owner.keys() & self._reach for item in self._by_owner[name]
+            item for name in self.by_owner.keys() & self._found for item in self.by_owner[name]
         ]
-        seen, found, fresh = self._passed, self._reach, set()
+        seen, found, fresh = self._passed, self._found, set()
         todo = [*asked, *before]
         while todo:
             module, number = one = todo.pop()
@@ -143,7 +193,7 @@ class Steadiness:
             return []
         numbers = self.program.declared(name.module).get(name.name, ())
         writers = self.program.writers(name.module).get(name.name, ())
-        stored = sorted(self._by_owner.get(name, ()))
+        stored = sorted(self.by_owner.get(name, ()))
         return [*((name.module, n) for n in (*numbers, *writers)), *stored]
 
 

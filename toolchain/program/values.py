@@ -6,6 +6,7 @@ once put into one may be read from it ever after, so the order of statements doe
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from toolchain.formats.javascript_tree import Node
@@ -141,11 +142,18 @@ def joined(*values: Value) -> Value:
     """Return a value that may be any of ``values``."""
     if len(values) == 1:
         return values[0]
-    given = [value for value in values if value]
-    if given and len(given[0]) == 1 and all(value is given[0] for value in given):
-        return given[0]  # most often
+    first: Value = ()
+    for value in values:  # most often all that are not empty are the same
+        if value and value is not first:
+            if first:
+                return _united(values)
+            first = value
+    return first if len(first) <= 1 else _united((first,))
+
+
+def _united(values: Iterable[Value]) -> Value:
     seen: dict[Alternative, None] = {}
-    for value in given:
+    for value in values:
         for one in value:
             seen[one] = None
     if len(seen) > _MOST:
