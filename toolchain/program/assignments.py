@@ -88,6 +88,7 @@ def _assign_name(evaluation: Evaluation, node: Node, value: Value, scope: Scope)
         evaluation.changes.add(found)
     else:
         evaluation.act(f"assigns the global {name}", node)
+        evaluation.escape(value)
 
 
 def bind(

@@ -63,11 +63,13 @@ def call_builtin(evaluation: Evaluation, path: str, given: Given, this: Value, n
 def _call_other(evaluation: Evaluation, path: str, given: Given, node: Node) -> Value:
     if builtins.acts(path):
         evaluation.act(f"calls {path}", node)
+        evaluation.escape(given.everything)
         return UNKNOWN
     owner, _, last = path.rpartition(".")
     if last in _OF_FUNCTIONS:
         return _call_function(evaluation, last, given, (Builtin(owner),), node)
     evaluation.doubt(f"calls {path}, which is not known,", node)
+    evaluation.escape(given.everything)
     return UNKNOWN
 
 
@@ -156,6 +158,7 @@ def _call_method(evaluation: Evaluation, name: str, given: Given, this: Value, n
         return _call_function(evaluation, name, given, this, node)
     if name not in builtins.METHODS:
         evaluation.doubt(f"calls {short(node)}, which is not known,", node)
+        evaluation.escape(joined(given.everything, this))
         return UNKNOWN
     _change_this(evaluation, name, given, this, node)
     held = contents(evaluation, this)
@@ -180,11 +183,7 @@ def _change_this(evaluation: Evaluation, name: str, given: Given, this: Value, n
     """Change what a method changes: what it is called on, or what it is given."""
     if name in builtins.CHANGE_THIS:
         for one in this:
-            key = None if isinstance(one, Thing) and one.kind not in BUILT_IN else ELEMENTS
-            evaluation.change((one,), key, node)
-            if isinstance(one, Thing):
-                adopt(given.everything, one)
-                one.others = evaluation.grown(one.others, given.everything, key)
+            _hold(evaluation, one, given.everything, node)
     elif name in builtins.MATCH:
         some = joined(this, given.at(0))
         evaluation.change(tuple(o for o in some if not _is_stateless(o)), ELEMENTS, node)
@@ -194,6 +193,17 @@ def _change_this(evaluation: Evaluation, name: str, given: Given, this: Value, n
                 advance(evaluation, one, node)
             else:
                 evaluation.change((one,), ELEMENTS, node)
+
+
+def _hold(evaluation: Evaluation, one: Alternative, value: Value, node: Node) -> None:
+    """Put something into an array or collection, as ``push`` does."""
+    key = None if isinstance(one, Thing) and one.kind not in BUILT_IN else ELEMENTS
+    evaluation.change((one,), key, node)
+    if isinstance(one, Thing):
+        adopt(value, one)
+        one.others = evaluation.grown(one.others, value, key)
+    else:
+        evaluation.give((one,), value)
 
 
 def _is_stateless(one: Alternative) -> bool:

@@ -68,6 +68,7 @@ def _believed(evaluation: Evaluation, node: Node, follow: Callable[[], Value]) -
     if not is_pure(node):
         return follow()
     before = (set(evaluation.changes), evaluation.proved, evaluation.unknown)
+    escaped = dict(evaluation.escaped)
     around = (evaluation.maybe, evaluation.tries)
     steps, is_hasty = evaluation.steps, evaluation.is_hasty
     evaluation.is_hasty = False  # what is in doubt in there does not count
@@ -79,7 +80,7 @@ def _believed(evaluation: Evaluation, node: Node, follow: Callable[[], Value]) -
         evaluation.steps = steps
         evaluation.maybe, evaluation.tries = around
     evaluation.changes, evaluation.proved, evaluation.unknown = before
-    evaluation.is_hasty = is_hasty
+    evaluation.escaped, evaluation.is_hasty = escaped, is_hasty
     return value
 
 
@@ -105,6 +106,7 @@ def _call_one(
         return call(evaluation, one.base, given.after(one.given), one.this, node)
     if not isinstance(one, Thing) or one.kind != "function" or one.node is None:
         evaluation.doubt(f"calls something unknown, {short(node)},", node)
+        evaluation.escape(joined(given.everything, this))
         return UNKNOWN
     if is_without_effects(one.node):
         return UNKNOWN
@@ -115,18 +117,20 @@ def _follow_new(evaluation: Evaluation, node: Node, scope: Scope) -> Value:
     made = evaluation.value(node.child_by_field_name("constructor"), scope)
     given = arguments_of(evaluation, node.child_by_field_name("arguments"), scope)
     return _believed(
-        evaluation, node, lambda: joined(*[_new_one(evaluation, o, given, node) for o in made])
+        evaluation, node, lambda: joined(*[make(evaluation, o, given, node) for o in made])
     )
 
 
-def _new_one(evaluation: Evaluation, one: Alternative, given: Given, node: Node) -> Value:
+def make(evaluation: Evaluation, one: Alternative, given: Given, node: Node) -> Value:
+    """Follow ``new`` of what may be a class or constructor."""
     if isinstance(one, Builtin):
         return _new_builtin(evaluation, builtins.without_global(one.path), given, node)
     if isinstance(one, Thing) and one.kind == "bound" and one.given is not None:
         given = given.after(one.given)
-        return joined(*(_new_one(evaluation, base, given, node) for base in one.base))
+        return joined(*(make(evaluation, base, given, node) for base in one.base))
     if not isinstance(one, Thing):
         evaluation.doubt(f"makes something unknown, {short(node)},", node)
+        evaluation.escape(given.everything)
         return UNKNOWN
     instance = evaluation.thing("instance", base=(one,))
     instead = construct(evaluation, one, given, (instance,), node)
@@ -136,12 +140,15 @@ def _new_one(evaluation: Evaluation, one: Alternative, given: Given, node: Node)
 def _new_builtin(evaluation: Evaluation, path: str, given: Given, node: Node) -> Value:
     if path in builtins.STARTS:
         evaluation.act(f"makes a {path}", node)
+        evaluation.escape(given.everything)
         return UNKNOWN
     if path == "Proxy":
+        evaluation.escape(given.everything)  # what reads it calls its traps
         return (evaluation.thing("proxy"),)
     if path == "Promise" or builtins.reads_only(path):
         return read_only(evaluation, path, given, node, is_open=False)
     evaluation.doubt(f"makes a {path}, which is not known,", node)
+    evaluation.escape(given.everything)
     return UNKNOWN
 
 

@@ -154,6 +154,7 @@ def _construct_bases(
             _construct_builtin(evaluation, builtins.without_global(base.path), given, this, node)
         elif not isinstance(base, Primitive):
             evaluation.doubt("extends something unknown", node)
+            evaluation.escape(joined(given.everything, this))
             for one in this:
                 if isinstance(one, Thing):
                     one.is_open = True

@@ -25,6 +25,7 @@ from toolchain.program.values import (
 def change_first(evaluation: Evaluation, path: str, given: Given, node: Node) -> None:
     """Follow what changes its first argument."""
     first = given.at(0)
+    evaluation.give(first, given.rest(1).everything)
     if path in builtins.DEFINE:
         _define(evaluation, first, given, node)
         return

@@ -108,6 +108,8 @@ class Evaluation:
     tries: int = 0  # blocks around that catch what is thrown
     maybe: int = 0  # conditions, loops and the like around: what is here may not happen
     calls: list[Frame] = field(default_factory=list)
+    escaped: dict[Thing, Value] = field(default_factory=dict)  # others have it; what `this` is
+    is_later: bool = False  # what has escaped is followed: that it acts is nothing new
     is_hasty: bool = False  # what is in doubt is not followed much further
 
     def effect(self) -> Effect:
@@ -124,6 +126,8 @@ class Evaluation:
 
     def act(self, what: str, node: Node) -> None:
         """Note that something happens: certainly, or as the module itself decides."""
+        if self.is_later:
+            return
         if self.maybe and self.calls:
             self.doubt(f"under a condition {what}", node)
         elif not self.proved:
@@ -138,6 +142,17 @@ class Evaluation:
                 self.act(f"changes {one.path}", node)
             elif isinstance(one, Builtin | Unknown | Namespace):
                 self.doubt("changes something unknown", node)
+
+    def give(self, owner: Value, value: Value) -> None:
+        """Note that ``value`` is put into what ``owner`` may be; into things it does not escape."""
+        if any(isinstance(one, Builtin | Unknown | Namespace) for one in owner):
+            self.escape(value)
+
+    def escape(self, value: Value, this: Value = ()) -> None:
+        """Note that somebody else is given ``value``, and may call what is in it."""
+        for one in value:
+            if isinstance(one, Thing):
+                self.escaped.setdefault(one, this)
 
     def touch(self, one: Thing | Scope, key: str | None) -> None:
         """Note that a thing, or a variable of a scope, is changed; new ones nobody knows yet."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from toolchain.program.assigned import assigned
 from toolchain.program.classes import class_value
 from toolchain.program.effects import PURE, Effect, Place
+from toolchain.program.escaping import follow_escaped
 from toolchain.program.evaluation import Endless, Evaluation, ModuleScope, Settled
 from toolchain.program.language import JAVASCRIPT
 from toolchain.program.literals import made_function
@@ -32,6 +33,7 @@ class Inspection:
     _values: dict[Found, Value] = field(default_factory=dict)
     _effects: dict[ItemId, Effect] = field(default_factory=dict)
     _places: dict[Found | ItemId, set[Place]] = field(default_factory=dict)  # what each depends on
+    _escaping: dict[ItemId, bool] = field(default_factory=dict)  # what others have may do anything
     _fresh: set[Found] = field(default_factory=set)  # to which items add more
     _is_settled: bool = False
     _steps: int = 0
@@ -88,6 +90,7 @@ class Inspection:
             for item in todo:
                 self._effect_of(item)
             unknown = [item for item, effect in self._effects.items() if effect.unknown]
+            unknown += [item for item, is_doubtful in self._escaping.items() if is_doubtful]
             fresh = self._fresh | self._steadiness.disturb(unknown)
             self._fresh = set()
             todo = self._forget(fresh)
@@ -132,12 +135,17 @@ class Inspection:
             self._steadiness.stop(key)
         except (Endless, RecursionError):
             evaluation.doubt(_ENDLESS)
-        self._steps += evaluation.steps + evaluation.given_up
         own = {Found(module, name) for name in item.declares}
-        self._places[key] = evaluation.places
         # what it does to its own names is done before anybody else can see them
-        stores = [place for place in evaluation.stores if place[0] not in own]
-        self._fresh |= self._steadiness.add(key, stores)
+        stores = {place for place in evaluation.stores if place[0] not in own}
+        evaluation.stores = set()
+        if evaluation.is_hasty and evaluation.escaped:
+            self._steadiness.stop(key)
+        elif evaluation.escaped:
+            self._escaping[key] = follow_escaped(evaluation)
+        self._steps += evaluation.steps + evaluation.given_up
+        self._places[key] = evaluation.places
+        self._fresh |= self._steadiness.add(key, stores | evaluation.stores)
         effect = evaluation.effect()
         return Effect(effect.changes - own, effect.proved, effect.unknown, effect.sees)
 

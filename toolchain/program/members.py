@@ -171,6 +171,7 @@ def put(  # noqa: PLR0913 - one is put somewhere, in some way
     for one in owner:
         if not isinstance(one, Thing):
             evaluation.change((one,), key, node)
+            evaluation.give((one,), value)
             continue
         if one.kind == "proxy":
             evaluation.doubt("sets a member of a Proxy", node)
