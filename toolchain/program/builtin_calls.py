@@ -172,6 +172,8 @@ def _call_method(evaluation: Evaluation, name: str, given: Given, this: Value, n
         found = _call_back(evaluation, given, held, this, node)
     if name in builtins.WAIT_FOR_CALLBACK:
         settle(evaluation, found, node)
+    if name in builtins.GIVE_TEXT:
+        return PRIMITIVE
     # sort(), set() and their like give what they are called on
     others = joined(held, found, given.everything, UNKNOWN)
     kind = "iterator" if name in builtins.MAKE_ITERATOR else "collection"
@@ -184,8 +186,8 @@ def _change_this(evaluation: Evaluation, name: str, given: Given, this: Value, n
     if name in builtins.CHANGE_THIS:
         for one in this:
             _hold(evaluation, one, given.everything, node)
-    elif name in builtins.MATCH:
-        some = joined(this, given.at(0))
+    elif name in builtins.MATCH | builtins.MATCH_GIVEN:
+        some = this if name in builtins.MATCH else given.at(0)
         evaluation.change(tuple(o for o in some if not _is_stateless(o)), ELEMENTS, node)
     elif name in builtins.ADVANCE:
         for one in this:

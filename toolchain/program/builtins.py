@@ -163,8 +163,9 @@ CHANGE_THIS = frozenset(
     setBigInt64 setBigUint64
     """)
 )
-# They set where a regular expression goes on, be it what they are called on or given
-MATCH = frozenset(_words("test exec match replace replaceAll"))
+# They set where the regular expression goes on that they are called on, or given
+MATCH = frozenset(_words("test exec"))
+MATCH_GIVEN = frozenset(_words("match replace replaceAll"))
 # They ask an iterator for more
 ADVANCE = frozenset({"next"})
 # They give an iterator
@@ -190,8 +191,10 @@ READ_THIS = frozenset(
     """)
 )
 
+# They give strings
+GIVE_TEXT = frozenset(_words("join toLocaleString toString"))
 # They make no string or number of what they are given
-KEEP_GIVEN = frozenset(_words("add push unshift")) | (CALL_BACK - MATCH)
+KEEP_GIVEN = frozenset(_words("add push unshift")) | (CALL_BACK - MATCH_GIVEN)
 # Those of maps make none, either; those of URLSearchParams and Headers do
 MAY_KEEP_GIVEN = frozenset(_words("delete get has set"))
 
@@ -212,6 +215,11 @@ def acts(path: str) -> bool:
     """Whether calling ``path`` is certainly noticed."""
     path = without_global(path)
     return any(path == act or (act.endswith(".") and path.startswith(act)) for act in ACTS)
+
+
+def is_provided(path: str) -> bool:
+    """Whether a path is the platform's, and no global that some program has put there."""
+    return without_global(path).partition(".")[0] in GLOBALS | {"method", "primitive"}
 
 
 def without_global(path: str) -> str:

@@ -110,6 +110,7 @@ class Evaluation:
     calls: list[Frame] = field(default_factory=list)
     escaped: dict[Thing, Value] = field(default_factory=dict)  # others have it; what `this` is
     is_later: bool = False  # what has escaped is followed: that it acts is nothing new
+    inside: set[str | None] = field(default_factory=set)  # members of new things changed by that
     is_hasty: bool = False  # what is in doubt is not followed much further
 
     def effect(self) -> Effect:
@@ -158,11 +159,13 @@ class Evaluation:
         """Note that a thing, or a variable of a scope, is changed; new ones nobody knows yet."""
         if isinstance(one, Thing) and one.kind == "collection":
             self._touch_shared(one, key)
-        if one.maker is self:
+        if one.maker is self and not self.is_later:
             return
         if one.owner is not None:
             self.changes.add(one.owner)
             self.stores.add((one.owner, key))
+        elif one.maker is self:
+            self.inside.add(key)
         else:
             self.doubt("changes something of somebody else")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from toolchain.formats.javascript_tree import Node
+from toolchain.program.builtins import is_provided
 from toolchain.program.effects import ELEMENTS
 from toolchain.program.evaluation import Evaluation
 from toolchain.program.members import BUILT_IN, accessed, chain, is_open
@@ -47,7 +48,7 @@ def contents(evaluation: Evaluation, value: Value) -> Value:
 def elements(evaluation: Evaluation, value: Value, node: Node) -> Value:
     """Go through ``value`` and return what that may give; iterators of our own are in doubt."""
     for one in value:
-        if isinstance(one, Unknown):
+        if isinstance(one, Unknown) or (isinstance(one, Builtin) and not is_provided(one.path)):
             evaluation.doubt("goes through something unknown", node)
         elif isinstance(one, Thing) and one.kind == "iterator":
             advance(evaluation, one, node)

@@ -143,9 +143,11 @@ class Inspection:
             self._steadiness.stop(key)
         elif evaluation.escaped:
             self._escaping[key] = follow_escaped(evaluation)
+            evaluation.inside |= {None} if self._escaping[key] else set()
         self._steps += evaluation.steps + evaluation.given_up
         self._places[key] = evaluation.places
-        self._fresh |= self._steadiness.add(key, stores | evaluation.stores)
+        stores |= evaluation.stores | {(name, where) for name in own for where in evaluation.inside}
+        self._fresh |= self._steadiness.add(key, stores)
         effect = evaluation.effect()
         return Effect(effect.changes - own, effect.proved, effect.unknown, effect.sees)
 

@@ -60,7 +60,11 @@ class Steadiness:
 
     def disturb(self, items: Iterable[ItemId]) -> set[Found]:
         """Note that all ``items`` may do anything; return the names for which that is new."""
-        touched = self._by_stopped.from_all(self._stopped) - self._touched
+        touched = self._by_stopped.from_all(self._stopped)
+        for module, number in self._stopped:
+            declared = self.program.modules[module].items[number].declares
+            touched |= {Found(module, name) for name in declared}
+        touched -= self._touched
         self._touched |= touched
         doubtful = self._by_doubtful.from_all(items)
         return touched | {owner for owner in doubtful if self._put(owner, None)}
