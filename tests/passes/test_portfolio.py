@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
 from collections.abc import Mapping
 from dataclasses import asdict
+from pathlib import Path
 
 import golden
 import pytest
@@ -14,6 +17,7 @@ from toolchain.ir import ArtifactId, Fate, Graph, Kind, Relation, Store
 from toolchain.passes.base import Again, Attempt
 from toolchain.passes.bundle_js import BundleJs
 from toolchain.sources.toolbox import missing_here
+from toolchain.sources.tools import node
 from toolchain.verify import same_exports
 
 NAMES = ("esbuild", "rolldown", "rolldown+swc", "rspack", "bun", "rollup+swc", "rollup+terser")
@@ -59,6 +63,20 @@ json package.json
 json tsconfig.json
     {"compilerOptions": {"baseUrl": ".", "paths": {"@/*": ["src/*"]}}}
 onnx models/vad.onnx
+"""
+TRIED = """\
+js *main.js
+    const TRIED = {
+      in: (x) => { try { "a" in x; return true; } catch { return false; } },
+      instanceof: (x) => { try { let is = {} instanceof x; return 1; } catch { return 0; } },
+      array: (x) => { try { new Array(-x); return true; } catch { return false; } },
+      bigint: (x) => { try { BigInt(x) + x; return true; } catch { return false; } },
+      symbol: (x) => { try { `${Symbol(x)}`; return true; } catch { return false; } },
+      extends: (x) => { try { class A extends x {} return true; } catch { return false; } },
+      fine: (x) => { try { x; return true; } catch { return false; } },
+      bare: () => { try { nobodyHasThis; return true; } catch { return false; } },
+    };
+    export const answers = () => Object.keys(TRIED).filter((key) => !TRIED[key](1)).join(" ");
 """
 BROKEN = "js *main.js\n    export let a = ;\n"
 
@@ -171,3 +189,20 @@ def test_legal_comments_of_style_sheets_are_kept_whoever_bundles_the_scripts() -
         assert one.graph is not None, one.detail
         notices = store.get(one.graph.artifacts[ArtifactId("app/LICENSES.txt")].digest)
         assert b"/*! by the authors of a */" in notices, one.name
+
+
+def test_what_is_tried_still_throws_whoever_minifies(tmp_path: Path) -> None:
+    """Minifiers take operators for harmless: the functions answered that all is fine."""
+    graph, store = golden.parse(TRIED)
+    ran = []
+    for made in BundleJs(candidates=(*NAMES, "rollup+oxc", "bun+swc")).attempts(graph, store):
+        assert made.graph is not None, made.detail
+        bundle = tmp_path / f"{made.name}.mjs"
+        bundle.write_bytes(store.get(made.graph.files[ArtifactId("app/main.js")].digest))
+        script = f"import({json.dumps(bundle.as_uri())}).then((m) => console.log(m.answers()))"
+        done = subprocess.run(
+            [str(node()), "-e", script], capture_output=True, text=True, timeout=60, check=True
+        )
+        assert done.stdout == "in instanceof array bigint symbol extends bare\n", made.name
+        ran.append(made.name)
+    assert len(ran) == len(NAMES) + 2

@@ -22,6 +22,7 @@ from toolchain.formats import esbuild
 from toolchain.formats.esbuild_build import Import
 from toolchain.formats.javascript import Mention, imported_names, read
 from toolchain.formats.javascript_addresses import edited
+from toolchain.formats.javascript_tried import shields
 from toolchain.formats.sourcemap import Origin, Place, SourceMap, compose, parse, seen_from_above
 from toolchain.formats.sourcemap_edits import edited_text
 from toolchain.origins import chained
@@ -124,7 +125,7 @@ def stage(project: Project, entries: Mapping[str, str], target: str) -> Staged:
         made = compiled.get(name)
         text = project.edited(name) if made is None else made.data
         writing = _Writing(name, inputs[name].imports, names)
-        edits = writing.edits(text) if _is_code(name) else {}
+        edits = writing.edits(text) | shields(text) if _is_code(name) else {}
         texts[at] = edited(text, edits)
         if made is not None or edits:
             rewrites[at] = Rewrite(name, text, edits, made.map if made else b"")
