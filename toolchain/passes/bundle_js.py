@@ -25,7 +25,7 @@ Keeps
     was relative to a module is rewritten to be relative to the bundle. Licences of all packages
     that went in, and comments marked as legal, are collected in ``app/LICENSES.txt``.
     Statements that only see whether something throws, as ``'a' in x`` in a ``try``: minifiers take
-    them for useless, so they get them as something that is no minifier's to leave out. (rollup still
+    them for useless, so they get them as what is no minifier's to leave out. (rollup still
     leaves out ``+x;`` outside of a ``try``, and with it a ``valueOf`` that does more than tell.)
     A worker or worklet that is only ever started as a module, at an address that the code writes
     out, is bundled like a root; so is one in TypeScript, since no browser runs it as it is. Others
