@@ -17,6 +17,7 @@ Document = dict[str, Any]
 
 ROOT = Path(__file__).parent.parent
 APPLICATION = ROOT / "fixtures" / "voice-app"
+KEPT = ("folded", "matmul-float", "matmul-nbits-4", "as usual", "ahead")
 SAID = {
     "counting": "one two three four five six seven eight nine ten",
     "hello_world": "hello world",
@@ -54,11 +55,19 @@ def environment(home: Path) -> dict[str, str]:
     return _fresh(home / "cache")
 
 
-def _hurried(text: str) -> str:
-    """Return a target where each format and setting runs once, for a tenth of a second at least.
+def _kept(block: str) -> bool:
+    return any(f'name = "{name}"\n' in block for name in KEPT)
 
-    As many processes as a target asks for, in turns, are tests/quantization's.
+
+def _hurried(text: str) -> str:
+    """Return a target where two formats and settings run once, for a tenth of a second at least.
+
+    As many formats and processes as a target asks for, in turns, are tests/quantization's.
     """
+    blocks = text.split("\n\n")
+    text = "\n\n".join(
+        b for b in blocks if not b.startswith(("[[format]]", "[[setting]]")) or _kept(b)
+    )
     once = {"rounds": "1", "least_passes": "1", "pass_seconds": "0.1"}
     for name, value in once.items():
         text, changed = re.subn(rf'(name = "{name}"\nvalue = )\S+', rf"\g<1>{value}", text)
