@@ -4,7 +4,7 @@ Every declaration and statement is one that works: it names only what is declare
 Modules import, pass on and use each other's names, and change each other's objects when they are
 loaded, in all the ways that hide what is called: getters, setters, closures, computed members,
 prototypes, classes, spread, `bind`, iterators, conversions, views of buffers, generators and
-regular expressions that go on, `for await`.
+regular expressions that go on, `for await`, functions that the platform or a global is given.
 """
 
 from __future__ import annotations
@@ -69,6 +69,15 @@ class Writer:
     def key(self) -> str:
         """Return the name of a member."""
         return self.rng.choice(("a", "b", "f", "g", "set", "get"))
+
+    def change(self) -> str:
+        """Return what a function changes that others are given."""
+        some = (
+            f"{self.one('obj')}.{self.key()} = {self.one('fn')};",
+            f"try {{ {self.one('cls')}.prototype.m = {self.one('fn')}; }} catch {{}}",
+            f"{self.one('arr')}.push({self.one('fn')});",
+        )
+        return self.rng.choice(some)
 
     def body(self) -> str:
         """Return what a function does."""
@@ -264,6 +273,15 @@ def _statement(w: Writer) -> str:
         lambda: f"if ({arr}.length > 1) {{ {fn}(); }} else {{ {obj}.a = {w.number}; }}",
         lambda: f"{{ const {w.fresh('tmp')} = {{}}; {obj}.{key} = {w.one('fn')}; }}",
         lambda: f"queueMicrotask(() => {obj});",
+        lambda: (
+            f"process.on('e{w.number}', () => {{ {w.change()} }}); process.emit('e{w.number}');"
+        ),
+        lambda: f"globalThis.g{w.number} = () => {{ {w.change()} }}; globalThis.g{w.number}();",
+        lambda: f"(globalThis.bus ??= []).push({{ run() {{ {w.change()} }} }});",
+        lambda: "for (const one of globalThis.bus ?? []) one.run();",
+        lambda: (
+            f"globalThis.last?.({obj}, {cls}); globalThis.last = (o, c) => {{ o.{key} = {fn}; }};"
+        ),
         lambda: (
             f"const {w.fresh('tmp')} = (() => {{ {w.body().replace('arguments[0]', '0')} }})();"
         ),
