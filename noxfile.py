@@ -36,6 +36,13 @@ def tests(session: nox.Session) -> None:
 
 
 @nox.session
+def reference(session: nox.Session) -> None:
+    """Test the main job on the whole reference application, the language model searched, too."""
+    _install(session)
+    session.run("pytest", "tests/test_reference_application.py", env={"VTOOL_REFERENCE": "1"})
+
+
+@nox.session
 def wheel(session: nox.Session) -> None:
     """Build the wheel, install it alone, and use it away from the checkout."""
     session.install("--require-hashes", "-r", "requirements/dev.txt")

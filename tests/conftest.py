@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import HealthCheck, settings
 
-LONGEST = "test_reference_application.py"  # four minutes of the suite's, in one piece
+LONGEST = "test_reference_application.py"  # the longest of the suite, in one piece
 
 # A quarter of a second of wall time is what the machine makes of it, and no property of the code:
 # a test that bounds time says so itself, in CPU time. Everything else is as it was chosen: under CI
