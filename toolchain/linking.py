@@ -109,6 +109,8 @@ def _absent(
     A bare path in a string that names no file is no claim that there is one: nothing is added. JSX
     names nothing, and may be compiled into calls of what is in scope.
     """
+    if reference.form == "exact":
+        return
     if reference.form in {"path", "jsx"} and reference.relation is not Relation.DYNAMIC:
         return
     if reference.relation is Relation.DYNAMIC:

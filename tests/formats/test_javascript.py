@@ -55,6 +55,13 @@ def _mentions(code: str) -> list[tuple[str, str]]:
         ('importScripts("a.js")', [("worker", "a.js")]),
         ('const m = { v6: "silero_v6.onnx" }', [("string", "silero_v6.onnx")]),
         ("const m = `${base}ort-${kind}.wasm?v=1`", [("string", "*ort-*.wasm?v=1")]),
+        ('const m = "beep.mp3"; f("/a b.css?v", "./LICENSE")',
+         [("path", "beep.mp3"), ("path", "/a b.css?v"), ("path", "./LICENSE")]),
+        ("fetch(`/voices/${x}.json`)", [("path", "/voices/*.json")]),
+        ('f("/voices/" + x + ".json", "a" + ".css")',
+         [("path", "/voices/*.json"), ("path", "a.css")]),
+        ("""a.innerHTML = `<b>\n<img src="/${x}.png"><a href='/é.html'>`""",
+         [("path", "/é.html")]),
         (r'const m = "\x61\u0062\u{63}.onnx"', [("string", "abc.onnx")]),
     ],
 )  # fmt: skip
@@ -67,10 +74,10 @@ def test_a_module_mentions(code: str, found: list[tuple[str, str]]) -> None:
     [
         'import type { A } from "a"; export type { B } from "b"; import { type C } from "c";',
         'const a = "https://example.com/model.onnx";',
-        'const a = "no file here. js"; const b = "ai.unknown"; const c = ".onnx";',
-        "const a = `${name}.js`;",
+        'const a = "no file here. js"; const b = "n/a"; const c = ".onnx";',
+        "const a = `${name}.js` + `${base}/${name}.mp3` + (name + '.css');",
         '// import("./comment.js")\n/* require("a") */',
-        'const a = new URL("x", base); new Date(); f("a.js2");',
+        'const a = new URL("x", base); new Date(); f("a.b c", "//x", "..");',
     ],
 )
 def test_what_loads_nothing_is_not_mentioned(code: str) -> None:

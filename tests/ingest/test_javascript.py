@@ -49,6 +49,8 @@ FILES = Project(
                 *("node_modules/p/lib/x.js", "node_modules/p/lib/x.mjs", "node_modules/p/big.wasm"),
                 *("node_modules/p/one/same.bin", "node_modules/p/two/same.bin"),
                 *("node_modules/p/node_modules/q/v7.onnx", "node_modules/p/v[7].onnx"),
+                *("public/b.mp3", "public/a b.css", "public/vocabulary", "public/l/de.json"),
+                *("src/l/de.json", "c.png"),
             ),
             "",
         ),
@@ -92,6 +94,18 @@ def _needs(code: str, source: str = "src/a.ts") -> list[tuple[str, list[str]]]:
         ('const m = "other/v6.onnx"', [("fetch", [])]),
         ("const m = `${base}v6.onnx`", [("dynamic", ["models/v6.onnx"])]),
         ('const m = "/v6.onnx"', [("fetch", ["models/v6.onnx"])]),
+        ('new Audio("/public/b.mp3")', [("fetch", ["public/b.mp3"])]),
+        ('f("./public/b.mp3?v=1#t", "public/b.mp3", "c.png", "../c.png")',
+         [("fetch", ["public/b.mp3"])] * 2 + [("fetch", ["c.png"])] * 2),
+        ('f("/b.mp3", "/public/a%20b.css", "/public/a b.css", "/public/vocabulary")',
+         [("fetch", ["public/b.mp3"])] + [("fetch", ["public/a b.css"])] * 2
+         + [("fetch", ["public/vocabulary"])]),
+        ('f("b.mp3", "p/b.mp3", "/other/b.mp3", "./vocabulary")', [("fetch", [])] * 4),
+        ("a.innerHTML = '<img src=\"/c.png\">'", [("fetch", ["c.png"])]),
+        ("fetch(`/public/l/${x}.json`)", [("dynamic", ["public/l/de.json"])]),
+        ('fetch("./l/" + x + ".json")', [("dynamic", ["src/l/de.json"])]),
+        ("fetch(`/l/${x}.json`)", [("dynamic", ["public/l/de.json", "src/l/de.json"])]),
+        ("fetch(`/public/v-${x}.json`)", [("dynamic", [])]),
     ],
 )  # fmt: skip
 def test_code_needs(code: str, needs: list[tuple[str, list[str]]]) -> None:
@@ -105,6 +119,12 @@ def test_a_name_that_two_files_have_and_a_file_of_another_package_are_not_meant(
     assert _needs('f("v6.onnx")', inside) == [("fetch", [])]
     assert _needs('f("v7.onnx")', inside) == [("fetch", [])]
     assert _needs("f(`${b}v[7].onnx`)", inside) == [("dynamic", ["node_modules/p/v[7].onnx"])]
+
+
+def test_a_string_in_a_package_names_what_is_beside_it_or_at_the_root_of_the_site() -> None:
+    inside = "node_modules/p/lib/x.js"
+    assert _needs('f("c.png", "public/b.mp3", "/b.mp3")', inside) == [("fetch", [])] * 3
+    assert _needs('f("/public/b.mp3")', inside) == [("fetch", ["public/b.mp3"])]
 
 
 def test_a_source_map_is_no_need() -> None:

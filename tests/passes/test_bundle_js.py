@@ -278,6 +278,18 @@ def test_two_roots_of_one_name_get_two_bundles() -> None:
     assert after.roots == {"app/main.js", "app/b-main.js"}
 
 
+def test_a_file_whose_name_is_put_together_stays_one_that_the_bundle_loads() -> None:
+    after = _bundle(
+        "js *src/main.js @> sounds/beep.mp3\n"
+        '    const sound = "/sounds/beep";\n'
+        "    globalThis.all ??= [sound];\n"
+        '    fetch(sound + ".mp3"); fetch(`${sound}.mp3`);\n'
+        "audio sounds/beep.mp3\n"
+    )
+    main, beep = ArtifactId("app/main.js"), ArtifactId("sounds/beep.mp3")
+    assert after.targets(main, Relation.FETCH) == [beep]
+
+
 def test_a_file_that_would_leave_the_folder_is_refused() -> None:
     store = MemoryStore()
     name = ArtifactId("../main.js")

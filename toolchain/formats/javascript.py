@@ -16,15 +16,25 @@ import tree_sitter_typescript
 from tree_sitter import Language, Node, Parser, Query, QueryCursor, Tree
 
 from toolchain.formats.javascript_exports import Exports, is_type_only, read_exports
-from toolchain.formats.javascript_text import UNKNOWN, pattern_of, string_value, worth_a_mention
+from toolchain.formats.javascript_text import (
+    UNKNOWN,
+    is_sum,
+    may_be_path,
+    named_in_markup,
+    pattern_of,
+    string_value,
+    worth_a_mention,
+)
 from toolchain.formats.jsx_comments import JsxComments, jsx_comments
 
 Dialect = Literal["javascript", "typescript", "tsx"]
-How = Literal["import", "require", "import()", "url", "worker", "worker url", "string"]
+# A "string" looks like the name of a file; a "path" is one only if there is a file just there
+How = Literal["import", "require", "import()", "url", "worker", "worker url", "string", "path"]
 
 # Constructors and methods whose first argument is a script that runs beside the page
 _WORKERS = frozenset({"Worker", "SharedWorker"})
 _SCRIPTS = frozenset({"addModule", "importScripts"})
+_GUESSED = frozenset({"string", "path"})
 
 _QUERY = """
 (import_statement source: (string) @import)
@@ -40,8 +50,11 @@ _QUERY = """
 ((member_expression
   object: (meta_property) @meta property: (property_identifier) @property) @location
  (#eq? @property "url"))
-((string) @string (#match? @string "[.][A-Za-z0-9]+([?#][^/]*)?.$"))
-((template_string) @string (#match? @string "[.][A-Za-z0-9]+([?#][^/]*)?.$"))
+((string) @string (#match? @string "[.][A-Za-z0-9]+([?#][^/]*)?.$|^.([.][.]?)?/[^/*]|(src|href)="))
+((template_string) @string
+ (#match? @string "[.][A-Za-z0-9]+([?#][^/]*)?.$|(src|href)="))
+((binary_expression operator: "+" right: (string) @end) @sum
+ (#match? @end "[.][A-Za-z0-9]+([?#][^/]*)?.$"))
 """
 _TYPESCRIPT_QUERY = _QUERY + "(import_require_clause source: (string) @require)"
 # What captures the places of mentions, for those who ask for more with the same query
@@ -124,7 +137,8 @@ def _captures(dialect: Dialect, tree: Tree) -> dict[str, list[Node]]:
 
 def mentions_of(captures: Mapping[str, Sequence[Node]]) -> tuple[Mention, ...]:
     """Return what a module mentions, by what ``MENTIONS`` captures in it."""
-    mentions = {m.start: m for m in _strings(captures.get("string", ()))}
+    mentions = {m.start: m for m in _sums(captures.get("sum", ()))}
+    mentions.update((m.start, m) for m in _strings(captures.get("string", ())))
     # what is passed to import() or new URL() is more than a string: it replaces the plain mention
     mentions.update((m.start, m) for m in _addresses(captures.get("new", ())))
     mentions.update((m.start, m) for m in _calls(captures.get("call", ())))
@@ -177,9 +191,9 @@ def _without_pieces(mentions: Iterable[Mention]) -> Iterator[Mention]:
     """Leave out strings that are a piece of a name that is mentioned as a whole."""
     covered = 0
     for mention in mentions:
-        if mention.how == "string" and mention.end <= covered:
+        if mention.how in _GUESSED and mention.end <= covered:
             continue
-        if mention.target != UNKNOWN:
+        if mention.target != UNKNOWN and mention.how != "path":
             covered = max(covered, mention.end)
         yield mention
 
@@ -352,6 +366,30 @@ def _strings(nodes: Iterable[Node]) -> Iterator[Mention]:
         target = string_value(node) if node.type == "string" else pattern_of(node)
         if worth_a_mention(target, computed=node.type != "string"):
             yield _mention("string", node, target)
+        elif may_be_path(target, computed=UNKNOWN in target and node.type != "string"):
+            yield _mention("path", node, target)
+        elif "=" in target:
+            yield from _markup(node)
+
+
+def _sums(nodes: Iterable[Node]) -> Iterator[Mention]:
+    """Yield what is put together with ``+`` from a folder that is written out."""
+    for node in nodes:
+        if node.parent is not None and is_sum(node.parent):
+            continue  # a piece
+        target = pattern_of(node)
+        if may_be_path(target, computed=UNKNOWN in target):
+            yield _mention("path", node, target)
+
+
+def _markup(node: Node) -> Iterator[Mention]:
+    """Yield what the elements in a string of HTML load."""
+    text = (node.text or b"").decode("utf-8", errors="replace")
+    for start, end, target in named_in_markup(text):
+        if may_be_path(target, computed=False):
+            line = node.start_point.row + 1 + text.count("\n", 0, start)
+            at = node.start_byte + len(text[:start].encode())
+            yield Mention("path", target, line, at, at + len(target.encode()))
 
 
 def _locations(nodes: Iterable[Node]) -> Iterator[Location]:

@@ -8,6 +8,7 @@ from fnmatch import fnmatchcase
 from functools import cached_property
 from posixpath import dirname, join, normpath
 from typing import Protocol
+from urllib.parse import unquote
 
 from toolchain.formats.javascript_text import UNKNOWN
 from toolchain.formats.node_resolution import Files, Resolver
@@ -54,12 +55,40 @@ class Targets:
             return [found] if bare and isinstance(found, str) and found else []
         return self._unique(target, source)
 
+    def at(self, address: str, source: str) -> list[str]:
+        """Return the file that is just where a string says, if it is the path of one.
+
+        A page takes it from the root of the site, or from its own folder; code may take it from
+        beside itself. What is asked for at the root may lie in a folder that is served as one.
+        """
+        for path in dict.fromkeys((address, unquote(address))):
+            for place in _places(path, source):
+                if place in self.files:
+                    return [place]
+        is_ours = "node_modules/" not in source
+        return self._unique(unquote(address), source) if address[:1] == "/" and is_ours else []
+
+    def matching_at(self, pattern: str, source: str) -> list[str]:
+        """Return the files of which one is just where a string that is put together says."""
+        globs = [_literal_brackets(p) for p in _places(unquote(pattern), source)]
+        root, package = "", self._package_folder(source)
+        found = [
+            name
+            for name in self.files.in_folder(root)
+            if (_is_in(name, root) or _is_in(name, package))
+            and any(fnmatchcase(name, g) for g in globs)
+        ]
+        return found or (self.matching(pattern, source) if pattern[:1] == "/" else [])
+
     def matching(self, pattern: str, source: str) -> list[str]:
         """Return the files of the same package that a pattern may mean; [] if nothing is known."""
         if not pattern.strip(f"{UNKNOWN}./"):
             return []
-        package = self._package_folder(source)
-        if pattern.startswith("."):
+        package, pattern = self._package_folder(source), unquote(pattern)
+        if pattern.startswith("/"):
+            inner = pattern.lstrip("/")  # of the site: the project, or a folder that is served
+            globs = [inner, join(package, inner), join(package, "*/" + inner)]
+        elif pattern.startswith("."):
             globs = [_beside(source, pattern)]
         else:
             globs = [
@@ -91,6 +120,15 @@ class Targets:
     def _package_folder(self, source: str) -> str:
         home = Resolver(self.files, frozenset()).package_of(source)
         return home[0] if home is not None else dirname(source)
+
+
+def _places(path: str, source: str) -> list[str]:
+    """Return where a file lies that a string calls ``path``: beside the code, or from the root."""
+    root = normpath(path.lstrip("/"))
+    if path.startswith("/"):
+        return [root]
+    is_ours = "node_modules/" not in source and not root.startswith("..")
+    return [_beside(source, path), root] if is_ours else [_beside(source, path)]
 
 
 def _literal_brackets(pattern: str) -> str:

@@ -27,6 +27,7 @@ _STATIC: dict[str, tuple[Relation, Form]] = {
     "worker url": (Relation.WORKER, "url"),
     "worker": (Relation.WORKER, "path"),
     "string": (Relation.FETCH, "path"),
+    "path": (Relation.FETCH, "exact"),
 }
 
 
@@ -81,7 +82,11 @@ def resolve(
 ) -> list[ArtifactId]:
     """Return the files that ``reference`` may mean."""
     targets = Targets(_Readable(files), conditions)
-    if reference.relation is Relation.DYNAMIC:
+    if reference.form == "exact":
+        is_known = reference.relation is not Relation.DYNAMIC
+        find = targets.at if is_known else targets.matching_at
+        found = find(reference.target, source)
+    elif reference.relation is Relation.DYNAMIC:
         found = targets.matching(reference.target, source)
     elif reference.form == "jsx":
         runtime = _jsx_runtime(reference.target, source, files)
