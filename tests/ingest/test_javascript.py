@@ -80,6 +80,10 @@ def _needs(code: str, source: str = "src/a.ts") -> list[tuple[str, list[str]]]:
         ("import(`./w/${x}.js`)", [("dynamic", ["src/w/c.js"])]),
         ("import(x)", [("dynamic", [])]),
         ('new URL("../models/v6.onnx", import.meta.url)', [("fetch", ["models/v6.onnx"])]),
+        ('new URL("../public/a%20b.css?v#x", import.meta.url)', [("fetch", ["public/a b.css"])]),
+        ('new Worker(new URL("./w%2Fc.js", import.meta.url))', [("worker", ["src/w/c.js"])]),
+        ('f("../public/l%2Fde.json")', [("fetch", ["public/l/de.json"])]),
+        ("new URL(`../public/a%20${x}.css`, import.meta.url)", [("dynamic", ["public/a b.css"])]),
         ('new URL("../models/gone.onnx", import.meta.url)', [("fetch", [])]),
         ('new URL("p/big.wasm", import.meta.url)', [("fetch", [])]),  # p does not export it
         ("new URL(`../models/${x}.onnx`, import.meta.url)",

@@ -10,10 +10,11 @@ from __future__ import annotations
 import json
 from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
-from posixpath import dirname, join, normpath, relpath
-from urllib.parse import quote, unquote
+from posixpath import relpath
+from urllib.parse import quote
 
 from toolchain.formats.javascript import Mention, read
+from toolchain.formats.javascript_targets import addressed
 from toolchain.formats.javascript_text import without_query
 from toolchain.formats.node_resolution import Resolver
 
@@ -57,20 +58,10 @@ class Rebase:
         for mention in mentions:
             if mention.base < 0 or mention.computed:
                 continue
-            path = without_query(mention.target)
-            target = self._target(name, unquote(path))
+            target = addressed(mention.target, name, self.files, self.resolver)
             if target is not None:
-                rest = mention.target[len(path) :]
+                rest = mention.target[len(without_query(mention.target)) :]
                 yield mention, self._way(self.moved.get(target, target), rest)
-
-    def _target(self, name: str, path: str) -> str | None:
-        beside = normpath(join(dirname(name), path))
-        if beside in self.files:
-            return beside
-        if path.startswith((".", "/")):
-            return None
-        found = self.resolver.resolve(path, name)
-        return found if isinstance(found, str) and found else None
 
     def _way(self, target: str, rest: str = "") -> str:
         """Return the address of ``target`` seen from a bundle, as a JavaScript string."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cached_property
@@ -10,7 +10,7 @@ from posixpath import dirname, join, normpath
 from typing import Protocol
 from urllib.parse import unquote
 
-from toolchain.formats.javascript_text import UNKNOWN
+from toolchain.formats.javascript_text import UNKNOWN, path_in
 from toolchain.formats.node_resolution import Files, Resolver
 
 
@@ -24,6 +24,23 @@ class ProjectFiles(Files, Protocol):
     def in_folder(self, folder: str, /) -> Sequence[str]:
         """Return all files below ``folder`` ("" is everything), sorted."""
         ...
+
+
+def addressed(
+    address: str, source: str, files: Container[object], resolver: Resolver
+) -> str | None:
+    """Return the file that ``new URL(address, import.meta.url)`` in ``source`` means, if any.
+
+    Bundlers take ``new URL("pkg/x.wasm", import.meta.url)`` for a file of that package.
+    """
+    path = path_in(address)
+    beside = _beside(source, path)
+    if beside in files:
+        return beside
+    if path.startswith((".", "/")):
+        return None
+    found = resolver.resolve(path, source)
+    return found if isinstance(found, str) and found else None
 
 
 @dataclass(frozen=True)
@@ -45,15 +62,12 @@ class Targets:
 
     def named(self, target: str, source: str, *, is_url: bool) -> list[str]:
         """Return the file beside ``source``, else the one of its package that is called so."""
-        path = _beside(source, target)
-        if path in self.files:
-            return [path]
         if is_url:
-            # bundlers take new URL("pkg/x.wasm", import.meta.url) for a file of that package
-            found = self.resolver.resolve(target, source)
-            bare = not target.startswith((".", "/"))
-            return [found] if bare and isinstance(found, str) and found else []
-        return self._unique(target, source)
+            found = addressed(target, source, self.files, self.resolver)
+            return [found] if found is not None else []
+        spellings = dict.fromkeys((target, unquote(target)))  # a path, or an address
+        beside = [p for p in (_beside(source, s) for s in spellings) if p in self.files]
+        return beside[:1] or next(filter(None, (self._unique(s, source) for s in spellings)), [])
 
     def at(self, address: str, source: str) -> list[str]:
         """Return the file that is just where a string says, if it is the path of one.
