@@ -62,6 +62,11 @@ def _mentions(code: str) -> list[tuple[str, str]]:
          [("path", "/voices/*.json"), ("path", "a.css")]),
         ("""a.innerHTML = `<b>\n<img src="/${x}.png"><a href='/é.html'>`""",
          [("path", "/é.html")]),
+        ('import.meta.resolve("./t.txt"); import(import.meta.resolve("../a.js"))',
+         [("url", "./t.txt"), ("url", "../a.js")]),
+        ('new Worker(import.meta.resolve("./w.js"), { type: "module" })',
+         [("worker url", "./w.js")]),
+        ("import.meta.resolve(`./${x}.txt`)", [("url", "./*.txt")]),
         (r'const m = "\x61\u0062\u{63}.onnx"', [("string", "abc.onnx")]),
     ],
 )  # fmt: skip
@@ -78,6 +83,7 @@ def test_a_module_mentions(code: str, found: list[tuple[str, str]]) -> None:
         "const a = `${name}.js` + `${base}/${name}.mp3` + (name + '.css');",
         '// import("./comment.js")\n/* require("a") */',
         'const a = new URL("x", base); new Date(); f("a.b c", "//x", "..");',
+        'import.meta.resolve("pkg"); import.meta.resolve(x);',
     ],
 )
 def test_what_loads_nothing_is_not_mentioned(code: str) -> None:
@@ -228,7 +234,11 @@ def test_addresses_are_rewritten_at_their_place_and_nothing_else_is() -> None:
     own = 'new URL("../src/main.js", import.meta.url).href'
     assert _rebased("const here = import.meta.url;") == f"const here = {own};"
     assert _rebased('new URL("gone.wasm", import.meta.url)') == f'new URL("gone.wasm", {own})'
-    plain = 'import.meta.env; "x"'
+    assert _rebased('f(import.meta.resolve("./a.txt"))', "src/a.txt") == (
+        'f(new URL("../src/a.txt", import.meta.url).href)'
+    )
+    assert _rebased("import.meta.resolve?.(`./${x}`)") == f"new URL(`./${{x}}`, {own}).href"
+    plain = 'import.meta.env; import.meta.resolve("pkg")'
     assert _rebased(plain) == plain
 
 

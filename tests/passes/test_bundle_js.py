@@ -298,6 +298,24 @@ def test_a_file_that_would_leave_the_folder_is_refused() -> None:
         BundleJs().apply(Graph({name: artifact}, frozenset(), frozenset({name})), store)
 
 
+def test_what_a_module_resolves_itself_is_found_from_its_bundle() -> None:
+    graph, store = golden.parse(
+        "js *src/main.js => src/w.js @> src/t.txt\n"
+        '    fetch(import.meta.resolve("./t.txt"));\n'
+        '    new Worker(import.meta.resolve("./w.js"), { type: "module" });\n'
+        'js src/w.js\n    postMessage("ready");\n'
+        "text src/t.txt\n    text\n"
+    )
+    for candidates in (("esbuild",), ("rolldown",), ("rollup+swc",), ("rspack",), ("bun",)):
+        made = [a for a in BundleJs(candidates=candidates).attempts(graph, store) if a.graph]
+        assert made
+        for one in made:
+            assert one.graph is not None
+            data = store.get(one.graph.artifacts[ArtifactId("app/main.js")].digest)
+            assert b"../src/t.txt" in data and b"./w.js" in data and b"resolve" not in data
+            assert ArtifactId("app/w.js") in one.graph.artifacts
+
+
 def test_a_worker_that_a_pass_edited_before_is_bundled_all_the_same() -> None:
     graph, store = golden.parse(
         "js *main.js => w.js\n"

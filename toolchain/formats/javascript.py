@@ -35,6 +35,7 @@ How = Literal["import", "require", "import()", "url", "worker", "worker url", "s
 _WORKERS = frozenset({"Worker", "SharedWorker"})
 _SCRIPTS = frozenset({"addModule", "importScripts"})
 _GUESSED = frozenset({"string", "path"})
+_RELATIVE = ("./", "../", "/")
 
 _QUERY = """
 (import_statement source: (string) @import)
@@ -47,6 +48,10 @@ _QUERY = """
  (#any-of? @callee "importScripts" "addModule"))
 ((new_expression constructor: (identifier) @constructor arguments: (arguments)) @new
  (#any-of? @constructor "URL" "Worker" "SharedWorker"))
+((call_expression function: (member_expression
+    object: (meta_property) property: (property_identifier) @callee)
+  arguments: (arguments)) @resolve
+ (#eq? @callee "resolve"))
 ((member_expression
   object: (meta_property) @meta property: (property_identifier) @property) @location
  (#eq? @property "url"))
@@ -77,7 +82,7 @@ class Mention:
     end: int
     computed: bool = False
     base: int = -1  # where its import.meta.url starts, if it is relative to that
-    call: tuple[int, int] = (-1, -1)  # the byte range of the whole call, of import()
+    call: tuple[int, int] = (-1, -1)  # the byte range of import() or import.meta.resolve()
     module: bool = False  # of a worker: it is started as a module for sure
 
 
@@ -112,7 +117,8 @@ class Module:
     @property
     def is_esm(self) -> bool:
         """Whether this can only be an ES module: it imports, exports or asks where it is."""
-        return self.exports.esm or bool(self.locations)
+        asks = bool(self.locations) or any(m.base >= 0 for m in self.mentions)
+        return self.exports.esm or asks
 
 
 def read(data: bytes) -> Module:
@@ -141,6 +147,7 @@ def mentions_of(captures: Mapping[str, Sequence[Node]]) -> tuple[Mention, ...]:
     mentions.update((m.start, m) for m in _strings(captures.get("string", ())))
     # what is passed to import() or new URL() is more than a string: it replaces the plain mention
     mentions.update((m.start, m) for m in _addresses(captures.get("new", ())))
+    mentions.update((m.start, m) for m in _resolved(captures.get("resolve", ())))
     mentions.update((m.start, m) for m in _calls(captures.get("call", ())))
     mentions.update((m.start, m) for m in _statements(captures.get("import", ()), "import"))
     mentions.update((m.start, m) for m in _statements(captures.get("require", ()), "require"))
@@ -307,10 +314,34 @@ def _addresses(news: Iterable[Node]) -> Iterator[Mention]:
             yield _mention("url", arguments[0], base=arguments[1].start_byte)
 
 
+def _resolved(calls: Iterable[Node]) -> Iterator[Mention]:
+    """Yield the addresses in ``import.meta.resolve("./x")``: those of packages are no files."""
+    for call in calls:
+        if _resolved_argument(call) is not None and not _is_first_argument_of_worker(call):
+            yield _resolved_mention("url", call)
+
+
+def _resolved_argument(call: Node) -> Node | None:
+    """Return what ``import.meta.resolve()`` is given, where it is relative for sure."""
+    function, arguments = call.child_by_field_name("function"), _arguments(call)
+    is_resolve = function is not None and (function.text or b"") == b"import.meta.resolve"
+    if not is_resolve or len(arguments) != 1:
+        return None
+    return arguments[0] if pattern_of(arguments[0]).startswith(_RELATIVE) else None
+
+
+def _resolved_mention(how: How, call: Node) -> Mention:
+    found = _mention(how, _arguments(call)[0], base=call.start_byte)
+    return replace(found, call=(call.start_byte, call.end_byte))
+
+
 def _address_or(node: Node, how: How) -> Iterator[Mention]:
     """Yield the script that ``node`` names: the address in a ``new URL(...)``, or the text."""
     inner = _inner_address(node)
-    if inner is None:
+    if _resolved_argument(node) is not None:
+        if how == "worker":
+            yield _resolved_mention("worker url", node)
+    elif inner is None:
         yield _mention(how, node)
     elif how == "worker":
         yield _mention("worker url", inner[0], base=inner[1].start_byte)

@@ -1,8 +1,8 @@
 """Keeps addresses in a module right when its code moves into a bundle in another folder.
 
 ``new URL("x", import.meta.url)`` names a file beside the module; after bundling it would name one
-beside the bundle. The literal is replaced by the way from the bundle to the same file; any other
-use of ``import.meta.url`` by an expression that still gives the module's own address.
+beside the bundle. The literal is replaced by the way from the bundle to the same file, and
+``import.meta.resolve("./x")``, which not every bundler knows, by such an address; any other use of ``import.meta.url`` by an expression that still gives the module's own address.
 """
 
 from __future__ import annotations
@@ -49,9 +49,13 @@ class Rebase:
         edits = {(m.start, m.end): text for m, text in self._literals(name, module.mentions)}
         right = {m.base for m in module.mentions if (m.start, m.end) in edits}
         here = f"new URL({self._way(name)}, import.meta.url).href"  # where it was, also if moved
-        return edits | {
-            (at.start, at.end): here for at in module.locations if at.start not in right
-        }
+        edits |= {(at.start, at.end): here for at in module.locations if at.start not in right}
+        for one in module.mentions:
+            if one.base >= 0 and one.call[0] >= 0:  # import.meta.resolve: not every bundler's
+                base = "import.meta.url" if (one.start, one.end) in edits else here
+                edits[one.call[0], one.start] = "new URL("
+                edits[one.end, one.call[1]] = f", {base}).href"
+        return edits
 
     def _literals(self, name: str, mentions: tuple[Mention, ...]) -> Iterator[tuple[Mention, str]]:
         """Yield the addresses that are known to name a shipped file, with their new text."""
