@@ -95,6 +95,8 @@ class Linker:
                 edges |= {Edge(source, t, Relation.DYNAMIC) for t in declared if t != source}
                 continue
             targets = ingester.resolve(reference, source, self.files, self.conditions)
+            if targets is None:
+                continue
             if not targets:
                 targets = list(_absent(reference, source, self.absent))
             edges |= {Edge(source, t, reference.relation) for t in targets if t != source}

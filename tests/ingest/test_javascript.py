@@ -64,7 +64,7 @@ FILES = Project(
 def _needs(code: str, source: str = "src/a.ts") -> list[tuple[str, list[str]]]:
     contents = javascript.read(memoryview(code.encode()))
     return [
-        (r.relation.value, list(javascript.resolve(r, ArtifactId(source), FILES, BROWSER)))
+        (r.relation.value, list(javascript.resolve(r, ArtifactId(source), FILES, BROWSER) or ()))
         for r in contents.references
     ]
 
@@ -131,6 +131,21 @@ def test_a_string_in_a_package_names_what_is_beside_it_or_at_the_root_of_the_sit
     assert _needs('f("/public/b.mp3")', inside) == [("fetch", ["public/b.mp3"])]
 
 
+def test_what_a_browser_field_removes_is_not_missing() -> None:
+    project = Project(
+        {"package.json": '{"browser": {"fs": false, "./node.js": false}}', "node.js": ""}
+    )
+    code = 'import "fs"; require("fs"); import("./node.js"); import "path";'
+    found = javascript.read(memoryview(code.encode())).references
+
+    def resolved(conditions: frozenset[str]) -> list[object]:
+        source = ArtifactId("main.js")
+        return [javascript.resolve(r, source, project, conditions) for r in found]
+
+    assert resolved(BROWSER) == [None, None, None, []]
+    assert resolved(frozenset()) == [[], [], ["node.js"], []]
+
+
 def test_a_source_map_is_no_need() -> None:
     assert _needs("let a;\n//# sourceMappingURL=a.js.map") == []
 
@@ -167,7 +182,7 @@ def test_the_detector_names_its_models_and_its_worklet() -> None:
     found = {
         t: r.relation
         for r in contents.references
-        for t in javascript.resolve(r, source, project, BROWSER)
+        for t in javascript.resolve(r, source, project, BROWSER) or ()
     }
     assert {t for t, relation in found.items() if relation is Relation.FETCH} == {
         "dist/silero_vad_legacy.onnx",
@@ -203,7 +218,7 @@ def test_the_glue_of_sherpa_is_found_from_the_bridge() -> None:
     project = _package(WEB_ONNX)
     source = ArtifactId("dist/Foundation/SherpaONNXBridge.js")
     found = [
-        (r.relation, *javascript.resolve(r, source, project, BROWSER))
+        (r.relation, *(javascript.resolve(r, source, project, BROWSER) or ()))
         for r in javascript.read(memoryview(project.read(source))).references
     ]
     assert (Relation.FETCH, "wasm/sherpa/sherpa-onnx-glue.js") in found

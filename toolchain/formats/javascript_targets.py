@@ -11,7 +11,7 @@ from typing import Protocol
 from urllib.parse import unquote
 
 from toolchain.formats.javascript_text import UNKNOWN, path_in
-from toolchain.formats.node_resolution import Files, Resolver
+from toolchain.formats.node_resolution import EMPTY, Files, Resolver
 
 
 class ProjectFiles(Files, Protocol):
@@ -59,6 +59,10 @@ class Targets:
         """Return the module that an import means: one, or none."""
         found = self.resolver.resolve(specifier, source, require=require)
         return [found] if isinstance(found, str) and found else []
+
+    def is_emptied(self, specifier: str, source: str, *, require: bool) -> bool:
+        """Whether a ``browser`` field puts nothing in the place of what an import means."""
+        return self.resolver.resolve(specifier, source, require=require) == EMPTY
 
     def named(self, target: str, source: str, *, is_url: bool) -> list[str]:
         """Return the file beside ``source``, else the one of its package that is called so."""

@@ -130,7 +130,8 @@ class Resolver:
         if path is None:
             return Problem(f"{specifier} leads out of the project")
         folder_only = specifier.endswith("/") or specifier in {".", ".."}
-        return self._mapped(path, folder_only=folder_only) or Problem(f"there is no file {path}")
+        found = self._mapped(path, folder_only=folder_only)
+        return Problem(f"there is no file {path}") if found is None else found
 
     def _mapped(self, path: str, *, folder_only: bool = False) -> str | None:
         """Return the file at ``path``, after the browser map of its package; ``None`` if none."""

@@ -91,8 +91,11 @@ class Ingester(Protocol):
         source: ArtifactId,
         files: Neighbours,
         conditions: frozenset[str],
-    ) -> list[ArtifactId]:
-        """Return the files that ``reference`` may mean (several only for patterns), else []."""
+    ) -> list[ArtifactId] | None:
+        """Return the files that ``reference`` may mean (several only for patterns), else [].
+
+        None where the project says that it means nothing, so that none is missing.
+        """
         ...
 
 
