@@ -217,6 +217,9 @@ class _Names(set[str]):
     def read(self, name: str, /) -> bytes:
         raise KeyError(name)
 
+    def named(self, basename: str, /) -> list[str]:
+        return sorted(name for name in self if name.rpartition("/")[2] == basename)
+
 
 def _rebased(code: str, *files: str) -> str:
     names = _Names(files)

@@ -416,7 +416,7 @@ def _sums(nodes: Iterable[Node]) -> Iterator[Mention]:
 def _markup(node: Node) -> Iterator[Mention]:
     """Yield what the elements in a string of HTML load."""
     text = (node.text or b"").decode("utf-8", errors="replace")
-    for start, end, target in named_in_markup(text):
+    for start, target in named_in_markup(text):
         if may_be_path(target, computed=False):
             line = node.start_point.row + 1 + text.count("\n", 0, start)
             at = node.start_byte + len(text[:start].encode())

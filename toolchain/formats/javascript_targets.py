@@ -11,15 +11,12 @@ from typing import Protocol
 from urllib.parse import unquote
 
 from toolchain.formats.javascript_text import UNKNOWN, path_in
-from toolchain.formats.node_resolution import EMPTY, Files, Resolver
+from toolchain.formats.node_resolution import EMPTY, Resolver
+from toolchain.formats.workspaces import Files
 
 
 class ProjectFiles(Files, Protocol):
-    """The files of a project, also by parts of their names."""
-
-    def named(self, basename: str, /) -> Sequence[str]:
-        """Return all files whose last path component is ``basename``, sorted."""
-        ...
+    """The files of a project, also by their folders."""
 
     def in_folder(self, folder: str, /) -> Sequence[str]:
         """Return all files below ``folder`` ("" is everything), sorted."""

@@ -176,13 +176,13 @@ def _may_be_address(text: str) -> bool:
     return len(text) <= _MOST_CHARACTERS and "://" not in text and not text.startswith("//")
 
 
-def named_in_markup(text: str) -> list[tuple[int, int, str]]:
-    """Return what ``src`` and ``href`` in HTML say, with the range of each in ``text``.
+def named_in_markup(text: str) -> list[tuple[int, str]]:
+    """Return what ``src`` and ``href`` in HTML say, with the place of each in ``text``.
 
     >>> named_in_markup('<img src="/a.png"><a href="b">')
-    [(10, 16, '/a.png'), (27, 28, 'b')]
+    [(10, '/a.png'), (27, 'b')]
     """
-    return [(*found.span(1), found[1]) for found in _MARKUP.finditer(text)]
+    return [(found.start(1), found[1]) for found in _MARKUP.finditer(text)]
 
 
 def without_query(text: str) -> str:

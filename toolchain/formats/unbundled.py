@@ -21,8 +21,9 @@ from toolchain.formats.javascript import Mention, Module, read
 from toolchain.formats.javascript_addresses import PLAIN, edited
 from toolchain.formats.javascript_targets import addressed
 from toolchain.formats.javascript_text import without_query
-from toolchain.formats.node_resolution import EMPTY, Files, Resolver
+from toolchain.formats.node_resolution import EMPTY, Resolver
 from toolchain.formats.sourcemap import SourceMap, parse, seen_from_above
+from toolchain.formats.workspaces import Files
 
 _LOWERED = {".ts": ".js", ".tsx": ".js", ".jsx": ".js", ".mts": ".mjs", ".cts": ".cjs"}
 _JOINED = (
