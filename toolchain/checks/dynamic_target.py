@@ -43,7 +43,7 @@ def check(graph: Graph, store: Store) -> Iterator[Finding]:
             where=source,
             message=f"loads {places} known only at run time; {len(others)} files may be meant",
             advice="write the name as a string, or list the files that are meant in vtool.toml, "
-            f"below [dynamic]: {json.dumps(source, ensure_ascii=False)} = [\"FILE\"]",
+            f'below [dynamic]: {json.dumps(source, ensure_ascii=False)} = ["FILE"]',
             severity=Severity.WARNING if source in used else Severity.NOTE,
             holds=Bytes(sum(files[i].size for i in others if i in files and i not in used))
             if source in used

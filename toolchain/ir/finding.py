@@ -33,4 +33,4 @@ class Finding:
     cost: Bytes | None = None
     severity: Severity = Severity.WARNING
     evidence: tuple[str, ...] = field(default=())
-    holds: Bytes = Bytes(0)
+    holds: Bytes = field(default=Bytes(0))
