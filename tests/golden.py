@@ -16,7 +16,8 @@ marks a root) and its edges; the lines below it, indented by four spaces, are it
 what ``tests/codecs/<kind>.py`` makes of it (``encode(text) -> bytes``, ``decode(bytes) -> str``).
 Content that is no text and has no codec is shown as ``(N bytes)``. A pass that refuses an artifact
 leaves it as it is and adds a line ``! id: message``. A check yields lines ``severity where cost
-message``, where a cost nobody measured is ``-``, and its evidence below, indented.
+message``, where a cost nobody measured is ``-``, with ``/N`` for N bytes that it holds, and its
+evidence below, indented.
 
 ``UPDATE_GOLDENS=1`` writes what was found into the file.
 """
@@ -138,7 +139,8 @@ def run_check(case: Case) -> str:
     for finding in plugins.find("checks", case.name).check(graph, store):
         assert finding.check == case.name
         assert finding.advice
-        cost = "-" if finding.cost is None else finding.cost
+        cost = "-" if finding.cost is None else f"{finding.cost}"
+        cost += f"/{finding.holds}" if finding.holds else ""
         lines.append(f"{finding.severity} {finding.where} {cost} {finding.message}")
         lines += [_INDENT + e for e in finding.evidence]
     return "".join(f"{line}\n" for line in lines)

@@ -20,5 +20,6 @@ def test_what_the_cache_keeps_is_the_graph(graph: Graph, conditions: frozenset[s
             replace(a, facts=(("dialect", a.id),)) for a in graph.artifacts.values()
         ),
         conditions=conditions,
+        kept=frozenset(f"{one}/*" for one in conditions),
     )
     assert unpacked(json.loads(json.dumps(packed(read)))) == read

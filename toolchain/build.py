@@ -73,8 +73,11 @@ def _read(
         assembly.roots or entries(files),
         conditions=frozenset(conditions or (project.conditions if project else ())),
         dynamic=project.dynamic if project else {},
-        starts=keep,
+        starts=(*keep, *(project.keep if project else ())),
     )
+    if project is not None:
+        graph = replace(loaded.graph, kept=frozenset(project.keep))
+        loaded = replace(loaded, graph=graph)
     own_code.refuse_broken(assembly, loaded)
     return loaded
 
@@ -288,7 +291,7 @@ def _findings(loaded: Loaded, workspace: Workspace) -> tuple[Finding, ...]:
     code = [source_digest(plugins.find("checks", n).__name__) for n in names]
     everything = sorted((i, a.kind, a.digest) for i, a in graph.artifacts.items())
     edges = sorted((e.source, e.target, e.relation) for e in graph.edges)
-    how = (sorted(graph.roots), sorted(graph.conditions))
+    how = (sorted(graph.roots), sorted(graph.conditions), sorted(graph.kept))
     key = action_key("checks", names, code, everything, edges, how)
     cached = workspace.cache.get(key)
     if cached is not None:

@@ -95,6 +95,8 @@ class Linker:
                 edges |= {Edge(source, t, Relation.DYNAMIC) for t in declared if t != source}
                 continue
             targets = ingester.resolve(reference, source, self.files, self.conditions)
+            if targets is None:
+                continue
             if not targets:
                 targets = list(_absent(reference, source, self.absent))
             edges |= {Edge(source, t, reference.relation) for t in targets if t != source}
@@ -109,6 +111,8 @@ def _absent(
     A bare path in a string that names no file is no claim that there is one: nothing is added. JSX
     names nothing, and may be compiled into calls of what is in scope.
     """
+    if reference.form == "exact":
+        return
     if reference.form in {"path", "jsx"} and reference.relation is not Relation.DYNAMIC:
         return
     if reference.relation is Relation.DYNAMIC:

@@ -6,7 +6,7 @@ the code of others the same is a finding, because nobody here can correct it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
@@ -16,7 +16,7 @@ from toolchain.analysis.reachability import reachable
 from toolchain.errors import InputError, ToolError, UnavailableError
 from toolchain.formats import esbuild
 from toolchain.formats.node_resolution import Resolver, is_builtin
-from toolchain.formats.package_json import Problem
+from toolchain.formats.package_json import Problem, split_bare
 from toolchain.ingest.base import Reference
 from toolchain.ir import ArtifactId, Kind, Relation
 from toolchain.linking import Files
@@ -53,8 +53,9 @@ def refuse_broken(assembly: Assembly, loaded: Loaded) -> None:
             if isinstance(found, Problem) and not _is_provided(reference.target, project, files):
                 raise InputError(
                     f"{name}:{reference.line}: {reference.target!r} does not resolve: {found.text}",
-                    hint="correct the import, add the package to vtool.toml and lock it, or name "
-                    "it in bundle-js's `external`",
+                    hint=_linked(reference.target, name, project)
+                    or "correct the import, add the package to vtool.toml and lock it, or name it "
+                    "in bundle-js's `external`",
                 )
 
 
@@ -74,6 +75,28 @@ def _is_ours(name: ArtifactId) -> bool:
     return "node_modules" not in PurePosixPath(name).parts and "!/" not in name
 
 
+def _linked(target: str, importer: str, project: Project) -> str:
+    """Return what to do where a package is none of the files, but a link to a folder leads to it.
+
+    Links are not followed: nothing is read that the project's folder and its lock do not hold.
+    """
+    name, _ = split_bare(target)
+    around = (project.folder.resolve() / importer).parents
+    links = (above / "node_modules" / name for above in around)
+    link = next((one for one in links if one.is_symlink()), None)
+    if link is None or target.startswith((".", "/", "#")):
+        return ""
+    if link.resolve().is_relative_to(project.folder.resolve()):
+        return (
+            f"{name} is a link to a folder of this project: name that folder in `sources` of "
+            "vtool.toml, and in `workspaces` of the package.json above it"
+        )
+    return (
+        f"{name} is a link out of the project: put vtool.toml into the folder above both, whose "
+        "package.json has `workspaces`, with `entries` and `sources` from there"
+    )
+
+
 class _Read:
     """Files as the resolver wants them: asked with plain paths."""
 
@@ -85,6 +108,9 @@ class _Read:
 
     def read(self, name: str, /) -> bytes:
         return self._files.read(ArtifactId(name))
+
+    def named(self, basename: str, /) -> Sequence[str]:
+        return self._files.named(basename)
 
 
 def _is_own(name: ArtifactId, loaded: Loaded, project: Project) -> bool:

@@ -18,12 +18,13 @@ def packed(graph: Graph) -> list[Any]:
         [[e.source, e.target, e.relation] for e in sorted(graph.edges)],
         sorted(graph.roots),
         sorted(graph.conditions),
+        sorted(graph.kept),
     ]
 
 
 def unpacked(document: Any) -> Graph:  # noqa: ANN401 - JSON
     """Return the graph that ``packed`` gave ``document`` for."""
-    artifacts, edges, roots, conditions = document
+    artifacts, edges, roots, conditions, kept = document
     return Graph(
         {
             ArtifactId(i): Artifact(
@@ -38,4 +39,5 @@ def unpacked(document: Any) -> Graph:  # noqa: ANN401 - JSON
         frozenset(Edge(ArtifactId(s), ArtifactId(t), Relation(r)) for s, t, r in edges),
         frozenset(ArtifactId(r) for r in roots),
         frozenset(conditions),
+        frozenset(kept),
     )

@@ -63,6 +63,25 @@ def test_broken_code_is_refused_by_both_commands_at_its_place(tmp_path: Path, na
     assert leftovers(tmp_path) == []
 
 
+@pytest.mark.parametrize(
+    ("own", "words"),
+    [
+        ("mono/packages/app", ("ui is a link out of the project", "the folder above both")),
+        ("mono", ("ui is a link to a folder of this project", "`workspaces`")),
+    ],
+)
+def test_a_link_to_a_package_that_is_not_followed_is_named_with_what_works(
+    tmp_path: Path, own: str, words: tuple[str, ...]
+) -> None:
+    files: Files = {"src/main.js": 'import { b } from "ui"; export const a = b;'}
+    made = project(tmp_path / own, files)
+    for folder in ("mono/packages/ui", "mono/node_modules"):
+        (tmp_path / folder).mkdir(parents=True, exist_ok=True)
+    (tmp_path / "mono/packages/ui/package.json").write_text(package("ui"), "utf-8")
+    (tmp_path / "mono/node_modules/ui").symlink_to("../packages/ui")
+    vtool("optimize", made, "-o", tmp_path / "out").refuses(3, "src/main.js:1", *words)
+
+
 def optimized(tmp_path: Path, files: Files, steps: str = SHAKE) -> dict[str, Any]:
     """Optimize; return the report, and that of ``analyze`` as "analyzed"."""
     own = project(tmp_path / "p", files, steps=steps)

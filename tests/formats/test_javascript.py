@@ -55,6 +55,18 @@ def _mentions(code: str) -> list[tuple[str, str]]:
         ('importScripts("a.js")', [("worker", "a.js")]),
         ('const m = { v6: "silero_v6.onnx" }', [("string", "silero_v6.onnx")]),
         ("const m = `${base}ort-${kind}.wasm?v=1`", [("string", "*ort-*.wasm?v=1")]),
+        ('const m = "beep.mp3"; f("/a b.css?v", "./LICENSE")',
+         [("path", "beep.mp3"), ("path", "/a b.css?v"), ("path", "./LICENSE")]),
+        ("fetch(`/voices/${x}.json`)", [("path", "/voices/*.json")]),
+        ('f("/voices/" + x + ".json", "a" + ".css")',
+         [("path", "/voices/*.json"), ("path", "a.css")]),
+        ("""a.innerHTML = `<b>\n<img src="/${x}.png"><a href='/é.html'>`""",
+         [("path", "/é.html")]),
+        ('import.meta.resolve("./t.txt"); import(import.meta.resolve("../a.js"))',
+         [("url", "./t.txt"), ("url", "../a.js")]),
+        ('new Worker(import.meta.resolve("./w.js"), { type: "module" })',
+         [("worker url", "./w.js")]),
+        ("import.meta.resolve(`./${x}.txt`)", [("url", "./*.txt")]),
         (r'const m = "\x61\u0062\u{63}.onnx"', [("string", "abc.onnx")]),
     ],
 )  # fmt: skip
@@ -67,10 +79,11 @@ def test_a_module_mentions(code: str, found: list[tuple[str, str]]) -> None:
     [
         'import type { A } from "a"; export type { B } from "b"; import { type C } from "c";',
         'const a = "https://example.com/model.onnx";',
-        'const a = "no file here. js"; const b = "ai.unknown"; const c = ".onnx";',
-        "const a = `${name}.js`;",
+        'const a = "no file here. js"; const b = "n/a"; const c = ".onnx";',
+        "const a = `${name}.js` + `${base}/${name}.mp3` + (name + '.css');",
         '// import("./comment.js")\n/* require("a") */',
-        'const a = new URL("x", base); new Date(); f("a.js2");',
+        'const a = new URL("x", base); new Date(); f("a.b c", "//x", "..");',
+        'import.meta.resolve("pkg"); import.meta.resolve(x);',
     ],
 )
 def test_what_loads_nothing_is_not_mentioned(code: str) -> None:
@@ -204,6 +217,9 @@ class _Names(set[str]):
     def read(self, name: str, /) -> bytes:
         raise KeyError(name)
 
+    def named(self, basename: str, /) -> list[str]:
+        return sorted(name for name in self if name.rpartition("/")[2] == basename)
+
 
 def _rebased(code: str, *files: str) -> str:
     names = _Names(files)
@@ -221,7 +237,11 @@ def test_addresses_are_rewritten_at_their_place_and_nothing_else_is() -> None:
     own = 'new URL("../src/main.js", import.meta.url).href'
     assert _rebased("const here = import.meta.url;") == f"const here = {own};"
     assert _rebased('new URL("gone.wasm", import.meta.url)') == f'new URL("gone.wasm", {own})'
-    plain = 'import.meta.env; "x"'
+    assert _rebased('f(import.meta.resolve("./a.txt"))', "src/a.txt") == (
+        'f(new URL("../src/a.txt", import.meta.url).href)'
+    )
+    assert _rebased("import.meta.resolve?.(`./${x}`)") == f"new URL(`./${{x}}`, {own}).href"
+    plain = 'import.meta.env; import.meta.resolve("pkg")'
     assert _rebased(plain) == plain
 
 

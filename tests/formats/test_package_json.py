@@ -210,6 +210,9 @@ class _Disk:
     def read(self, name: str, /) -> bytes:
         return self.files[name].read_bytes()
 
+    def named(self, basename: str, /) -> list[str]:
+        return sorted(name for name in self.files if name.rpartition("/")[2] == basename)
+
 
 @pytest.mark.parametrize(
     "conditions", [("browser", "module"), ("browser", ORT_CONDITION), ("browser", "node")]
@@ -261,6 +264,9 @@ def test_esbuild_resolves_every_import_of_real_packages_to_the_same_file(
 class _Given(dict[str, str]):
     def read(self, name: str, /) -> bytes:
         return self[name].encode()
+
+    def named(self, basename: str, /) -> list[str]:
+        return sorted(name for name in self if name.rpartition("/")[2] == basename)
 
 
 def _resolve(

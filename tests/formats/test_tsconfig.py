@@ -24,6 +24,10 @@ class Project:
         """Return the bytes of a file."""
         return self.files[name].encode()
 
+    def named(self, basename: str, /) -> list[str]:
+        """Return all files of a name."""
+        return sorted(name for name in self.files if name.rpartition("/")[2] == basename)
+
 
 def test_the_nearest_configuration_counts_with_all_that_it_extends() -> None:
     files = Project(

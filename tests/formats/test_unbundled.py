@@ -18,6 +18,9 @@ class _Files(dict[str, bytes]):
     def read(self, name: str, /) -> bytes:
         return self[name]
 
+    def named(self, basename: str, /) -> list[str]:
+        return sorted(name for name in self if name.rpartition("/")[2] == basename)
+
 
 def _unbundled(folder: Path, files: Mapping[str, str]) -> Unbundled:
     for name, text in files.items():

@@ -49,6 +49,8 @@ FILES = Project(
                 *("node_modules/p/lib/x.js", "node_modules/p/lib/x.mjs", "node_modules/p/big.wasm"),
                 *("node_modules/p/one/same.bin", "node_modules/p/two/same.bin"),
                 *("node_modules/p/node_modules/q/v7.onnx", "node_modules/p/v[7].onnx"),
+                *("public/b.mp3", "public/a b.css", "public/vocabulary", "public/l/de.json"),
+                *("src/l/de.json", "c.png"),
             ),
             "",
         ),
@@ -62,7 +64,7 @@ FILES = Project(
 def _needs(code: str, source: str = "src/a.ts") -> list[tuple[str, list[str]]]:
     contents = javascript.read(memoryview(code.encode()))
     return [
-        (r.relation.value, list(javascript.resolve(r, ArtifactId(source), FILES, BROWSER)))
+        (r.relation.value, list(javascript.resolve(r, ArtifactId(source), FILES, BROWSER) or ()))
         for r in contents.references
     ]
 
@@ -78,6 +80,10 @@ def _needs(code: str, source: str = "src/a.ts") -> list[tuple[str, list[str]]]:
         ("import(`./w/${x}.js`)", [("dynamic", ["src/w/c.js"])]),
         ("import(x)", [("dynamic", [])]),
         ('new URL("../models/v6.onnx", import.meta.url)', [("fetch", ["models/v6.onnx"])]),
+        ('new URL("../public/a%20b.css?v#x", import.meta.url)', [("fetch", ["public/a b.css"])]),
+        ('new Worker(new URL("./w%2Fc.js", import.meta.url))', [("worker", ["src/w/c.js"])]),
+        ('f("../public/l%2Fde.json")', [("fetch", ["public/l/de.json"])]),
+        ("new URL(`../public/a%20${x}.css`, import.meta.url)", [("dynamic", ["public/a b.css"])]),
         ('new URL("../models/gone.onnx", import.meta.url)', [("fetch", [])]),
         ('new URL("p/big.wasm", import.meta.url)', [("fetch", [])]),  # p does not export it
         ("new URL(`../models/${x}.onnx`, import.meta.url)",
@@ -92,6 +98,18 @@ def _needs(code: str, source: str = "src/a.ts") -> list[tuple[str, list[str]]]:
         ('const m = "other/v6.onnx"', [("fetch", [])]),
         ("const m = `${base}v6.onnx`", [("dynamic", ["models/v6.onnx"])]),
         ('const m = "/v6.onnx"', [("fetch", ["models/v6.onnx"])]),
+        ('new Audio("/public/b.mp3")', [("fetch", ["public/b.mp3"])]),
+        ('f("./public/b.mp3?v=1#t", "public/b.mp3", "c.png", "../c.png")',
+         [("fetch", ["public/b.mp3"])] * 2 + [("fetch", ["c.png"])] * 2),
+        ('f("/b.mp3", "/public/a%20b.css", "/public/a b.css", "/public/vocabulary")',
+         [("fetch", ["public/b.mp3"])] + [("fetch", ["public/a b.css"])] * 2
+         + [("fetch", ["public/vocabulary"])]),
+        ('f("b.mp3", "p/b.mp3", "/other/b.mp3", "./vocabulary")', [("fetch", [])] * 4),
+        ("a.innerHTML = '<img src=\"/c.png\">'", [("fetch", ["c.png"])]),
+        ("fetch(`/public/l/${x}.json`)", [("dynamic", ["public/l/de.json"])]),
+        ('fetch("./l/" + x + ".json")', [("dynamic", ["src/l/de.json"])]),
+        ("fetch(`/l/${x}.json`)", [("dynamic", ["public/l/de.json", "src/l/de.json"])]),
+        ("fetch(`/public/v-${x}.json`)", [("dynamic", [])]),
     ],
 )  # fmt: skip
 def test_code_needs(code: str, needs: list[tuple[str, list[str]]]) -> None:
@@ -105,6 +123,27 @@ def test_a_name_that_two_files_have_and_a_file_of_another_package_are_not_meant(
     assert _needs('f("v6.onnx")', inside) == [("fetch", [])]
     assert _needs('f("v7.onnx")', inside) == [("fetch", [])]
     assert _needs("f(`${b}v[7].onnx`)", inside) == [("dynamic", ["node_modules/p/v[7].onnx"])]
+
+
+def test_a_string_in_a_package_names_what_is_beside_it_or_at_the_root_of_the_site() -> None:
+    inside = "node_modules/p/lib/x.js"
+    assert _needs('f("c.png", "public/b.mp3", "/b.mp3")', inside) == [("fetch", [])] * 3
+    assert _needs('f("/public/b.mp3")', inside) == [("fetch", ["public/b.mp3"])]
+
+
+def test_what_a_browser_field_removes_is_not_missing() -> None:
+    project = Project(
+        {"package.json": '{"browser": {"fs": false, "./node.js": false}}', "node.js": ""}
+    )
+    code = 'import "fs"; require("fs"); import("./node.js"); import "path";'
+    found = javascript.read(memoryview(code.encode())).references
+
+    def resolved(conditions: frozenset[str]) -> list[object]:
+        source = ArtifactId("main.js")
+        return [javascript.resolve(r, source, project, conditions) for r in found]
+
+    assert resolved(BROWSER) == [None, None, None, []]
+    assert resolved(frozenset()) == [[], [], ["node.js"], []]
 
 
 def test_a_source_map_is_no_need() -> None:
@@ -143,7 +182,7 @@ def test_the_detector_names_its_models_and_its_worklet() -> None:
     found = {
         t: r.relation
         for r in contents.references
-        for t in javascript.resolve(r, source, project, BROWSER)
+        for t in javascript.resolve(r, source, project, BROWSER) or ()
     }
     assert {t for t, relation in found.items() if relation is Relation.FETCH} == {
         "dist/silero_vad_legacy.onnx",
@@ -179,7 +218,7 @@ def test_the_glue_of_sherpa_is_found_from_the_bridge() -> None:
     project = _package(WEB_ONNX)
     source = ArtifactId("dist/Foundation/SherpaONNXBridge.js")
     found = [
-        (r.relation, *javascript.resolve(r, source, project, BROWSER))
+        (r.relation, *(javascript.resolve(r, source, project, BROWSER) or ()))
         for r in javascript.read(memoryview(project.read(source))).references
     ]
     assert (Relation.FETCH, "wasm/sherpa/sherpa-onnx-glue.js") in found

@@ -87,7 +87,8 @@ def _application(store: Store) -> Graph:
             found = javascript.resolve(
                 reference, ArtifactId(name), disk, frozenset({"browser", "module"})
             )
-            edges |= {Edge(ArtifactId(name), t, reference.relation) for t in found if t != name}
+            targets = [t for t in found or () if t != name]
+            edges |= {Edge(ArtifactId(name), t, reference.relation) for t in targets}
     return Graph(artifacts, frozenset(edges), frozenset({ArtifactId("src/main.ts")}))
 
 
@@ -278,12 +279,71 @@ def test_two_roots_of_one_name_get_two_bundles() -> None:
     assert after.roots == {"app/main.js", "app/b-main.js"}
 
 
+def test_a_file_whose_name_is_put_together_stays_one_that_the_bundle_loads() -> None:
+    after = _bundle(
+        "js *src/main.js @> sounds/beep.mp3\n"
+        '    const sound = "/sounds/beep";\n'
+        "    globalThis.all ??= [sound];\n"
+        '    fetch(sound + ".mp3"); fetch(`${sound}.mp3`);\n'
+        "audio sounds/beep.mp3\n"
+    )
+    main, beep = ArtifactId("app/main.js"), ArtifactId("sounds/beep.mp3")
+    assert after.targets(main, Relation.FETCH) == [beep]
+
+
 def test_a_file_that_would_leave_the_folder_is_refused() -> None:
     store = MemoryStore()
     name = ArtifactId("../main.js")
     artifact = Artifact(name, Kind.JS, store.put(b"1"), Bytes(1))
     with pytest.raises(InputError, match="lies outside the project"):
         BundleJs().apply(Graph({name: artifact}, frozenset(), frozenset({name})), store)
+
+
+def test_a_workspace_is_bundled_from_its_folder_with_what_its_configurations_say() -> None:
+    graph, store = golden.parse(
+        "js *packages/app/main.js\n"
+        '    import { tag } from "@m/ui"; import "@m/ui/quiet.js"; import { h } from "@m/core";\n'
+        "    console.log(tag, h.calls);\n"
+        'json package.json\n    {"workspaces": ["packages/*"]}\n'
+        'json packages/ui/package.json\n    {"name": "@m/ui", "main": "index.tsx", '
+        '"sideEffects": false}\n'
+        'json packages/ui/tsconfig.json\n    {"compilerOptions": {"jsxFactory": "h"}}\n'
+        'ts packages/ui/index.tsx\n    import { h } from "@m/core";\n'
+        "    export const tag = <b/>;\n"
+        'js packages/ui/quiet.js\n    console.log("quiet");\n'
+        'json packages/core/package.json\n    {"name": "@m/core", "exports": "./h.js"}\n'
+        "js packages/core/h.js\n    export const h = (name) => (h.calls++, name);\n"
+        "    h.calls = 0;\n"
+    )
+    for candidates in (("esbuild",), ("rolldown",), ("rollup+swc",), ("rspack",), ("bun",)):
+        made = [a for a in BundleJs(candidates=candidates).attempts(graph, store) if a.graph]
+        assert made
+        for one in made:
+            assert one.graph is not None
+            data = store.get(one.graph.artifacts[ArtifactId("app/main.js")].digest)
+            assert b"quiet" not in data
+            assert b"React" not in data
+            assert data.count(b"calls") >= 2
+            assert not [i for i in one.graph.artifacts if i.startswith("external:")]
+
+
+def test_what_a_module_resolves_itself_is_found_from_its_bundle() -> None:
+    graph, store = golden.parse(
+        "js *src/main.js => src/w.js @> src/t.txt\n"
+        '    fetch(import.meta.resolve("./t.txt"));\n'
+        '    new Worker(import.meta.resolve("./w.js"), { type: "module" });\n'
+        'js src/w.js\n    postMessage("ready");\n'
+        "text src/t.txt\n    text\n"
+    )
+    for candidates in (("esbuild",), ("rolldown",), ("rollup+swc",), ("rspack",), ("bun",)):
+        made = [a for a in BundleJs(candidates=candidates).attempts(graph, store) if a.graph]
+        assert made
+        for one in made:
+            assert one.graph is not None
+            data = store.get(one.graph.artifacts[ArtifactId("app/main.js")].digest)
+            assert b"resolve" not in data
+            assert all(address in data for address in (b"../src/t.txt", b"./w.js"))
+            assert ArtifactId("app/w.js") in one.graph.artifacts
 
 
 def test_a_worker_that_a_pass_edited_before_is_bundled_all_the_same() -> None:

@@ -146,6 +146,7 @@ findings = st.builds(
     cost=st.one_of(st.none(), st.integers(-(2**53), 2**53)),
     severity=st.sampled_from(list(Severity)),
     evidence=st.lists(names, max_size=2).map(tuple),
+    holds=st.integers(0, 2**53),
 )
 stages = st.sampled_from(list(Stage))
 kinds = st.sampled_from(list(Kind))

@@ -212,10 +212,13 @@ def test_the_worst_finding_comes_first_and_unknown_is_not_zero() -> None:
         finding("small", Severity.WARNING, 1),
         finding("large", Severity.WARNING, 2000),
         finding("worst", Severity.ERROR, None),
+        replace(finding("holds", Severity.WARNING, None), holds=Bytes(1000)),
     )
     report = replace(sample(), findings=found)
-    assert [f.check for f in figures.findings(report)] == ["worst", "large", "small", "note"]
+    order = ["worst", "large", "holds", "small", "note"]
+    assert [f.check for f in figures.findings(report)] == order
     out = printed(report, "findings_table")
+    assert "! warning: holds at x, cost not measured, holds 1.00 kB" in out
     assert "✗ error: worst at x, cost not measured" in out
     assert "! warning: large at x, costs 2.00 kB" in out
 

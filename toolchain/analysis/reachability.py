@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator
+from fnmatch import fnmatchcase
 
 from toolchain.analysis.packages import package_of
 from toolchain.ir import FILE_KINDS, Artifact, ArtifactId, Graph, Kind, Relation
@@ -43,6 +44,7 @@ def core(graph: Graph) -> frozenset[ArtifactId]:
 def loadable(graph: Graph, more: Collection[ArtifactId] = frozenset()) -> frozenset[ArtifactId]:
     """Return what the roots, and ``more`` beside them, may load if every unknown is possible.
 
+    What the project says is kept counts as ``more`` does.
     A module that loads a name nobody can know may load any file of its own package, except those
     of ``NEVER_LOADED`` kinds; and those files may load more.
     """
@@ -53,7 +55,8 @@ def loadable(graph: Graph, more: Collection[ArtifactId] = frozenset()) -> frozen
         yield from known(name)
         yield from possible.get(name, ())
 
-    return _closure([*graph.roots, *more], step)
+    kept = (i for i in graph.artifacts if any(fnmatchcase(i, glob) for glob in graph.kept))
+    return _closure([*graph.roots, *more, *kept], step)
 
 
 def possible_targets(graph: Graph) -> dict[ArtifactId, list[ArtifactId]]:

@@ -37,7 +37,8 @@ def _package_files(graph: Graph, found: frozenset[ArtifactId]) -> Iterator[Artif
     """Yield every package.json above each script in ``found``, up to that of its package.
 
     The nearest says whether the script is a module; that of the package, which may be further up
-    (@babel/runtime has one in ``helpers/esm``), what its exports are.
+    (@babel/runtime has one in ``helpers/esm``), what its exports are; one above packages of the
+    project, that they are its workspaces.
     """
     scripts = (i for i in found if graph.artifacts[i].kind in _SCRIPTS)
     for folder, package in {(i.rpartition("/")[0], package_of(i)) for i in scripts}:
@@ -46,7 +47,6 @@ def _package_files(graph: Graph, found: frozenset[ArtifactId]) -> Iterator[Artif
             name = ArtifactId(f"{above}/package.json" if above else "package.json")
             if name in graph.artifacts:
                 yield name
-            is_last = above == package if "node_modules/" in package else name in graph.artifacts
-            if is_last or not above:
+            if not above or ("node_modules/" in package and above == package):
                 break
             above = above.rpartition("/")[0]

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections import defaultdict
 from pathlib import PurePosixPath
 from posixpath import dirname, join, normpath
-from urllib.parse import unquote
 
 from toolchain.bundling.rewiring import ABSENT, IMPORTS
 from toolchain.formats.javascript import Mention, read
 from toolchain.formats.javascript_addresses import needs_itself
-from toolchain.formats.javascript_text import without_query
+from toolchain.formats.javascript_text import path_in
 from toolchain.ir import OWNERSHIP, ArtifactId, Graph, Kind, Relation, Store
 
 SCRIPTS = frozenset({Kind.JS, Kind.TS})
@@ -87,7 +86,7 @@ def _names(user: ArtifactId, target: ArtifactId, graph: Graph, store: Store) -> 
 
 
 def _may_mean(mention: Mention, user: ArtifactId, target: ArtifactId) -> bool:
-    path = unquote(without_query(mention.target))
+    path = path_in(mention.target)
     if normpath(join(dirname(user), path)) == target:
         return True
     # a plain string may be read as a path from anywhere

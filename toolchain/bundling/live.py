@@ -8,12 +8,12 @@ from fnmatch import fnmatchcase
 from functools import lru_cache
 from pathlib import PurePosixPath
 from posixpath import dirname, join, normpath
-from urllib.parse import quote, unquote
+from urllib.parse import quote
 
 from toolchain.formats import esbuild
 from toolchain.formats.esbuild_build import Input
 from toolchain.formats.javascript import Mention, read
-from toolchain.formats.javascript_text import without_query
+from toolchain.formats.javascript_text import path_in
 from toolchain.ir import ArtifactId, Edge, Graph, Relation
 
 _IMPORTS = frozenset({"import", "import()", "require"})
@@ -61,10 +61,10 @@ def is_named(
     is called now.
     """
     name = PurePosixPath(edge.target).name
-    if edge.relation not in _LOADED or quote(name) != name:
+    if edge.relation not in _LOADED or quote(name) != name or name.encode() not in module:
         return True
     written = (m for m in _mentions(module) if m.how not in _IMPORTS and not m.computed)
-    if not any(unquote(without_query(m.target)).rpartition("/")[2] == name for m in written):
+    if not any(path_in(m.target).rpartition("/")[2] == name for m in written):
         return True
     names = [PurePosixPath(one).name.encode() for one in (edge.target, target)]
     return any(name in output.data for output in outputs for name in names)

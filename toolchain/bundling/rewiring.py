@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import PurePosixPath
 
@@ -76,7 +76,8 @@ class Rewiring:
         new += self._outside(edges)
         roots = (before.roots - entries) | starts | styles
         artifacts = {**before.artifacts, **{a.id: a for a in new}}
-        return _without(Graph(artifacts, frozenset(edges), frozenset(roots)), used - names, before)
+        made = replace(before, artifacts=artifacts, edges=frozenset(edges), roots=frozenset(roots))
+        return _without(made, used - names, before)
 
     def _artifact(self, path: str, data: bytes) -> Artifact:
         kind = _KINDS.get(PurePosixPath(path).suffix, Kind.TEXT)

@@ -12,11 +12,12 @@ Why
 
 Advice
     Run the pass drop-unreachable; where a file is loaded in a way that no other file shows, name it
-    in that pass's ``keep``.
+    in ``keep`` of ``vtool.toml``: ``keep = ["public/*.mp3"]``, globs in which ``*`` spans folders.
 """
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Iterator
 
@@ -44,7 +45,8 @@ def check(graph: Graph, store: Store) -> Iterator[Finding]:
             check="unreachable-file",
             where=ArtifactId(package),
             message=f"nothing can load {count}",
-            advice="drop them with the pass drop-unreachable, or name them in its `keep`",
+            advice="drop them with the pass drop-unreachable, or keep them by vtool.toml: "
+            f"keep = [{json.dumps(files[0].id, ensure_ascii=False)}]",
             cost=Bytes(cost[package]),
             severity=Severity.WARNING,
             evidence=tuple(f"{a.id}: {show_bytes(a.size)}" for a in files[:_SHOWN]),

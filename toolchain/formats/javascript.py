@@ -16,15 +16,26 @@ import tree_sitter_typescript
 from tree_sitter import Language, Node, Parser, Query, QueryCursor, Tree
 
 from toolchain.formats.javascript_exports import Exports, is_type_only, read_exports
-from toolchain.formats.javascript_text import UNKNOWN, pattern_of, string_value, worth_a_mention
+from toolchain.formats.javascript_text import (
+    UNKNOWN,
+    is_sum,
+    may_be_path,
+    named_in_markup,
+    pattern_of,
+    string_value,
+    worth_a_mention,
+)
 from toolchain.formats.jsx_comments import JsxComments, jsx_comments
 
 Dialect = Literal["javascript", "typescript", "tsx"]
-How = Literal["import", "require", "import()", "url", "worker", "worker url", "string"]
+# A "string" looks like the name of a file; a "path" is one only if there is a file just there
+How = Literal["import", "require", "import()", "url", "worker", "worker url", "string", "path"]
 
 # Constructors and methods whose first argument is a script that runs beside the page
 _WORKERS = frozenset({"Worker", "SharedWorker"})
 _SCRIPTS = frozenset({"addModule", "importScripts"})
+_GUESSED = frozenset({"string", "path"})
+_RELATIVE = ("./", "../", "/")
 
 _QUERY = """
 (import_statement source: (string) @import)
@@ -37,11 +48,18 @@ _QUERY = """
  (#any-of? @callee "importScripts" "addModule"))
 ((new_expression constructor: (identifier) @constructor arguments: (arguments)) @new
  (#any-of? @constructor "URL" "Worker" "SharedWorker"))
+((call_expression function: (member_expression
+    object: (meta_property) property: (property_identifier) @callee)
+  arguments: (arguments)) @resolve
+ (#eq? @callee "resolve"))
 ((member_expression
   object: (meta_property) @meta property: (property_identifier) @property) @location
  (#eq? @property "url"))
-((string) @string (#match? @string "[.][A-Za-z0-9]+([?#][^/]*)?.$"))
-((template_string) @string (#match? @string "[.][A-Za-z0-9]+([?#][^/]*)?.$"))
+((string) @string (#match? @string "[.][A-Za-z0-9]+([?#][^/]*)?.$|^.([.][.]?)?/[^/*]|(src|href)="))
+((template_string) @string
+ (#match? @string "[.][A-Za-z0-9]+([?#][^/]*)?.$|(src|href)="))
+((binary_expression operator: "+" right: (string) @end) @sum
+ (#match? @end "[.][A-Za-z0-9]+([?#][^/]*)?.$"))
 """
 _TYPESCRIPT_QUERY = _QUERY + "(import_require_clause source: (string) @require)"
 # What captures the places of mentions, for those who ask for more with the same query
@@ -64,7 +82,7 @@ class Mention:
     end: int
     computed: bool = False
     base: int = -1  # where its import.meta.url starts, if it is relative to that
-    call: tuple[int, int] = (-1, -1)  # the byte range of the whole call, of import()
+    call: tuple[int, int] = (-1, -1)  # the byte range of import() or import.meta.resolve()
     module: bool = False  # of a worker: it is started as a module for sure
 
 
@@ -99,7 +117,8 @@ class Module:
     @property
     def is_esm(self) -> bool:
         """Whether this can only be an ES module: it imports, exports or asks where it is."""
-        return self.exports.esm or bool(self.locations)
+        asks = bool(self.locations) or any(m.base >= 0 for m in self.mentions)
+        return self.exports.esm or asks
 
 
 def read(data: bytes) -> Module:
@@ -124,9 +143,11 @@ def _captures(dialect: Dialect, tree: Tree) -> dict[str, list[Node]]:
 
 def mentions_of(captures: Mapping[str, Sequence[Node]]) -> tuple[Mention, ...]:
     """Return what a module mentions, by what ``MENTIONS`` captures in it."""
-    mentions = {m.start: m for m in _strings(captures.get("string", ()))}
+    mentions = {m.start: m for m in _sums(captures.get("sum", ()))}
+    mentions.update((m.start, m) for m in _strings(captures.get("string", ())))
     # what is passed to import() or new URL() is more than a string: it replaces the plain mention
     mentions.update((m.start, m) for m in _addresses(captures.get("new", ())))
+    mentions.update((m.start, m) for m in _resolved(captures.get("resolve", ())))
     mentions.update((m.start, m) for m in _calls(captures.get("call", ())))
     mentions.update((m.start, m) for m in _statements(captures.get("import", ()), "import"))
     mentions.update((m.start, m) for m in _statements(captures.get("require", ()), "require"))
@@ -177,9 +198,9 @@ def _without_pieces(mentions: Iterable[Mention]) -> Iterator[Mention]:
     """Leave out strings that are a piece of a name that is mentioned as a whole."""
     covered = 0
     for mention in mentions:
-        if mention.how == "string" and mention.end <= covered:
+        if mention.how in _GUESSED and mention.end <= covered:
             continue
-        if mention.target != UNKNOWN:
+        if mention.target != UNKNOWN and mention.how != "path":
             covered = max(covered, mention.end)
         yield mention
 
@@ -293,10 +314,34 @@ def _addresses(news: Iterable[Node]) -> Iterator[Mention]:
             yield _mention("url", arguments[0], base=arguments[1].start_byte)
 
 
+def _resolved(calls: Iterable[Node]) -> Iterator[Mention]:
+    """Yield the addresses in ``import.meta.resolve("./x")``: those of packages are no files."""
+    for call in calls:
+        if _resolved_argument(call) is not None and not _is_first_argument_of_worker(call):
+            yield _resolved_mention("url", call)
+
+
+def _resolved_argument(call: Node) -> Node | None:
+    """Return what ``import.meta.resolve()`` is given, where it is relative for sure."""
+    function, arguments = call.child_by_field_name("function"), _arguments(call)
+    is_resolve = function is not None and (function.text or b"") == b"import.meta.resolve"
+    if not is_resolve or len(arguments) != 1:
+        return None
+    return arguments[0] if pattern_of(arguments[0]).startswith(_RELATIVE) else None
+
+
+def _resolved_mention(how: How, call: Node) -> Mention:
+    found = _mention(how, _arguments(call)[0], base=call.start_byte)
+    return replace(found, call=(call.start_byte, call.end_byte))
+
+
 def _address_or(node: Node, how: How) -> Iterator[Mention]:
     """Yield the script that ``node`` names: the address in a ``new URL(...)``, or the text."""
     inner = _inner_address(node)
-    if inner is None:
+    if _resolved_argument(node) is not None:
+        if how == "worker":
+            yield _resolved_mention("worker url", node)
+    elif inner is None:
         yield _mention(how, node)
     elif how == "worker":
         yield _mention("worker url", inner[0], base=inner[1].start_byte)
@@ -352,6 +397,30 @@ def _strings(nodes: Iterable[Node]) -> Iterator[Mention]:
         target = string_value(node) if node.type == "string" else pattern_of(node)
         if worth_a_mention(target, computed=node.type != "string"):
             yield _mention("string", node, target)
+        elif may_be_path(target, computed=UNKNOWN in target and node.type != "string"):
+            yield _mention("path", node, target)
+        elif "=" in target:
+            yield from _markup(node)
+
+
+def _sums(nodes: Iterable[Node]) -> Iterator[Mention]:
+    """Yield what is put together with ``+`` from a folder that is written out."""
+    for node in nodes:
+        if node.parent is not None and is_sum(node.parent):
+            continue  # a piece
+        target = pattern_of(node)
+        if may_be_path(target, computed=UNKNOWN in target):
+            yield _mention("path", node, target)
+
+
+def _markup(node: Node) -> Iterator[Mention]:
+    """Yield what the elements in a string of HTML load."""
+    text = (node.text or b"").decode("utf-8", errors="replace")
+    for start, target in named_in_markup(text):
+        if may_be_path(target, computed=False):
+            line = node.start_point.row + 1 + text.count("\n", 0, start)
+            at = node.start_byte + len(text[:start].encode())
+            yield Mention("path", target, line, at, at + len(target.encode()))
 
 
 def _locations(nodes: Iterable[Node]) -> Iterator[Location]:

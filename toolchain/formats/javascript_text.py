@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from urllib.parse import unquote
+
 from tree_sitter import Node
 
 UNKNOWN = "*"  # stands in a pattern for what is computed at run time
@@ -12,6 +15,10 @@ _ENDINGS = frozenset(
     "wasm onnx ort gguf tflite bin data mjs js cjs json txt wav zst gz bz2".split(" ")  # noqa: SIM905 - reads better than fifteen quoted words
 )
 _NEVER = frozenset({"package.json", "Node.js", "node.js"})
+
+# As pages write them: from the root of the site, beside something, or below a folder
+_STARTS = ("/", "./", "../")
+_MARKUP = re.compile(r"""\b(?:src|href)=\\?["']([^"'\\\s<>$]+)""")
 
 _BLOCKS = frozenset({"statement_block", "program"})
 _FUNCTIONS = frozenset(
@@ -65,11 +72,21 @@ def _pattern(node: Node) -> str:
     if node.type == "identifier":
         value = _constant(node)
         return _pattern(value) if value is not None else UNKNOWN
+    pieces: list[str] = []
+    sum_of: Node | None = node
+    while sum_of is not None and is_sum(sum_of):  # a loop: minified code has sums of thousands
+        right = sum_of.child_by_field_name("right")
+        pieces.append(_pattern(right) if right is not None else UNKNOWN)
+        sum_of = sum_of.child_by_field_name("left")
+    if not pieces or sum_of is None:
+        return UNKNOWN
+    return "".join([_pattern(sum_of), *reversed(pieces)])
+
+
+def is_sum(node: Node) -> bool:
+    """Whether an expression is ``a + b``."""
     operator = node.child_by_field_name("operator")
-    if node.type == "binary_expression" and operator is not None and operator.type == "+":
-        sides = (node.child_by_field_name("left"), node.child_by_field_name("right"))
-        return "".join(_pattern(side) if side is not None else UNKNOWN for side in sides)
-    return UNKNOWN
+    return node.type == "binary_expression" and operator is not None and operator.type == "+"
 
 
 def _constant(node: Node) -> Node | None:
@@ -119,7 +136,7 @@ def worth_a_mention(text: str, *, computed: bool) -> bool:
     >>> worth_a_mention("*-simd*.wasm", computed=True), worth_a_mention("*.wasm", computed=True)
     (True, False)
     """
-    if len(text) > _MOST_CHARACTERS or "://" in text or any(c.isspace() for c in text):
+    if any(c.isspace() for c in text) or not _may_be_address(text):
         return False
     path = without_query(text)
     name = path.rpartition("/")[2]
@@ -130,6 +147,53 @@ def worth_a_mention(text: str, *, computed: bool) -> bool:
     return ending.lower() in _ENDINGS and (not computed or bool(stem.strip(UNKNOWN)))
 
 
+def may_be_path(text: str, *, computed: bool) -> bool:
+    """Whether ``text`` may be the path of any file: only what files there are can tell.
+
+    >>> may_be_path("beep.mp3", computed=False), may_be_path("/vocabulary", computed=False)
+    (True, True)
+    >>> may_be_path("one two.mp3", computed=False), may_be_path("n/a", computed=False)
+    (False, False)
+    >>> may_be_path("/voices/*.json", computed=True), may_be_path("*/a.json", computed=True)
+    (True, False)
+    """
+    if not _may_be_address(text):
+        return False
+    path = without_query(text)
+    folder, _, name = path.rpartition("/")
+    is_anchored = path.startswith(_STARTS)
+    if not name.strip(".") or name in _NEVER:
+        return False
+    if computed:  # the folder says which files are meant
+        fixed = folder.partition(UNKNOWN)[0].rpartition("/")[0] if UNKNOWN in folder else folder
+        return is_anchored and bool(fixed.strip("./")) and "." in name
+    stem, _, ending = name.rpartition(".")
+    has_ending = bool(stem) and ending.isalnum()
+    return is_anchored or (has_ending and not any(c.isspace() for c in path))
+
+
+def _may_be_address(text: str) -> bool:
+    return len(text) <= _MOST_CHARACTERS and "://" not in text and not text.startswith("//")
+
+
+def named_in_markup(text: str) -> list[tuple[int, str]]:
+    """Return what ``src`` and ``href`` in HTML say, with the place of each in ``text``.
+
+    >>> named_in_markup('<img src="/a.png"><a href="b">')
+    [(10, '/a.png'), (27, 'b')]
+    """
+    return [(found.start(1), found[1]) for found in _MARKUP.finditer(text)]
+
+
 def without_query(text: str) -> str:
     """Return an address without ``?query`` and ``#fragment``."""
     return text.partition("?")[0].partition("#")[0]
+
+
+def path_in(address: str) -> str:
+    """Return the path that an address stands for: percent-encoding means characters.
+
+    >>> path_in("./a%20b.txt?v=1")
+    './a b.txt'
+    """
+    return unquote(without_query(address))

@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from posixpath import dirname, join, normpath
-from typing import Protocol
 
 from toolchain.errors import FormatError, InputError
 from toolchain.formats.package_json import (
@@ -25,6 +24,7 @@ from toolchain.formats.package_json import (
     split_bare,
 )
 from toolchain.formats.tsconfig import config_of
+from toolchain.formats.workspaces import Files, folder_of
 
 EXTENSIONS = (".tsx", ".ts", ".mts", ".jsx", ".js", ".mjs", ".cjs", ".css", ".json")
 _INSIDE_PACKAGES = (".jsx", ".js", ".mjs", ".cjs", ".css", ".json", ".tsx", ".ts", ".mts")
@@ -54,16 +54,6 @@ def is_builtin(specifier: str) -> bool:
     return specifier.startswith("node:") or specifier in BUILTINS
 
 
-class Files(Protocol):
-    """The files of a project."""
-
-    def __contains__(self, name: object) -> bool: ...
-
-    def read(self, name: str, /) -> bytes:
-        """Return the bytes of a file that is there."""
-        ...
-
-
 @dataclass(frozen=True)
 class Resolver:
     """Answers what imports mean in a project; ``conditions`` besides import/require/default."""
@@ -89,6 +79,22 @@ class Resolver:
             aliased = self._aliased(specifier, importer)
             found = self._bare(specifier, importer, require=require) if aliased is None else aliased
         return found
+
+    def in_project(self, specifier: str, importer: str, *, require: bool = False) -> str | None:
+        """Return the file of the project's own package that a bare import means, if it does.
+
+        Node and bundlers find it by a link in ``node_modules``, which is none of the files.
+        """
+        if specifier.startswith((".", "/", "#")) or ":" in specifier:
+            return None
+        home, (name, _) = self.package_of(importer), split_bare(specifier)
+        installed = (join(folder, name) for folder in _node_modules(importer))
+        if any(self._package(folder) is not None for folder in installed):
+            return None
+        found = self.resolve(specifier, importer, require=require)
+        own = folder_of(name, home, self.files) if isinstance(found, str) and found else None
+        is_in = own is not None and isinstance(found, str) and found.startswith(own and f"{own}/")
+        return found if is_in and isinstance(found, str) else None
 
     def is_aliased(self, specifier: str, importer: str) -> bool:
         """Whether tsconfig.json says what a bare import means."""
@@ -130,7 +136,8 @@ class Resolver:
         if path is None:
             return Problem(f"{specifier} leads out of the project")
         folder_only = specifier.endswith("/") or specifier in {".", ".."}
-        return self._mapped(path, folder_only=folder_only) or Problem(f"there is no file {path}")
+        found = self._mapped(path, folder_only=folder_only)
+        return Problem(f"there is no file {path}") if found is None else found
 
     def _mapped(self, path: str, *, folder_only: bool = False) -> str | None:
         """Return the file at ``path``, after the browser map of its package; ``None`` if none."""
@@ -211,6 +218,10 @@ class Resolver:
             found = self._in_package(join(folder, name), subpath, require=require)
             if found is not None:
                 return found
+        own = folder_of(name, home, self.files)
+        found = None if own is None else self._in_package(own, subpath, require=require)
+        if found is not None:
+            return found
         if is_builtin(specifier):
             return Problem(f"{specifier} is a module of Node")
         return Problem(f"the package {name} is not installed")

@@ -222,15 +222,16 @@ def has_side_effects(package: Package, path: str) -> bool:
 def _glob(path: str, pattern: str) -> bool:
     if "/" not in pattern:
         pattern = f"**/{pattern}"  # a name alone means a file of that name in any folder
-    return _steps(path.split("/"), pattern.removeprefix("./").split("/"))
+    return fits(path.split("/"), pattern.removeprefix("./").split("/"))
 
 
-def _steps(path: Sequence[str], pattern: Sequence[str]) -> bool:
+def fits(path: Sequence[str], pattern: Sequence[str]) -> bool:
+    """Whether the steps of a path fit those of a glob: ``**`` is any number of steps."""
     if not pattern:
         return not path
     if pattern[0] == "**":
-        return any(_steps(path[i:], pattern[1:]) for i in range(len(path) + 1))
-    return bool(path) and fnmatchcase(path[0], pattern[0]) and _steps(path[1:], pattern[1:])
+        return any(fits(path[i:], pattern[1:]) for i in range(len(path) + 1))
+    return bool(path) and fnmatchcase(path[0], pattern[0]) and fits(path[1:], pattern[1:])
 
 
 def split_bare(specifier: str) -> tuple[str, str]:

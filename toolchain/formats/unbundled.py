@@ -12,16 +12,18 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from posixpath import dirname, join, normpath, relpath
-from urllib.parse import quote, unquote
+from posixpath import dirname, relpath
+from urllib.parse import quote
 
 from toolchain.errors import InputError
 from toolchain.formats.esbuild import Build, Esbuild, Plugin
 from toolchain.formats.javascript import Mention, Module, read
 from toolchain.formats.javascript_addresses import PLAIN, edited
+from toolchain.formats.javascript_targets import addressed
 from toolchain.formats.javascript_text import without_query
-from toolchain.formats.node_resolution import EMPTY, Files, Resolver
+from toolchain.formats.node_resolution import EMPTY, Resolver
 from toolchain.formats.sourcemap import SourceMap, parse, seen_from_above
+from toolchain.formats.workspaces import Files
 
 _LOWERED = {".ts": ".js", ".tsx": ".js", ".jsx": ".js", ".mts": ".mjs", ".cts": ".cjs"}
 _JOINED = (
@@ -173,14 +175,11 @@ class _Relinking:
             return self._import(name, mention)
         if mention.base < 0:
             return None
-        path = without_query(mention.target)
-        target = normpath(join(dirname(name), unquote(path)))
-        if target not in self._files and not path.startswith((".", "/")):
-            found = self._resolver.resolve(path, name)
-            target = found if isinstance(found, str) and found else target
-        if target not in self._files:
+        target = addressed(mention.target, name, self._files, self._resolver)
+        if target is None:
             return None
-        return self._way(name, self._paths.get(target, target)) + mention.target[len(path) :]
+        query = mention.target[len(without_query(mention.target)) :]
+        return self._way(name, self._paths.get(target, target)) + query
 
     def _import(self, name: str, mention: Mention) -> str | None:
         require = mention.how == "require"

@@ -21,10 +21,10 @@ class Part:
     facts: tuple[tuple[str, str], ...] = ()  # type, shape, readers of a tensor: for people
 
 
-Form = Literal["import", "require", "jsx", "url", "path", "library", "data"]
+Form = Literal["import", "require", "jsx", "url", "path", "exact", "library", "data"]
 """How a target is written: an ES import, a CommonJS require, JSX whose compiler may import what
-it calls, a URL relative to the file, a bare path or file name in a string, a native library's
-soname, a model's external data."""
+it calls, a URL relative to the file, a bare path or file name in a string, any string that names a
+file only if there is one just where it says, a native library's soname, a model's external data."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +91,11 @@ class Ingester(Protocol):
         source: ArtifactId,
         files: Neighbours,
         conditions: frozenset[str],
-    ) -> list[ArtifactId]:
-        """Return the files that ``reference`` may mean (several only for patterns), else []."""
+    ) -> list[ArtifactId] | None:
+        """Return the files that ``reference`` may mean (several only for patterns), else [].
+
+        None where the project says that it means nothing, so that none is missing.
+        """
         ...
 
 

@@ -27,6 +27,7 @@ _STATIC: dict[str, tuple[Relation, Form]] = {
     "worker url": (Relation.WORKER, "url"),
     "worker": (Relation.WORKER, "path"),
     "string": (Relation.FETCH, "path"),
+    "path": (Relation.FETCH, "exact"),
 }
 
 
@@ -78,16 +79,23 @@ def _reference(mention: Mention) -> Iterator[Reference]:
 
 def resolve(
     reference: Reference, source: ArtifactId, files: Neighbours, conditions: frozenset[str]
-) -> list[ArtifactId]:
-    """Return the files that ``reference`` may mean."""
+) -> list[ArtifactId] | None:
+    """Return the files that ``reference`` may mean; None for what package.json makes empty."""
     targets = Targets(_Readable(files), conditions)
-    if reference.relation is Relation.DYNAMIC:
+    if reference.form == "exact":
+        is_known = reference.relation is not Relation.DYNAMIC
+        find = targets.at if is_known else targets.matching_at
+        found = find(reference.target, source)
+    elif reference.relation is Relation.DYNAMIC:
         found = targets.matching(reference.target, source)
     elif reference.form == "jsx":
         runtime = _jsx_runtime(reference.target, source, files)
         found = targets.imported(runtime, source) if runtime else []
     elif reference.form in {"import", "require"}:
-        found = targets.imported(reference.target, source, require=reference.form == "require")
+        require = reference.form == "require"
+        found = targets.imported(reference.target, source, require=require)
+        if not found and targets.is_emptied(reference.target, source, require=require):
+            return None
     else:
         found = targets.named(reference.target, source, is_url=reference.form == "url")
     return [ArtifactId(name) for name in found]

@@ -21,7 +21,9 @@ class Severity(StrEnum):
 class Finding:
     """``check`` found something at ``where``; fixing it was measured to save ``cost`` bytes.
 
-    ``cost`` is None where the saving was not measured: unknown is a word, not a zero.
+    ``cost`` is None where the saving was not measured: unknown is a word, not a zero. ``holds``
+    are the bytes that nobody can judge before it is fixed; what of them is saved depends on the
+    fix.
     """
 
     check: str
@@ -31,3 +33,4 @@ class Finding:
     cost: Bytes | None = None
     severity: Severity = Severity.WARNING
     evidence: tuple[str, ...] = field(default=())
+    holds: Bytes = field(default=Bytes(0))

@@ -23,7 +23,8 @@ from toolchain.units import Bytes
 class Graph:
     """An immutable set of artifacts, the edges between them, and the entry points.
 
-    ``conditions`` are those of package.json's ``exports`` under which imports became edges.
+    ``conditions`` are those of package.json's ``exports`` under which imports became edges;
+    ``kept`` are globs on ids of what is loaded in a way that no edge shows, as the project says.
 
     Passes return a new graph and never change the old one, so a failed pass loses nothing and
     ``after is before`` means "nothing to do".
@@ -33,6 +34,7 @@ class Graph:
     edges: frozenset[Edge]
     roots: frozenset[ArtifactId]
     conditions: frozenset[str] = frozenset()
+    kept: frozenset[str] = frozenset()
 
     @property
     def files(self) -> dict[ArtifactId, Artifact]:

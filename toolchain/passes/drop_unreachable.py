@@ -13,7 +13,8 @@ Keeps
     that such a name may stand for. ``package.json`` of a script that stays, since Node.js reads
     there whether it is a module; ``tsconfig.json`` of a source that is still to be compiled, with
     all that it extends. Licences and notices of every package that still ships a file
-    (``keep_licences``). Files that match a glob in ``keep``, with all they need. And everything,
+    (``keep_licences``). Files that match a glob in ``keep``, here or in ``vtool.toml``, with all
+    they need. And everything,
     where the graph has no roots: then nobody said what the application is.
 
 Source

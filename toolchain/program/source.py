@@ -232,6 +232,10 @@ class Source:
     def edges_of(self, module: ModuleId, mention: Mention) -> list[Edge]:
         """Return the edges of a module that one of its mentions asks for."""
         edges = self._edges.get(module, [])
+        if mention.how == "path":  # what names nothing just there asks for nothing
+            find = self._targets.matching_at if mention.computed else self._targets.at
+            named = set(find(without_query(mention.target), module))
+            return [e for e in edges if e.target in named]
         if mention.computed:
             return [e for e in edges if e.relation is Relation.DYNAMIC]
         names = set(self._named(module, mention))

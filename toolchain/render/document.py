@@ -131,7 +131,10 @@ LedgerObject.__doc__ = """One pass on one artifact; ``before`` and ``after`` are
 
 @_closed
 class FindingObject(TypedDict):
-    """A problem in what was analyzed; ``cost`` is null where the saving was not measured."""
+    """A problem in what was analyzed; ``cost`` is null where the saving was not measured.
+
+    ``holds``, where it is more than 0, are the bytes that cannot be judged before it is fixed.
+    """
 
     check: str
     where: str
@@ -140,6 +143,7 @@ class FindingObject(TypedDict):
     cost: int | None
     severity: Severity
     evidence: list[str]
+    holds: NotRequired[int]
 
 
 @_closed

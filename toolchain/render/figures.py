@@ -128,10 +128,10 @@ def largest(report: Report, stage: Stage) -> list[tuple[str, Sizes]]:
 
 
 def findings(report: Report) -> list[Finding]:
-    """Return the findings, the worst first, then what costs most."""
+    """Return the findings, the worst first, then what costs or holds most."""
     return sorted(
         report.findings,
-        key=lambda f: (_SEVERITIES.index(f.severity), -(f.cost or 0), f.check, f.where),
+        key=lambda f: (_SEVERITIES.index(f.severity), -(f.cost or f.holds), f.check, f.where),
     )
 
 

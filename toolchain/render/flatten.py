@@ -175,7 +175,7 @@ def _candidate_object(one: Candidate) -> CandidateObject:
 
 
 def _finding_object(finding: Finding) -> FindingObject:
-    return {
+    row: FindingObject = {
         "check": finding.check,
         "where": finding.where,
         "message": finding.message,
@@ -184,6 +184,7 @@ def _finding_object(finding: Finding) -> FindingObject:
         "severity": finding.severity,
         "evidence": list(finding.evidence),
     }
+    return {**row, "holds": finding.holds} if finding.holds else row
 
 
 def _model_object(model: ModelSearch) -> ModelObject:

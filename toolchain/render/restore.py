@@ -152,6 +152,7 @@ def _finding(row: FindingObject) -> Finding:
         cost=None if row["cost"] is None else Bytes(row["cost"]),
         severity=row["severity"],
         evidence=tuple(row["evidence"]),
+        holds=Bytes(row.get("holds", 0)),
     )
 
 

@@ -142,6 +142,7 @@ def findings_table(report: Report, console: Console) -> None:
         sign, style = mark(console, _SEVERITIES[finding.severity])
         line = Text(f"{sign} {finding.severity.value}: {plain(finding.check)}", style=style)
         cost = "cost not measured" if finding.cost is None else f"costs {show_bytes(finding.cost)}"
+        cost += f", holds {show_bytes(finding.holds)}" if finding.holds else ""
         line.append(f" at {plain(finding.where)}, {cost}", style="default not bold not dim")
         wrapped(console, line)
         paragraph(console, f"{plain(finding.message)}; {plain(finding.advice)}")

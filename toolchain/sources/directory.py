@@ -17,7 +17,8 @@ def open_tree(path: Path) -> Tree:
     """Return all files in the folder ``path``.
 
     A link to a file inside the folder is a file; a link to a folder inside it is left out, because
-    the files are there under their own names.
+    the files are there under their own names. (What imports of a workspace mean needs no link:
+    ``formats/workspaces.py``.)
 
     Errors:
         InputError: no such folder, nothing in it, something unreadable or no file, a link that
@@ -66,7 +67,8 @@ def _file(entry: os.DirEntry[str], real: Path) -> Path | None:
     is_link = entry.is_symlink()
     if is_link and not path.resolve().is_relative_to(real):
         raise InputError(
-            f"{path} is a link out of the folder", hint="copy its target in, or remove the link"
+            f"{path} is a link out of the folder",
+            hint="copy its target in, remove the link, or give the folder above both",
         )
     if is_link and path.is_dir():
         return None

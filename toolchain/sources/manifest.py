@@ -50,6 +50,7 @@ class Settings:
     packages: Mapping[str, str] = field(default_factory=dict)  # npm: name to version or range
     input: tuple[Input, ...] = ()
     dynamic: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    keep: tuple[str, ...] = ()  # globs of files that are loaded in a way that no code shows
     targets: tuple[str, ...] = ()  # in rules/targets: where models run
     profiles: tuple[str, ...] = ()  # own files and folders that passes run; they do not ship
     scenario: Scenario | None = None

@@ -29,6 +29,7 @@ from toolchain.formats.esbuild_plugins import NodeStaysOutside
 from toolchain.formats.javascript import Module, read
 from toolchain.formats.node_module import Loading, load_module
 from toolchain.formats.node_resolution import Resolver, is_builtin
+from toolchain.installed import GraphFiles
 from toolchain.ir import ArtifactId, DirectoryStore, Graph, Kind, Proof, Relation, Store
 from toolchain.sources.tools import node, tool
 from toolchain.temporary import temporary_folder
@@ -133,8 +134,9 @@ class _Case:
     def _names(self, module: ArtifactId, above: frozenset[ArtifactId]) -> set[str]:
         exports = self._module(self.before, module).exports
         names = set(exports.names)
+        resolver = Resolver(GraphFiles(self.before, self.store), self.conditions)
         for star in exports.stars:
-            found = Resolver(_Files(self.before, self.store), self.conditions).resolve(star, module)
+            found = resolver.resolve(star, module)
             if isinstance(found, str) and found and found not in above:
                 passed_on = self._names(ArtifactId(found), above | {module})
                 names |= passed_on - {"default"}
@@ -305,19 +307,6 @@ def _seen_otherwise(ours: Loading, theirs: Loading) -> str:
         names = sorted(set(ours.changed) ^ set(theirs.changed))
         return f"other globals or built-in members are changed: {', '.join(names[:10])}"
     return ""
-
-
-class _Files:
-    """A graph's files as the resolver asks for them."""
-
-    def __init__(self, graph: Graph, store: Store) -> None:
-        self._graph, self._store = graph, store
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._graph.artifacts
-
-    def read(self, name: str, /) -> bytes:
-        return self._store.get(self._graph.artifacts[ArtifactId(name)].digest)
 
 
 def _write(folder: Path, files: Mapping[str, bytes] | Mapping[ArtifactId, bytes]) -> None:
