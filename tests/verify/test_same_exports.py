@@ -168,6 +168,21 @@ def test_code_that_needs_a_browser_to_load_rests_on_the_text() -> None:
     )
 
 
+def test_no_temporary_folder_is_in_what_node_says(tmp_path: Path) -> None:
+    graph, store = golden.parse("js *main.js\n    export const a = __dirname;\n")
+    proof = prove(graph, BundleJs().apply(graph, store), store)
+    assert proof.holds, proof.detail  # node names the package.json above the bundle
+    assert proof.detail.endswith("__dirname is not defined in ES module scope)")
+    folder = tmp_path / "vtool-load-0" / "app"
+    folder.mkdir(parents=True)
+    module = folder / "a.mjs"
+    module.write_text(
+        "throw Error(`in ${import.meta.dirname}/..\n${new URL('..', import.meta.url)}`)"
+    )
+    assert load_module(node(), module).error == "Error: in ./.. ./"
+    assert load_module(node(), module, root=folder.parent).error == "Error: in ./app/.. ./"
+
+
 def test_sources_that_are_damaged_are_no_proof() -> None:
     before, after, store = _bundled()
     broken = Artifact(ArtifactId("src/speech.js"), Kind.JS, store.put(b"let ="), Bytes(5))

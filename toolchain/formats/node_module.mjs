@@ -51,6 +51,7 @@ try {
   const names = Object.keys(module).sort();
   say({ exports: Object.fromEntries(names.map((name) => [name, typeof module[name]])) });
 } catch (error) {
-  // who asked for a missing package is a bundle of ours, whose name says nothing
-  say({ error: String(error).split(" imported from ")[0] });
+  // who asked for a missing package is a bundle of ours, whose name says nothing; nor does node's
+  // advice on what to call it
+  say({ error: String(error).split(/ imported from |\nThis file is being treated as/)[0] });
 }
