@@ -11,7 +11,7 @@ import golden
 import pytest
 
 from toolchain.errors import ToolError
-from toolchain.formats.node_module import load_module
+from toolchain.formats.node_module import Laid, load_both, load_module
 from toolchain.ir import Artifact, ArtifactId, Edge, Graph, Kind, Proof, Relation, Store
 from toolchain.passes.bundle_js import BundleJs
 from toolchain.sources.tools import node
@@ -126,6 +126,61 @@ def test_a_console_that_tells_the_time_is_no_difference() -> None:
     proof = prove(*_bundled(timely))
     assert proof.holds
     assert "so does the whole bundle from run to run" in proof.detail
+
+
+def test_what_is_said_after_a_lazy_import_is_waited_for(tmp_path: Path) -> None:
+    (tmp_path / "b.mjs").write_text("await 0; export const b = 'later';")
+    module = tmp_path / "a.mjs"
+    begun = "import('./b.mjs').then(({ b }) => setTimeout(() => console.log(b), 50));"
+    for alive in ("", "setInterval(() => {}, 1e6);", "setInterval(console.log, 60, 'again');"):
+        module.write_text(f"{begun}{alive}")
+        assert "log: later" in load_module(node(), module).said
+    module.write_text("Promise.reject(new TypeError('odd')); export const a = 1;")
+    loading = load_module(node(), module)
+    assert (loading.exports, loading.said) == (
+        (("a", "number"),),
+        ("unhandledRejection: TypeError",),
+    )
+    module.write_text("setTimeout(() => process.exit(3)); export const a = 1;")
+    assert load_module(node(), module).said == ("exit: 3",)
+    module.write_text("await new Promise(() => {});")
+    assert load_module(node(), module).error.startswith("its top level waits for ever")
+
+
+def test_a_lazy_module_that_says_something_else_is_refused() -> None:
+    lazy = SOURCES.replace(
+        "export const start = ()",
+        "import('./speech.js').then(m => console.log(m.say()));\n    export const start = ()",
+    )
+    assert _chunk_with("", lazy).holds
+    proof = _chunk_with("console.log('odd');", lazy)
+    assert (proof.holds, proof.detail) == (
+        False,
+        "app/main.js: the console says 'log: odd' where the whole bundle says 'log: said'",
+    )
+
+
+def test_a_module_that_never_stops_to_speak_is_compared_as_far_as_both_got() -> None:
+    ticking = "js *main.js\n    let n = 0; setInterval(() => console.log(n++), 15); export {};\n"
+    assert prove(*_bundled(ticking)).holds
+    other = "let n = 1; setInterval(() => console.log(n++), 15); export {};"
+    assert "says 'log: 1' where the whole bundle says 'log: 0'" in _with(other, of=ticking).detail
+
+
+def test_a_difference_that_a_second_run_does_not_see_is_none(tmp_path: Path) -> None:
+    (tmp_path / "ours.mjs").write_text("""
+        import { existsSync, writeFileSync } from "node:fs";
+        const mark = new URL("ran", import.meta.url);
+        console.log(existsSync(mark) ? "same" : "other");
+        writeFileSync(mark, "");
+    """)
+    (tmp_path / "theirs.mjs").write_text("console.log('same')")
+    (tmp_path / "dice.mjs").write_text("console.log(Math.random())")
+    ours, theirs, dice = (Laid(tmp_path / f"{n}.mjs", tmp_path) for n in ("ours", "theirs", "dice"))
+    both = load_both(node(), ours, theirs)
+    assert (both.ours, both.steady) == (both.theirs, True)
+    assert load_both(node(), dice, theirs).steady
+    assert not load_both(node(), theirs, dice).steady
 
 
 def test_temporary_and_working_folders_are_found_but_not_what_a_source_says_itself() -> None:

@@ -27,7 +27,7 @@ from toolchain.formats import esbuild
 from toolchain.formats.code_folder import code_folder
 from toolchain.formats.esbuild_plugins import NodeStaysOutside
 from toolchain.formats.javascript import Module, read
-from toolchain.formats.node_module import Loading, load_module
+from toolchain.formats.node_module import Laid, Loading, load_both, load_module, spoken
 from toolchain.formats.node_resolution import Resolver, is_builtin
 from toolchain.ir import ArtifactId, DirectoryStore, Graph, Kind, Proof, Relation, Store
 from toolchain.sources.tools import node, tool
@@ -194,17 +194,16 @@ class _Case:
             whole = self._whole_bundles(list(self.pairs))
             _write(folder / "whole", whole)
             for number, (root, bundle) in enumerate(self.pairs.items()):
-                ours = load_module(node(), folder / bundle)
                 whole_bundle = folder / "whole" / f"{number}.js"
-                theirs = load_module(node(), whole_bundle)
-                yield self._compared(root, bundle, ours, theirs)
-                if difference := _seen_otherwise(ours, theirs):
-                    again = load_module(node(), whole_bundle)
-                    steady = not _seen_otherwise(theirs, again)  # else it says the time, or dice
+                both = load_both(
+                    node(), Laid(folder / bundle, folder), Laid(whole_bundle, folder / "whole")
+                )
+                yield self._compared(root, bundle, both.ours, both.theirs)
+                if difference := _seen_otherwise(both.ours, both.theirs):
                     yield _Outcome(
-                        holds=not steady,
+                        holds=not both.steady,
                         text=f"{bundle}: {difference}"
-                        + ("" if steady else "; so does the whole bundle from run to run"),
+                        + ("" if both.steady else "; so does the whole bundle from run to run"),
                     )
 
     def chunk_loadings(self) -> Iterator[_Outcome]:
@@ -294,8 +293,8 @@ def _seen_otherwise(ours: Loading, theirs: Loading) -> str:
 
     Lines of the console are compared in order, globals and members of built-in classes by name.
     """
-    if ours.said != theirs.said:
-        mine, whole = list(ours.said), list(theirs.said)
+    mine, whole = spoken(ours, theirs)
+    if mine != whole:
         at = next((n for n, (a, b) in enumerate(zip(mine, whole, strict=False)) if a != b), None)
         at = min(len(mine), len(whole)) if at is None else at
         said = repr(mine[at])[:_LONGEST_PATH] if at < len(mine) else "nothing"
