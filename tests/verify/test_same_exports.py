@@ -183,6 +183,18 @@ def test_a_difference_that_a_second_run_does_not_see_is_none(tmp_path: Path) -> 
     assert not load_both(node(), theirs, dice).steady
 
 
+def test_what_the_bundle_is_called_is_no_difference() -> None:
+    own = """\
+js *src/main.js
+    console.log(import.meta.filename, import.meta.dirname, import.meta.url.length);
+    if (typeof document === "undefined") throw new Error(`not at ${import.meta.url}`);
+"""
+    for text in (own, own.replace("throw", "console.log(new Error().message); throw")):
+        proof = prove(*_bundled(text))
+        assert proof.holds, proof.detail
+        assert proof.detail.endswith("(Error: not at ./src/main.js)")
+
+
 def test_temporary_and_working_folders_are_found_but_not_what_a_source_says_itself() -> None:
     for place in (f"{tempfile.gettempdir()}/vtool-code-x/a.js", f"{Path.cwd()}/src/a.js"):
         assert not _with(f'{_text()}\nconsole.log("{place}");').holds

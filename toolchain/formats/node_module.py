@@ -18,6 +18,7 @@ _TIMEOUT_SECONDS = 20.0  # ours: loading the largest bundle we know takes 0.2 s
 _GRACE_S = 1.0
 _UNSETTLED = 13  # node's exit code when nothing is left to do and the top level still waits
 _MARK = "vtool-module:"  # what the module itself prints comes before the line that starts so
+_ANY_FILE = r"(/[\w@.+~%-]*)*"  # what a file is called, and its folder, is none of the program's
 _OURS = "vtool-"  # what our temporary folders are called
 
 _SCRIPT = Path(__file__).with_suffix(".mjs")
@@ -42,12 +43,14 @@ class Loading:
 
     def is_like(self, other: Loading) -> bool:
         """Whether both are the same as far as anybody can tell."""
-        return self.exports == other.exports and self.error == other.error and self.does_as(other)
-
-    def does_as(self, other: Loading) -> bool:
-        """Whether both say and change the same."""
         mine, yours = spoken(self, other)
-        return mine == yours and self.changed == other.changed
+        told = mine == yours and self.changed == other.changed
+        return told and self.exports == other.exports and self.fails_as(other)
+
+    def fails_as(self, other: Loading) -> bool:
+        """Whether both load, or fail alike, whatever their files are called."""
+        mine, yours = (re.sub(rf"\.{_ANY_FILE}", ".", one.error) for one in (self, other))
+        return mine == yours
 
 
 def spoken(one: Loading, other: Loading) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -158,20 +161,21 @@ def _loading(written: str, code: int, root: Path) -> Loading:
     if not lines:
         return Loading((), f"node ended with exit code {code} while loading it")
     answer = json.loads(lines[-1].removeprefix(_MARK))
-    said = tuple(_placeless(line, root) for line in answer["said"])
+    said = tuple(_placeless(line, root, _ANY_FILE) for line in answer["said"])
     exports = tuple(answer.get("exports", {}).items())
     failure = " ".join(_placeless(answer.get("error", ""), root).split())
     restless = answer.get("restless", False)
     return Loading(exports, failure, said, tuple(answer["changed"]), restless)
 
 
-def _placeless(text: str, root: Path) -> str:
+def _placeless(text: str, root: Path, below: str = "") -> str:
     """Return ``text`` without paths of this machine: ``root``, where the modules lie, is ``.``.
 
-    So is the temporary folder that ``root`` lies in, of which node may speak as well.
+    So is the temporary folder that ``root`` lies in, of which node may speak as well, and what
+    matches ``below`` after either.
     """
     above = [folder for folder in root.parents if folder.name.startswith(_OURS)]
     for folder in (root, *above):
         ways = "|".join(sorted({re.escape(str(folder)), re.escape(quote(str(folder)))}))
-        text = re.sub(f"(file://)?({ways})", ".", text)
+        text = re.sub(f"(file://)?({ways}){below}", ".", text)
     return text

@@ -189,15 +189,12 @@ class _Case:
     def loadings(self) -> Iterator[_Outcome]:
         """Load each bundle in node, and one of the same root with nothing removed."""
         with temporary_folder(prefix="vtool-load-") as name:
-            folder = Path(name).resolve()
-            _write(folder, {i: self.store.get(self.after.artifacts[i].digest) for i in self.new})
-            whole = self._whole_bundles(list(self.pairs))
-            _write(folder / "whole", whole)
-            for number, (root, bundle) in enumerate(self.pairs.items()):
-                whole_bundle = folder / "whole" / f"{number}.js"
-                both = load_both(
-                    node(), Laid(folder / bundle, folder), Laid(whole_bundle, folder / "whole")
-                )
+            # names of one length, and the same below: a program may say what its file is called
+            ours, theirs = Path(name).resolve() / "bundle", Path(name).resolve() / "source"
+            _write(ours, {i: self.store.get(self.after.artifacts[i].digest) for i in self.new})
+            _write(theirs, self._whole_bundles({b: r for r, b in self.pairs.items()}))
+            for root, bundle in self.pairs.items():
+                both = load_both(node(), Laid(ours / bundle, ours), Laid(theirs / bundle, theirs))
                 yield self._compared(root, bundle, both.ours, both.theirs)
                 if difference := _seen_otherwise(both.ours, both.theirs):
                     yield _Outcome(
@@ -212,31 +209,32 @@ class _Case:
         with temporary_folder(prefix="vtool-load-") as name:
             folder = Path(name).resolve()
             _write(folder, {i: self.store.get(self.after.artifacts[i].digest) for i in self.new})
-            errors = {i: load_module(node(), folder / i).error for i in chunks}
-            failed = {i: error for i, error in errors.items() if error}
-            whole = self._whole_errors(folder) if failed else {}
-        if loaded := len(chunks) - len(failed):
-            count = "1 chunk loads" if loaded == 1 else f"{loaded} chunks load"
-            yield _Outcome(holds=True, text=f"{count} in node")
-        for chunk, error in failed.items():
-            like = min((module for module, e in whole.items() if e == error), default=None)
+            loaded = {i: load_module(node(), folder / i, root=folder) for i in chunks}
+            failed = {i: loading for i, loading in loaded.items() if loading.error}
+            whole = self._whole_failures(folder) if failed else {}
+        if count := len(chunks) - len(failed):
+            text = "1 chunk loads" if count == 1 else f"{count} chunks load"
+            yield _Outcome(holds=True, text=f"{text} in node")
+        for chunk, loading in failed.items():
+            error = loading.error
+            like = min((module for module, w in whole.items() if w.fails_as(loading)), default=None)
             text = f"{chunk} fails to load in node: {error}"
             if like is not None:
                 text = f"{chunk} does not load in node, nor does a whole bundle of {like} ({error})"
             yield _Outcome(holds=like is not None, text=text)
 
-    def _whole_errors(self, folder: Path) -> dict[ArtifactId, str]:
+    def _whole_failures(self, folder: Path) -> dict[ArtifactId, Loading]:
         """Return how whole bundles of the roots, and of what they load apart, fail in node."""
         used = reachable(self.before)
         apart = {e.target for e in self.before.edges if e.relation in _APART and e.source in used}
         scripts = {i for i in apart if self.before.artifacts[i].kind in _SCRIPTS}
         modules = sorted({*self.pairs, *scripts})
-        _write(folder / "whole", self._whole_bundles(modules))
-        bundles = {m: folder / "whole" / f"{number}.js" for number, m in enumerate(modules)}
-        return {module: load_module(node(), path).error for module, path in bundles.items()}
+        bundles = {f"{number}.js": module for number, module in enumerate(modules)}
+        _write(folder / "whole", self._whole_bundles(bundles))
+        return {m: load_module(node(), folder / "whole" / n) for n, m in bundles.items()}
 
-    def _whole_bundles(self, modules: Sequence[ArtifactId]) -> dict[str, bytes]:
-        """Bundle each module, as its number, without minifying and without removing anything."""
+    def _whole_bundles(self, modules: Mapping[str, ArtifactId]) -> dict[str, bytes]:
+        """Bundle each module, under its name, without minifying and without removing anything."""
         outside = {
             e.target.partition(":")[2]
             for e in self.after.edges
@@ -247,7 +245,7 @@ class _Case:
         flags += [f"--define:process.env.NODE_ENV={json.dumps(self.mode)}"]
         flags += [f"--conditions={','.join(sorted(self.conditions))}"]
         flags += [f"--external:{name}" for name in sorted(outside)]
-        entries = {str(number): str(root) for number, root in enumerate(modules)}
+        entries = {name.removesuffix(".js"): str(module) for name, module in modules.items()}
         with (
             code_folder(self.before.files.values(), self.store) as folder,
             esbuild.service(tool("esbuild")) as service,
@@ -263,7 +261,7 @@ class _Case:
         self, root: ArtifactId, bundle: ArtifactId, ours: Loading, theirs: Loading
     ) -> _Outcome:
         if ours.error or theirs.error:
-            if ours.error == theirs.error:
+            if ours.fails_as(theirs):
                 return _Outcome(
                     holds=True,
                     text=f"{bundle}: {_count(self.names(root))} as in {root}; not run, since "
