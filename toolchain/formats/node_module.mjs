@@ -5,8 +5,11 @@
 const MARK = "\nvtool-module:";
 const { process, setTimeout: later } = globalThis; // as they are before the module is there
 const write = process.stdout.write.bind(process.stdout);
+// without the name of what is not there yet, which is another one when minified
+const worded = (error) =>
+  String(error).replace(/Cannot access '.*?' before/, "Cannot access a name before");
 const text = (value) => {
-  if (value instanceof Error) return String(value);
+  if (value instanceof Error) return worded(value);
   const isThing = value !== null && ["object", "function"].includes(typeof value);
   return isThing ? typeof value : String(value); // names of classes are not the same when minified
 };
@@ -86,6 +89,6 @@ import(process.argv[1]).then(
   (error) => {
     // who asked for a missing package is a bundle of ours, whose name says nothing; nor does
     // node's advice on what to call it
-    say({ error: String(error).split(/ imported from |\nThis file is being treated as/)[0] });
+    say({ error: worded(error).split(/ imported from |\nThis file is being treated as/)[0] });
   },
 );
