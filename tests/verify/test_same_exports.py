@@ -278,6 +278,18 @@ def test_a_circle_that_node_cannot_show_is_compared_with_the_whole_bundle(
     assert "as an unshaken, unminified bundle" in proof.detail
 
 
+def test_typescript_that_is_commonjs_exports_what_it_gives() -> None:
+    sources = """\
+ts *src/main.cts -> src/q.cjs
+    import x = require("./q.cjs");
+    export = { v: x.q + 1 };
+js src/q.cjs
+    exports.q = 1;
+"""
+    proof = prove(*_bundled(sources))
+    assert proof.holds, proof.detail
+
+
 def test_temporary_and_working_folders_are_found_but_not_what_a_source_says_itself() -> None:
     for place in (f"{tempfile.gettempdir()}/vtool-code-x/a.js", f"{Path.cwd()}/src/a.js"):
         assert not _with(f'{_text()}\nconsole.log("{place}");').holds
