@@ -290,6 +290,18 @@ js src/q.cjs
     assert proof.holds, proof.detail
 
 
+def test_what_node_does_not_know_yet_is_lowered_on_both_sides() -> None:
+    sources = """\
+ts *src/main.ts
+    using one = { [Symbol.dispose ?? Symbol.for("Symbol.dispose")]() { console.log("gone"); } };
+    class Two { accessor three = 3; }
+    console.log("here", new Two().three);
+"""
+    proof = prove(*_bundled(sources))
+    assert proof.holds, proof.detail
+    assert "same names and types in node" in proof.detail
+
+
 def test_temporary_and_working_folders_are_found_but_not_what_a_source_says_itself() -> None:
     for place in (f"{tempfile.gettempdir()}/vtool-code-x/a.js", f"{Path.cwd()}/src/a.js"):
         assert not _with(f'{_text()}\nconsole.log("{place}");').holds

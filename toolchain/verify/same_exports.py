@@ -46,8 +46,7 @@ _APART = frozenset({Relation.LAZY, Relation.WORKER})  # what a bundler puts into
 
 def prove(before: Graph, after: Graph, store: Store, options: Mapping[str, object]) -> Proof:
     """Return whether the bundles in ``after`` stand for the roots of ``before``."""
-    mode = "production" if options.get("minify") else "development"  # as esbuild has it
-    case = _Case(before, after, store, _conditions(options), mode)
+    case = _Case(before, after, store, options)
     if not case.new:
         return Proof("same-exports", holds=True, detail="nothing was bundled")
     try:
@@ -84,12 +83,12 @@ class _Case:
         before: Graph,
         after: Graph,
         store: Store,
-        conditions: frozenset[str],
-        mode: str = "development",
+        options: Mapping[str, object],
     ) -> None:
         self.before, self.after, self.store = before, after, store
-        self.conditions = conditions
-        self.mode = mode
+        self.conditions = _conditions(options)
+        self.mode = "production" if options.get("minify") else "development"  # as esbuild has it
+        self.target = str(options.get("target", "es2022"))  # node knows less than esbuild
         self.new = sorted(
             i
             for i, a in after.artifacts.items()
@@ -274,7 +273,7 @@ class _Case:
             if e.source in self.new and self.after.artifacts[e.target].kind is Kind.EXTERNAL
         }
         flags = ["--bundle", "--format=esm", "--platform=browser", "--tree-shaking=false"]
-        flags += ["--outdir=.", "--preserve-symlinks"]
+        flags += ["--outdir=.", "--preserve-symlinks", f"--target={self.target}"]
         flags += [f"--define:process.env.NODE_ENV={json.dumps(self.mode)}"]
         flags += [f"--conditions={','.join(sorted(self.conditions))}"]
         flags += [f"--external:{name}" for name in sorted(outside)]

@@ -228,7 +228,12 @@ class _Case:
         }
         platform = "browser" if "browser" in self.conditions else "node"
         flags = ["--bundle", "--format=esm", f"--platform={platform}", "--tree-shaking=false"]
-        flags += ["--outdir=.", "--preserve-symlinks", f"--banner:js={_NODE_REQUIRE}"]
+        flags += [
+            "--outdir=.",
+            "--preserve-symlinks",
+            "--target=es2022",
+            f"--banner:js={_NODE_REQUIRE}",
+        ]
         flags += [f"--conditions={','.join(sorted(self.conditions))}"]
         flags += [f"--external:{name}" for name in sorted(outside)]
         entries = {f"{number}": str(root) for number, root in enumerate(roots)}

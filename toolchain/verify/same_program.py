@@ -22,7 +22,7 @@ from toolchain.temporary import temporary_folder
 
 _SCRIPTS = frozenset({Kind.JS, Kind.TS})
 _FLAGS = ("--bundle", "--format=esm", "--platform=browser", "--tree-shaking=false", "--outdir=.")
-_WHOLE = ("--preserve-symlinks", "--ignore-annotations")
+_WHOLE = ("--preserve-symlinks", "--target=es2022", "--ignore-annotations")
 
 
 def prove(before: Graph, after: Graph, store: Store, options: Mapping[str, object]) -> Proof:
