@@ -302,6 +302,27 @@ ts *src/main.ts
     assert "same names and types in node" in proof.detail
 
 
+def test_what_the_browser_field_takes_away_is_not_there_on_both_sides() -> None:
+    sources = """\
+js *src/main.js -> src/shim.js -> external:fs
+    import fs from "fs";
+    import crypto from "crypto";
+    console.log(JSON.stringify(fs), crypto);
+js src/shim.js
+    export default "shim";
+json package.json
+    {"name": "p", "browser": {"fs": false, "crypto": "./src/shim.js"}}
+external external:fs
+"""
+    before, after, store = _bundled(sources)
+    still = Edge(MAIN, ArtifactId("external:fs"), Relation.IMPORT)
+    external = before.artifacts[ArtifactId("external:fs")]
+    for graph in (after, after.with_artifacts([external]).with_edges([still])):
+        proof = prove(before, graph, store)
+        assert proof.holds, proof.detail
+        assert "same names and types in node" in proof.detail
+
+
 def test_temporary_and_working_folders_are_found_but_not_what_a_source_says_itself() -> None:
     for place in (f"{tempfile.gettempdir()}/vtool-code-x/a.js", f"{Path.cwd()}/src/a.js"):
         assert not _with(f'{_text()}\nconsole.log("{place}");').holds

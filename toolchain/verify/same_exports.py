@@ -272,6 +272,7 @@ class _Case:
             for e in self.after.edges
             if e.source in self.new and self.after.artifacts[e.target].kind is Kind.EXTERNAL
         }
+        outside -= {name for name in outside if self._is_replaced(name)}
         flags = ["--bundle", "--format=esm", "--platform=browser", "--tree-shaking=false"]
         flags += ["--outdir=.", "--preserve-symlinks", f"--target={self.target}"]
         flags += [f"--define:process.env.NODE_ENV={json.dumps(self.mode)}"]
@@ -288,6 +289,20 @@ class _Case:
             first = result.errors[0]
             raise InputError(f"the sources do not bundle: {first.where()} {first.text}")
         return result
+
+    def _is_replaced(self, name: str) -> bool:
+        """Whether a source that asks for ``name`` gets a file, or what stands for nothing.
+
+        That is what the browser field of its package.json says.
+        """
+        resolver = Resolver(_Files(self.before, self.store), self.conditions)
+        sources = (e.source for e in self.before.edges if e.target == f"external:{name}")
+        return any(
+            isinstance(resolver.resolve(m.target, source, require=m.how == "require"), str)
+            for source in sources
+            for m in self._module(self.before, source).mentions
+            if m.target == name
+        )
 
     def _compared(self, pair: tuple[ArtifactId, ArtifactId], both: Both, other: str) -> _Outcome:
         (root, bundle), ours, theirs = pair, both.ours, both.theirs
