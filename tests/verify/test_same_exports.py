@@ -11,6 +11,7 @@ import golden
 import pytest
 
 from toolchain.errors import ToolError
+from toolchain.formats import node_module
 from toolchain.formats.node_module import Laid, load_both, load_module
 from toolchain.ir import Artifact, ArtifactId, Edge, Graph, Kind, Proof, Relation, Store
 from toolchain.passes.bundle_js import BundleJs
@@ -321,6 +322,23 @@ external external:fs
         proof = prove(before, graph, store)
         assert proof.holds, proof.detail
         assert "same names and types in node" in proof.detail
+
+
+def test_a_program_that_never_ends_is_waited_for_once_and_the_proof_says_so(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(node_module, "_TIMEOUT_SECONDS", 2.0)
+    before, after, store = _bundled("js *main.js\n    export const a = 1;\n    for (;;);\n")
+    runs = []
+    loaded = node_module._loaded
+    monkeypatch.setattr(node_module, "_loaded", lambda *asked: runs.append(asked) or loaded(*asked))
+    proof = prove(before, after, store)
+    assert proof.holds
+    assert proof.detail.endswith(
+        "app/main.js: 1 export as in main.js, and that alone was compared: in node neither it nor "
+        "its whole bundle came to an end (it did not load within 2 s)"
+    )
+    assert len(runs) == 1  # both sides at a time
 
 
 def test_temporary_and_working_folders_are_found_but_not_what_a_source_says_itself() -> None:

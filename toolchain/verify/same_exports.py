@@ -306,6 +306,12 @@ class _Case:
 
     def _compared(self, pair: tuple[ArtifactId, ArtifactId], both: Both, other: str) -> _Outcome:
         (root, bundle), ours, theirs = pair, both.ours, both.theirs
+        if ours.is_late and theirs.is_late:
+            return _Outcome(
+                holds=True,
+                text=f"{bundle}: {_count(self.names(root))} as in {root}, and that alone was "
+                f"compared: in node neither it nor its {other} came to an end ({ours.error})",
+            )
         if ours.error or theirs.error:
             if ours.fails_as(theirs):
                 return _Outcome(
