@@ -11,7 +11,8 @@ import golden
 import pytest
 
 from toolchain.errors import ToolError
-from toolchain.formats.node_module import load_module
+from toolchain.formats import node_module
+from toolchain.formats.node_module import Laid, load_both, load_module
 from toolchain.ir import Artifact, ArtifactId, Edge, Graph, Kind, Proof, Relation, Store
 from toolchain.passes.bundle_js import BundleJs
 from toolchain.sources.tools import node
@@ -60,8 +61,8 @@ def test_a_true_bundle_is_proved_by_name_by_import_and_in_node() -> None:
     assert proof.holds
     assert proof.detail == (
         "2 files, all imports resolve; app/main.js: 3 exports as in src/main.js, "
-        "same names and types in node as an unshaken, unminified bundle, same console and "
-        "globals; 1 chunk loads in node"
+        "same names and types in node as its modules one by one, same console and globals; "
+        "1 chunk loads in node"
     )
     assert _with(_text()).holds
 
@@ -83,7 +84,7 @@ def test_a_true_bundle_is_proved_by_name_by_import_and_in_node() -> None:
         ),
         ("var low", "let x = y; let y = 1;\nvar low", "before initialization"),
         ("var low", "syntax error;\nvar low", "only app/main.js fails to load in node"),
-        ("var low", "console.warn('hm', {});\nvar low", "says 'warn: hm object' where the whole"),
+        ("var low", "console.warn('hm', {});\nvar low", "says 'warn: hm object' where the source"),
         ("var low", "globalThis.seen = 1;\nvar low", "built-in members are changed: seen"),
         (
             "var low",
@@ -128,6 +129,218 @@ def test_a_console_that_tells_the_time_is_no_difference() -> None:
     assert "so does the whole bundle from run to run" in proof.detail
 
 
+def test_what_is_said_after_a_lazy_import_is_waited_for(tmp_path: Path) -> None:
+    (tmp_path / "b.mjs").write_text("await 0; export const b = 'later';")
+    module = tmp_path / "a.mjs"
+    begun = "import('./b.mjs').then(({ b }) => setTimeout(() => console.log(b), 50));"
+    for alive in ("", "setInterval(() => {}, 1e6);", "setInterval(console.log, 60, 'again');"):
+        module.write_text(f"{begun}{alive}")
+        assert "log: later" in load_module(node(), module).said
+    module.write_text("Promise.reject(new TypeError('odd')); export const a = 1;")
+    loading = load_module(node(), module)
+    assert (loading.exports, loading.said) == (
+        (("a", "number"),),
+        ("unhandledRejection: TypeError",),
+    )
+    module.write_text("setTimeout(() => process.exit(3)); export const a = 1;")
+    assert load_module(node(), module).said == ("exit: 3",)
+    module.write_text("await new Promise(() => {});")
+    assert load_module(node(), module).error.startswith("its top level waits for ever")
+
+
+def test_a_lazy_module_that_says_something_else_is_refused() -> None:
+    lazy = SOURCES.replace(
+        "export const start = ()",
+        "import('./speech.js').then(m => console.log(m.say()));\n    export const start = ()",
+    )
+    assert _chunk_with("", lazy).holds
+    proof = _chunk_with("console.log('odd');", lazy)
+    assert (proof.holds, proof.detail) == (
+        False,
+        "app/main.js: the console says 'log: odd' where the source says 'log: said'",
+    )
+
+
+def test_a_module_that_never_stops_to_speak_is_compared_as_far_as_both_got() -> None:
+    ticking = "js *main.js\n    let n = 0; setInterval(() => console.log(n++), 15); export {};\n"
+    assert prove(*_bundled(ticking)).holds
+    other = "let n = 1; setInterval(() => console.log(n++), 15); export {};"
+    assert "says 'log: 1' where the whole bundle says 'log: 0'" in _with(other, of=ticking).detail
+
+
+def test_a_difference_that_a_second_run_does_not_see_is_none(tmp_path: Path) -> None:
+    (tmp_path / "ours.mjs").write_text("""
+        import { existsSync, writeFileSync } from "node:fs";
+        const mark = new URL("ran", import.meta.url);
+        console.log(existsSync(mark) ? "same" : "other");
+        writeFileSync(mark, "");
+    """)
+    (tmp_path / "theirs.mjs").write_text("console.log('same')")
+    (tmp_path / "dice.mjs").write_text("console.log(Math.random())")
+    ours, theirs, dice = (Laid(tmp_path / f"{n}.mjs", tmp_path) for n in ("ours", "theirs", "dice"))
+    both = load_both(node(), ours, theirs)
+    assert (both.ours, both.steady) == (both.theirs, True)
+    assert load_both(node(), dice, theirs).steady
+    assert not load_both(node(), theirs, dice).steady
+
+
+def test_what_the_bundle_is_called_is_no_difference() -> None:
+    own = """\
+js *src/main.js
+    console.log(import.meta.filename, import.meta.dirname, import.meta.url.length);
+    if (typeof document === "undefined") throw new Error(`not at ${import.meta.url}`);
+"""
+    for text in (own, own.replace("throw", "console.log(new Error().message); throw")):
+        proof = prove(*_bundled(text))
+        assert proof.holds, proof.detail
+        assert proof.detail.endswith("(Error: not at ./src/main.js)")
+
+
+CIRCLE = """\
+js *src/main.js -> src/b.js
+    import { b } from "./b.js";
+    export const a = "A";
+    console.log("a", b);
+js src/b.js -> src/main.js
+    import { a } from "./main.js";
+    let r;
+    try { r = a; } catch (error) { r = error.name; }
+    export const b = `B ${r}`;
+"""
+KEPT = """let r;
+try { r = a; } catch (error) { r = error.name; }
+const b = `B ${r}`, a = "A";
+console.log("a", b);
+export { a };
+"""
+
+
+def test_modules_in_a_circle_mean_what_they_say_and_not_what_esbuild_makes_of_them() -> None:
+    proof = prove(*_bundled(CIRCLE))  # it writes var, which can be read too early
+    assert not proof.holds
+    assert proof.detail == (
+        "app/main.js: the console says 'log: a B undefined' where the source says 'log: a B "
+        "ReferenceError'"
+    )
+    proof = _with(KEPT, of=CIRCLE)
+    assert proof.holds, proof.detail
+    assert "same names and types in node as its modules one by one" in proof.detail
+    typed = CIRCLE.replace("js *src/main.js", "ts *src/main.ts").replace(
+        "-> src/main.js", "-> src/main.ts"
+    )
+    assert not prove(*_bundled(typed)).holds
+    assert _with(KEPT, of=typed).holds
+
+
+def test_a_circle_that_cannot_be_loaded_is_no_bundle_that_can() -> None:
+    early = CIRCLE.replace("try { r = a; } catch (error) { r = error.name; }", "r = a;")
+    proof = prove(*_bundled(early))
+    assert not proof.holds
+    assert proof.detail == (
+        "only the source fails to load in node: "
+        "ReferenceError: Cannot access a name before initialization"
+    )
+    renamed = KEPT.replace("try { r = a; } catch (error) { r = error.name; }", "r = q;")
+    proof = _with(renamed.replace('a = "A"', 'q = "A"').replace("{ a }", "{ q as a }"), of=early)
+    assert proof.holds, proof.detail
+    assert "not run, since its source does not load in node either" in proof.detail
+
+
+@pytest.mark.parametrize(
+    ("sources", "why"),
+    [
+        (
+            CIRCLE.replace("b.js", "b.cjs")
+            .replace('import { a } from "./main.js";', 'const { a } = require("./main.js");')
+            .replace("export const b =", "exports.b ="),
+            "CommonJS",
+        ),
+        (
+            CIRCLE.replace(".js", ".ts")
+            .replace("js ", "ts ")
+            .replace("import { a }", 'export { Kind } from "./c.ts"; import { a }')
+            + "ts src/c.ts\n    export type Kind = string;\n",
+            "a type that is passed on, which only a bundler sees",
+        ),
+        (
+            CIRCLE.replace("import { a }", 'import "p"; import { a }')
+            + "js node_modules/p/index.js\n    document.title;\n"
+            'json node_modules/p/package.json\n    {"sideEffects": false}\n',
+            "a package without effects, which bundlers leave out",
+        ),
+    ],
+    ids=lambda text: "" if "\n" in text else text,
+)
+def test_a_circle_that_node_cannot_show_is_compared_with_the_whole_bundle(
+    sources: str, why: str
+) -> None:
+    proof = prove(*_bundled(sources))
+    assert proof.holds, (why, proof.detail)
+    assert "as an unshaken, unminified bundle" in proof.detail
+
+
+def test_typescript_that_is_commonjs_exports_what_it_gives() -> None:
+    sources = """\
+ts *src/main.cts -> src/q.cjs
+    import x = require("./q.cjs");
+    export = { v: x.q + 1 };
+js src/q.cjs
+    exports.q = 1;
+"""
+    proof = prove(*_bundled(sources))
+    assert proof.holds, proof.detail
+
+
+def test_what_node_does_not_know_yet_is_lowered_on_both_sides() -> None:
+    sources = """\
+ts *src/main.ts
+    using one = { [Symbol.dispose ?? Symbol.for("Symbol.dispose")]() { console.log("gone"); } };
+    class Two { accessor three = 3; }
+    console.log("here", new Two().three);
+"""
+    proof = prove(*_bundled(sources))
+    assert proof.holds, proof.detail
+    assert "same names and types in node" in proof.detail
+
+
+def test_what_the_browser_field_takes_away_is_not_there_on_both_sides() -> None:
+    sources = """\
+js *src/main.js -> src/shim.js -> external:fs
+    import fs from "fs";
+    import crypto from "crypto";
+    console.log(JSON.stringify(fs), crypto);
+js src/shim.js
+    export default "shim";
+json package.json
+    {"name": "p", "browser": {"fs": false, "crypto": "./src/shim.js"}}
+external external:fs
+"""
+    before, after, store = _bundled(sources)
+    still = Edge(MAIN, ArtifactId("external:fs"), Relation.IMPORT)
+    external = before.artifacts[ArtifactId("external:fs")]
+    for graph in (after, after.with_artifacts([external]).with_edges([still])):
+        proof = prove(before, graph, store)
+        assert proof.holds, proof.detail
+        assert "same names and types in node" in proof.detail
+
+
+def test_a_program_that_never_ends_is_waited_for_once_and_the_proof_says_so(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(node_module, "_TIMEOUT_SECONDS", 2.0)
+    before, after, store = _bundled("js *main.js\n    export const a = 1;\n    for (;;);\n")
+    runs = []
+    loaded = node_module._loaded
+    monkeypatch.setattr(node_module, "_loaded", lambda *asked: runs.append(asked) or loaded(*asked))
+    proof = prove(before, after, store)
+    assert proof.holds
+    assert proof.detail.endswith(
+        "app/main.js: 1 export as in main.js, and that alone was compared: in node neither it nor "
+        "its whole bundle came to an end (it did not load within 2 s)"
+    )
+    assert len(runs) == 1  # both sides at a time
+
+
 def test_temporary_and_working_folders_are_found_but_not_what_a_source_says_itself() -> None:
     for place in (f"{tempfile.gettempdir()}/vtool-code-x/a.js", f"{Path.cwd()}/src/a.js"):
         assert not _with(f'{_text()}\nconsole.log("{place}");').holds
@@ -166,6 +379,21 @@ def test_code_that_needs_a_browser_to_load_rests_on_the_text() -> None:
         "app/main.js: 1 export as in main.js; not run, since its whole bundle does not load in "
         "node either (ReferenceError: document is not defined)"
     )
+
+
+def test_no_temporary_folder_is_in_what_node_says(tmp_path: Path) -> None:
+    graph, store = golden.parse("js *main.js\n    export const a = __dirname;\n")
+    proof = prove(graph, BundleJs().apply(graph, store), store)
+    assert proof.holds, proof.detail  # node names the package.json above the bundle
+    assert proof.detail.endswith("__dirname is not defined in ES module scope)")
+    folder = tmp_path / "vtool-load-0" / "app"
+    folder.mkdir(parents=True)
+    module = folder / "a.mjs"
+    module.write_text(
+        "throw Error(`in ${import.meta.dirname}/..\n${new URL('..', import.meta.url)}`)"
+    )
+    assert load_module(node(), module).error == "Error: in ./.. ./"
+    assert load_module(node(), module, root=folder.parent).error == "Error: in ./app/.. ./"
 
 
 def test_sources_that_are_damaged_are_no_proof() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import golden
 import pytest
 
+from toolchain.formats import node_module
 from toolchain.ir import Artifact, ArtifactId, Graph, Kind, Proof, Store
 from toolchain.units import Bytes
 from toolchain.verify import same_program
@@ -68,3 +69,22 @@ def test_what_is_different_is_told(old: str, new: str, detail: str) -> None:
     found = _prove(old, new)
     assert not found.holds
     assert detail in found.detail
+
+
+def test_a_program_that_never_ends_is_said_to_be_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(node_module, "_TIMEOUT_SECONDS", 2.0)
+    assert _prove('"ready", 7);', '"ready", 7);\n    for (;;);').detail == (
+        "main.js: before it loads; after it did not load within 2 s"
+    )
+    before, store = golden.parse("js *main.js\n    for (;;);\n    1;\n")
+    after = _changed(before, store, "1;", "2;")
+    assert same_program.prove(before, after, store, {}).detail == (
+        "1 roots load in node as before; 1 of them never came to an end, so nothing of them was "
+        "compared"
+    )
+
+
+def test_a_program_that_is_not_changed_is_not_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(same_program, "load_both", None)
+    graph, store = golden.parse(BEFORE)
+    assert same_program.prove(graph, graph, store, {}).holds

@@ -64,6 +64,8 @@ def read_exports(root: Node) -> Exports:
     esm = False
     for statement in root.named_children:
         types |= _declared_types(statement)
+        if _is_commonjs(statement):
+            continue
         if statement.type == "import_statement":
             esm = True
         elif statement.type == "export_statement":
@@ -72,6 +74,13 @@ def read_exports(root: Node) -> Exports:
                 names |= set(_exported(statement))
                 stars += _star(statement)
     return Exports(tuple(sorted(names - types)), tuple(stars), esm)
+
+
+def _is_commonjs(statement: Node) -> bool:
+    """Whether this is ``import x = require()`` or ``export =``: TypeScript's words for CommonJS."""
+    requires = any(child.type == "import_require_clause" for child in statement.named_children)
+    gives = statement.type == "export_statement" and any(c.type == "=" for c in statement.children)
+    return requires or gives
 
 
 def _declared_types(statement: Node) -> set[str]:

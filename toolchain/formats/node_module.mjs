@@ -3,8 +3,13 @@
 //
 //   node --input-type=module -e "$(cat node_module.mjs)" file:///module.js
 const MARK = "\nvtool-module:";
+const { process, setTimeout: later } = globalThis; // as they are before the module is there
+const write = process.stdout.write.bind(process.stdout);
+// without the name of what is not there yet, which is another one when minified
+const worded = (error) =>
+  String(error).replace(/Cannot access '.*?' before/, "Cannot access a name before");
 const text = (value) => {
-  if (value instanceof Error) return String(value);
+  if (value instanceof Error) return worded(value);
   const isThing = value !== null && ["object", "function"].includes(typeof value);
   return isThing ? typeof value : String(value); // names of classes are not the same when minified
 };
@@ -38,19 +43,52 @@ for (const name of Reflect.ownKeys(globalThis))
     // one that is not for everybody
   }
 const before = world();
-const say = (answer) => {
+let answered = false;
+const say = (answer, then = () => process.exit(0)) => {
+  if (answered) return;
+  answered = true;
   const after = world();
   const names = [...new Set([...before.keys(), ...after.keys()])];
   const changed = names.filter((name) => differs(before.get(name), after.get(name)));
-  answer = { ...answer, said, changed: changed.sort() };
-  process.stdout.write(MARK + JSON.stringify(answer) + "\n", () => process.exit(0));
+  write(MARK + JSON.stringify({ ...answer, said, changed: changed.sort() }) + "\n", then);
 };
-try {
-  const module = await import(process.argv[1]);
-  await new Promise((resolve) => setTimeout(resolve)); // what was begun may speak, too
+
+// What was begun at load may speak, too: it is waited for until node has nothing left to do. Who
+// never comes to that (an interval, a server) is left when it was quiet for QUIET turns, or after
+// LONGEST. Turns are counted and not time: a process that gets no processor makes none.
+const [STEP_MS, QUIET, LONGEST] = [10, 20, 100];
+let module;
+const tell = (more) => {
   const names = Object.keys(module).sort();
-  say({ exports: Object.fromEntries(names.map((name) => [name, typeof module[name]])) });
-} catch (error) {
-  // who asked for a missing package is a bundle of ours, whose name says nothing
-  say({ error: String(error).split(" imported from ")[0] });
-}
+  return { ...more, exports: Object.fromEntries(names.map((name) => [name, typeof module[name]])) };
+};
+const wait = (turns = 0, quiet = 0, lines = -1) => {
+  if (quiet === QUIET || turns === LONGEST) return say(tell({ restless: turns === LONGEST }));
+  const isReading = process.getActiveResourcesInfo().some((name) => name.startsWith("FSReq"));
+  const isQuiet = !isReading && lines === said.length;
+  const now = said.length;
+  later(() => wait(turns + 1, isQuiet ? quiet + 1 : 0, now), STEP_MS).unref();
+};
+const UNSETTLED = 13; // as node ends where a top level waits and nothing is left to do
+process.once("beforeExit", () => (module ? say(tell()) : process.exit(UNSETTLED)));
+process.once("exit", (code) => {
+  if (!module || answered) return;
+  said.push(`exit: ${code}`);
+  say(tell(), () => {});
+});
+for (const event of ["uncaughtException", "unhandledRejection"])
+  process.on(event, (error) => {
+    // not its message: names in that are others when minified
+    said.push(`${event}: ${error instanceof Error ? error.name : text(error)}`);
+  });
+import(process.argv[1]).then(
+  (found) => {
+    module = found;
+    wait();
+  },
+  (error) => {
+    // who asked for a missing package is a bundle of ours, whose name says nothing; nor does
+    // node's advice on what to call it
+    say({ error: worded(error).split(/ imported from |\nThis file is being treated as/)[0] });
+  },
+);

@@ -4,8 +4,9 @@ Four things are compared: the names that each root exports, as the source text a
 text say; every import of the new files, which must lead to a file of the result or to something
 outside that the sources ask for, too; paths of this machine, of which there must be none; and
 what node gets when it loads the bundle, against a bundle of the same sources with nothing removed
-and nothing renamed: exports with their types, what the console says, which globals and members of
-built-in classes are changed. Code that needs a browser to load fails alike both times, and the
+and nothing renamed, or where modules import each other in a circle, against the modules one by one:
+exports with their types, what the console says, which globals and members of built-in classes are
+changed. Code that needs a browser to load fails alike both times, and the
 proof says that it rests on the other three. Lazy and shared chunks and workers must load in node as
 well, or fail as a whole bundle of such a module does. Sources are resolved under the pass's
 ``conditions``.
@@ -22,13 +23,15 @@ from pathlib import Path, PurePosixPath
 from posixpath import dirname, join, normpath
 
 from toolchain.analysis.reachability import reachable
+from toolchain.bundling.circles import circular
 from toolchain.errors import InputError
 from toolchain.formats import esbuild
 from toolchain.formats.code_folder import code_folder
 from toolchain.formats.esbuild_plugins import NodeStaysOutside
 from toolchain.formats.javascript import Module, read
-from toolchain.formats.node_module import Loading, load_module
+from toolchain.formats.node_module import Both, Laid, Loading, load_both, load_module, spoken
 from toolchain.formats.node_resolution import Resolver, is_builtin
+from toolchain.formats.unbundled import unbundled
 from toolchain.installed import GraphFiles
 from toolchain.ir import ArtifactId, DirectoryStore, Graph, Kind, Proof, Relation, Store
 from toolchain.sources.tools import node, tool
@@ -36,14 +39,15 @@ from toolchain.temporary import temporary_folder
 
 _SCRIPTS = frozenset({Kind.JS, Kind.TS})
 _LONGEST_PATH = 200
+_DEAD_ZONE = "before initialization"
+_WHOLE, _SOURCE = "whole bundle", "source"  # what a bundle is compared with
 _LOADS = frozenset({"import", "import()"})
 _APART = frozenset({Relation.LAZY, Relation.WORKER})  # what a bundler puts into files of their own
 
 
 def prove(before: Graph, after: Graph, store: Store, options: Mapping[str, object]) -> Proof:
     """Return whether the bundles in ``after`` stand for the roots of ``before``."""
-    mode = "production" if options.get("minify") else "development"  # as esbuild has it
-    case = _Case(before, after, store, _conditions(options), mode)
+    case = _Case(before, after, store, options)
     if not case.new:
         return Proof("same-exports", holds=True, detail="nothing was bundled")
     try:
@@ -80,12 +84,12 @@ class _Case:
         before: Graph,
         after: Graph,
         store: Store,
-        conditions: frozenset[str],
-        mode: str = "development",
+        options: Mapping[str, object],
     ) -> None:
         self.before, self.after, self.store = before, after, store
-        self.conditions = conditions
-        self.mode = mode
+        self.conditions = _conditions(options)
+        self.mode = "production" if options.get("minify") else "development"  # as esbuild has it
+        self.target = str(options.get("target", "es2022"))  # node knows less than esbuild
         self.new = sorted(
             i
             for i, a in after.artifacts.items()
@@ -191,23 +195,46 @@ class _Case:
     def loadings(self) -> Iterator[_Outcome]:
         """Load each bundle in node, and one of the same root with nothing removed."""
         with temporary_folder(prefix="vtool-load-") as name:
-            folder = Path(name).resolve()
-            _write(folder, {i: self.store.get(self.after.artifacts[i].digest) for i in self.new})
-            whole = self._whole_bundles(list(self.pairs))
-            _write(folder / "whole", whole)
-            for number, (root, bundle) in enumerate(self.pairs.items()):
-                ours = load_module(node(), folder / bundle)
-                whole_bundle = folder / "whole" / f"{number}.js"
-                theirs = load_module(node(), whole_bundle)
-                yield self._compared(root, bundle, ours, theirs)
-                if difference := _seen_otherwise(ours, theirs):
-                    again = load_module(node(), whole_bundle)
-                    steady = not _seen_otherwise(theirs, again)  # else it says the time, or dice
+            # names of one length, and the same below: a program may say what its file is called
+            ours, theirs = Path(name).resolve() / "bundle", Path(name).resolve() / "source"
+            _write(ours, {i: self.store.get(self.after.artifacts[i].digest) for i in self.new})
+            whole = self._whole_bundles({b: r for r, b in self.pairs.items()})
+            _write(theirs, {o.path: o.data for o in whole.outputs})
+            alone = self._modules_one_by_one(whole, Path(name).resolve() / "single")
+            for root, bundle in self.pairs.items():
+                reference, other = Laid(theirs / bundle, theirs), _WHOLE
+                if root in alone and _tells_more(alone[root]):
+                    reference, other = alone[root], _SOURCE
+                both = load_both(node(), Laid(ours / bundle, ours), reference)
+                yield self._compared((root, bundle), both, other)
+                if difference := _seen_otherwise(both, other):
                     yield _Outcome(
-                        holds=not steady,
+                        holds=not both.steady,
                         text=f"{bundle}: {difference}"
-                        + ("" if steady else "; so does the whole bundle from run to run"),
+                        + ("" if both.steady else f"; so does the {other} from run to run"),
                     )
+
+    def _modules_one_by_one(self, whole: esbuild.Result, folder: Path) -> dict[ArtifactId, Laid]:
+        """Lay out the modules of each root that have a circle, as files of their own in ``folder``.
+
+        esbuild's bundle of such modules may read what cannot be read yet.
+        """
+        circles = {root: circular(root, whole.inputs) for root in self.pairs}
+        code = frozenset[str]().union(*circles.values())
+        if not code:
+            return {}
+        resolver = Resolver(GraphFiles(self.before, self.store), self.conditions)
+        with (
+            code_folder(self.before.files.values(), self.store) as sources,
+            esbuild.service(tool("esbuild")) as service,
+        ):
+            made = unbundled(sources, code, resolver, service, self.mode)
+        _write(folder, made.files)
+        return {
+            root: Laid(folder / made.paths.get(root, root), folder)
+            for root, scripts in circles.items()
+            if scripts
+        }
 
     def chunk_loadings(self) -> Iterator[_Outcome]:
         """Load the files that are no root's bundle; what fails must fail as a whole module does."""
@@ -215,42 +242,45 @@ class _Case:
         with temporary_folder(prefix="vtool-load-") as name:
             folder = Path(name).resolve()
             _write(folder, {i: self.store.get(self.after.artifacts[i].digest) for i in self.new})
-            errors = {i: load_module(node(), folder / i).error for i in chunks}
-            failed = {i: error for i, error in errors.items() if error}
-            whole = self._whole_errors(folder) if failed else {}
-        if loaded := len(chunks) - len(failed):
-            count = "1 chunk loads" if loaded == 1 else f"{loaded} chunks load"
-            yield _Outcome(holds=True, text=f"{count} in node")
-        for chunk, error in failed.items():
-            like = min((module for module, e in whole.items() if e == error), default=None)
+            loaded = {i: load_module(node(), folder / i, root=folder) for i in chunks}
+            failed = {i: loading for i, loading in loaded.items() if loading.error}
+            whole = self._whole_failures(folder) if failed else {}
+        if count := len(chunks) - len(failed):
+            text = "1 chunk loads" if count == 1 else f"{count} chunks load"
+            yield _Outcome(holds=True, text=f"{text} in node")
+        for chunk, loading in failed.items():
+            error = loading.error
+            like = min((module for module, w in whole.items() if w.fails_as(loading)), default=None)
             text = f"{chunk} fails to load in node: {error}"
             if like is not None:
                 text = f"{chunk} does not load in node, nor does a whole bundle of {like} ({error})"
             yield _Outcome(holds=like is not None, text=text)
 
-    def _whole_errors(self, folder: Path) -> dict[ArtifactId, str]:
+    def _whole_failures(self, folder: Path) -> dict[ArtifactId, Loading]:
         """Return how whole bundles of the roots, and of what they load apart, fail in node."""
         used = reachable(self.before)
         apart = {e.target for e in self.before.edges if e.relation in _APART and e.source in used}
         scripts = {i for i in apart if self.before.artifacts[i].kind in _SCRIPTS}
         modules = sorted({*self.pairs, *scripts})
-        _write(folder / "whole", self._whole_bundles(modules))
-        bundles = {m: folder / "whole" / f"{number}.js" for number, m in enumerate(modules)}
-        return {module: load_module(node(), path).error for module, path in bundles.items()}
+        bundles = {f"{number}.js": module for number, module in enumerate(modules)}
+        made = self._whole_bundles(bundles)
+        _write(folder / "whole", {o.path: o.data for o in made.outputs})
+        return {m: load_module(node(), folder / "whole" / n) for n, m in bundles.items()}
 
-    def _whole_bundles(self, modules: Sequence[ArtifactId]) -> dict[str, bytes]:
-        """Bundle each module, as its number, without minifying and without removing anything."""
+    def _whole_bundles(self, modules: Mapping[str, ArtifactId]) -> esbuild.Result:
+        """Bundle each module, under its name, without minifying and without removing anything."""
         outside = {
             e.target.partition(":")[2]
             for e in self.after.edges
             if e.source in self.new and self.after.artifacts[e.target].kind is Kind.EXTERNAL
         }
+        outside -= {name for name in outside if self._is_replaced(name)}
         flags = ["--bundle", "--format=esm", "--platform=browser", "--tree-shaking=false"]
-        flags += ["--outdir=.", "--preserve-symlinks"]
+        flags += ["--outdir=.", "--preserve-symlinks", f"--target={self.target}"]
         flags += [f"--define:process.env.NODE_ENV={json.dumps(self.mode)}"]
         flags += [f"--conditions={','.join(sorted(self.conditions))}"]
         flags += [f"--external:{name}" for name in sorted(outside)]
-        entries = {str(number): str(root) for number, root in enumerate(modules)}
+        entries = {name.removesuffix(".js"): str(module) for name, module in modules.items()}
         with (
             code_folder(self.before.files.values(), self.store) as folder,
             esbuild.service(tool("esbuild")) as service,
@@ -260,28 +290,47 @@ class _Case:
         if result.errors:
             first = result.errors[0]
             raise InputError(f"the sources do not bundle: {first.where()} {first.text}")
-        return {o.path: o.data for o in result.outputs}
+        return result
 
-    def _compared(
-        self, root: ArtifactId, bundle: ArtifactId, ours: Loading, theirs: Loading
-    ) -> _Outcome:
+    def _is_replaced(self, name: str) -> bool:
+        """Whether a source that asks for ``name`` gets a file, or what stands for nothing.
+
+        That is what the browser field of its package.json says.
+        """
+        resolver = Resolver(GraphFiles(self.before, self.store), self.conditions)
+        sources = (e.source for e in self.before.edges if e.target == f"external:{name}")
+        return any(
+            isinstance(resolver.resolve(m.target, source, require=m.how == "require"), str)
+            for source in sources
+            for m in self._module(self.before, source).mentions
+            if m.target == name
+        )
+
+    def _compared(self, pair: tuple[ArtifactId, ArtifactId], both: Both, other: str) -> _Outcome:
+        (root, bundle), ours, theirs = pair, both.ours, both.theirs
+        if ours.is_late and theirs.is_late:
+            return _Outcome(
+                holds=True,
+                text=f"{bundle}: {_count(self.names(root))} as in {root}, and that alone was "
+                f"compared: in node neither it nor its {other} came to an end ({ours.error})",
+            )
         if ours.error or theirs.error:
-            if ours.error == theirs.error:
+            if ours.fails_as(theirs):
                 return _Outcome(
                     holds=True,
                     text=f"{bundle}: {_count(self.names(root))} as in {root}; not run, since "
-                    f"its whole bundle does not load in node either ({ours.error})",
+                    f"its {other} does not load in node either ({ours.error})",
                 )
-            side, error = (bundle, ours.error) if ours.error else ("the whole bundle", theirs.error)
+            side, error = (bundle, ours.error) if ours.error else (f"the {other}", theirs.error)
             return _Outcome(holds=False, text=f"only {side} fails to load in node: {error}")
         if ours.exports != theirs.exports:
             different = sorted({name for name, _ in set(ours.exports) ^ set(theirs.exports)})
             return _Outcome(holds=False, text=f"{bundle} gives other values for {different}")
+        like = "its modules one by one" if other == _SOURCE else "an unshaken, unminified bundle"
         return _Outcome(
             holds=True,
             text=f"{bundle}: {_count(dict(ours.exports))} as in {root}, "
-            "same names and types in node as an unshaken, unminified bundle, same console and "
-            "globals",
+            f"same names and types in node as {like}, same console and globals",
         )
 
     def _module(self, graph: Graph, name: ArtifactId) -> Module:
@@ -291,18 +340,28 @@ class _Case:
         return self._modules[digest]
 
 
-def _seen_otherwise(ours: Loading, theirs: Loading) -> str:
+def _tells_more(laid: Laid) -> bool:
+    """Whether the modules of a program, one by one, show what it means: they load, or cannot.
+
+    What only a bundler understands fails otherwise, as does what bundlers leave out.
+    """
+    error = load_module(node(), laid.module, root=laid.root).error
+    return not error or _DEAD_ZONE in error
+
+
+def _seen_otherwise(both: Both, other: str) -> str:
     """Return what two loadings do not have in common besides exports, in words; empty if nothing.
 
     Lines of the console are compared in order, globals and members of built-in classes by name.
     """
-    if ours.said != theirs.said:
-        mine, whole = list(ours.said), list(theirs.said)
+    ours, theirs = both.ours, both.theirs
+    mine, whole = spoken(ours, theirs)
+    if mine != whole:
         at = next((n for n, (a, b) in enumerate(zip(mine, whole, strict=False)) if a != b), None)
         at = min(len(mine), len(whole)) if at is None else at
         said = repr(mine[at])[:_LONGEST_PATH] if at < len(mine) else "nothing"
-        other = repr(whole[at])[:_LONGEST_PATH] if at < len(whole) else "nothing"
-        return f"the console says {said} where the whole bundle says {other}"
+        wanted = repr(whole[at])[:_LONGEST_PATH] if at < len(whole) else "nothing"
+        return f"the console says {said} where the {other} says {wanted}"
     if ours.changed != theirs.changed:
         names = sorted(set(ours.changed) ^ set(theirs.changed))
         return f"other globals or built-in members are changed: {', '.join(names[:10])}"

@@ -21,7 +21,7 @@ from toolchain.formats.code_folder import code_folder
 from toolchain.formats.esbuild_plugins import NodeStaysOutside
 from toolchain.formats.forwarding import forwarded
 from toolchain.formats.javascript import Module, read
-from toolchain.formats.node_module import Loading, load_module
+from toolchain.formats.node_module import Both, Laid, Loading, load_both
 from toolchain.formats.node_resolution import Resolver
 from toolchain.installed import Ask, Copy, GraphFiles, Installed, fits, home, installed
 from toolchain.ir import ArtifactId, Digest, Edge, Graph, Kind, Proof, Store
@@ -211,18 +211,29 @@ class _Case:
             return
         with temporary_folder(prefix="vtool-load-") as name:
             folder = Path(name).resolve()
-            sides = [self._loaded(graph, roots, folder) for graph in (self.before, self.after)]
-        for root, was, now in zip(roots, *sides, strict=True):
-            yield was == now, _told(root, was, now)
+            sides = folder / "old", folder / "new"
+            was = self._lay_out(self.before, roots, sides[0])
+            now = self._lay_out(self.after, roots, sides[1])
+            for number, root in enumerate(roots):
+                both = Both(Loading((), was), Loading((), now))
+                if not was and not now:
+                    old, new = (Laid(side / f"{number}.js", side) for side in sides)
+                    both = load_both(node(), old, new)
+                yield both.are_alike, _told(root, both.ours, both.theirs)
 
-    def _loaded(self, graph: Graph, roots: Sequence[ArtifactId], folder: Path) -> list[Loading]:
-        """Return what node makes of each root, bundled with nothing removed."""
+    def _lay_out(self, graph: Graph, roots: Sequence[ArtifactId], folder: Path) -> str:
+        """Bundle each root, as its number, with nothing removed; return why that cannot be."""
         outside = {
             i.partition(":")[2] for i, a in graph.artifacts.items() if a.kind is Kind.EXTERNAL
         }
         platform = "browser" if "browser" in self.conditions else "node"
         flags = ["--bundle", "--format=esm", f"--platform={platform}", "--tree-shaking=false"]
-        flags += ["--outdir=.", "--preserve-symlinks", f"--banner:js={_NODE_REQUIRE}"]
+        flags += [
+            "--outdir=.",
+            "--preserve-symlinks",
+            "--target=es2022",
+            f"--banner:js={_NODE_REQUIRE}",
+        ]
         flags += [f"--conditions={','.join(sorted(self.conditions))}"]
         flags += [f"--external:{name}" for name in sorted(outside)]
         entries = {f"{number}": str(root) for number, root in enumerate(roots)}
@@ -233,12 +244,12 @@ class _Case:
             plugin = NodeStaysOutside(code, graph.files, self.conditions)
             result = service.build(esbuild.Build(code, entries, tuple(flags), plugin))
         if result.errors:
-            return [Loading((), f"it does not bundle: {result.errors[0].text}")] * len(roots)
+            return f"it does not bundle: {result.errors[0].text}"
         for output in result.outputs:
             (folder / output.path).parent.mkdir(parents=True, exist_ok=True)
             (folder / output.path).write_bytes(output.data)
         (folder / "package.json").write_text('{"type": "module"}', "utf-8")
-        return [load_module(node(), folder / f"{number}.js") for number in range(len(roots))]
+        return ""
 
     def _copy(self, name: str) -> Copy | None:
         return self.old.copies.get(package_of(ArtifactId(name)))
@@ -254,7 +265,7 @@ class _Case:
 
 
 def _told(root: str, was: Loading, now: Loading) -> str:
-    if was == now:
+    if was.is_like(now):
         if was.error:
             return f"{root} fails to load in node before and after ({was.error})"
         return f"{root} loads in node with the same {len(was.exports)} exports"

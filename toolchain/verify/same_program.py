@@ -7,7 +7,6 @@ what it prints, and the globals and built-in classes that it changes, must be th
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping, Sequence
 from itertools import zip_longest
 from pathlib import Path
@@ -16,46 +15,55 @@ from toolchain.errors import InputError
 from toolchain.formats import esbuild
 from toolchain.formats.code_folder import code_folder
 from toolchain.formats.esbuild_plugins import NodeStaysOutside
-from toolchain.formats.node_module import Loading, load_module
+from toolchain.formats.node_module import Laid, Loading, load_both, spoken
 from toolchain.ir import ArtifactId, Graph, Kind, Proof, Store
 from toolchain.sources.tools import node, tool
+from toolchain.temporary import temporary_folder
 
 _SCRIPTS = frozenset({Kind.JS, Kind.TS})
 _FLAGS = ("--bundle", "--format=esm", "--platform=browser", "--tree-shaking=false", "--outdir=.")
-_WHOLE = ("--preserve-symlinks", "--ignore-annotations")
+_WHOLE = ("--preserve-symlinks", "--target=es2022", "--ignore-annotations")
 
 
 def prove(before: Graph, after: Graph, store: Store, options: Mapping[str, object]) -> Proof:
     """Return whether every root of ``after`` loads as it does in ``before``."""
+    if before == after:
+        return Proof("same-program", holds=True, detail="nothing was removed")
     given = options.get("conditions", ())
     conditions = frozenset(map(str, given)) if isinstance(given, Sequence) else frozenset()
     roots = sorted(r for r in before.roots if before.artifacts[r].kind in _SCRIPTS)
-    try:
-        old = _loadings(before, roots, store, conditions)
-        new = _loadings(after, roots, store, conditions)
-    except InputError as error:
-        return Proof("same-program", holds=False, detail=f"cannot be compared: {error}")
-    for root in roots:
-        if old[root] != new[root]:
-            return Proof("same-program", holds=False, detail=_difference(root, old, new))
-    failed = sum(bool(loading.error) for loading in old.values())
+    with temporary_folder(prefix="vtool-load-") as name:
+        sides = Path(name).resolve() / "old", Path(name).resolve() / "new"
+        try:
+            for graph, side in zip((before, after), sides, strict=True):
+                _lay_out(_bundles(graph, roots, store, conditions), side)
+        except InputError as error:
+            return Proof("same-program", holds=False, detail=f"cannot be compared: {error}")
+        failed = late = 0
+        for number, root in enumerate(roots):
+            both = load_both(node(), *(Laid(side / f"{number}.js", side) for side in sides))
+            old, new = both.ours, both.theirs
+            if not both.are_alike:
+                return Proof("same-program", holds=False, detail=_difference(root, old, new))
+            failed += bool(old.error) and not old.is_late
+            late += old.is_late
     detail = f"{len(roots)} roots load in node as before"
     if failed:
         detail += f"; {failed} of them fail there, before and after alike"
+    if late:
+        detail += f"; {late} of them never came to an end, so nothing of them was compared"
     return Proof("same-program", holds=True, detail=detail)
 
 
-def _difference(
-    root: ArtifactId, old: Mapping[ArtifactId, Loading], new: Mapping[ArtifactId, Loading]
-) -> str:
-    was, became = old[root], new[root]
+def _difference(root: ArtifactId, was: Loading, became: Loading) -> str:
     if was.error != became.error:
         return f"{root}: before {was.error or 'it loads'}; after {became.error or 'it loads'}"
     if was.exports != became.exports:
         names = sorted({name for name, _ in set(was.exports) ^ set(became.exports)})
         return f"{root} gives other values for {names}"
-    if was.said != became.said:
-        return f"{root} prints something else: {_first(was.said, became.said)}"
+    said = spoken(was, became)
+    if said[0] != said[1]:
+        return f"{root} prints something else: {_first(*said)}"
     return f"{root} changes other globals: {_first(was.changed, became.changed)}"
 
 
@@ -66,10 +74,10 @@ def _first(was: Sequence[str], became: Sequence[str]) -> str:
     return f"number {number + 1} was {one} and is {other}"
 
 
-def _loadings(
+def _bundles(
     graph: Graph, roots: Sequence[ArtifactId], store: Store, conditions: frozenset[str]
-) -> dict[ArtifactId, Loading]:
-    """Bundle each root, as its number, and load it in node."""
+) -> Sequence[esbuild.Output]:
+    """Bundle each root, as its number."""
     flags = (*_FLAGS, *_WHOLE, f"--conditions={','.join(sorted(conditions))}")
     entries = {str(number): str(root) for number, root in enumerate(roots)}
     with (
@@ -81,9 +89,11 @@ def _loadings(
     if result.errors:
         first = result.errors[0]
         raise InputError(f"it does not bundle: {first.where()} {first.text}")
-    with tempfile.TemporaryDirectory(prefix="vtool-load-") as name:
-        folder = Path(name).resolve()
-        (folder / "package.json").write_text('{"type": "module"}')
-        for output in result.outputs:
-            (folder / output.path).write_bytes(output.data)
-        return {r: load_module(node(), folder / f"{n}.js") for n, r in enumerate(roots)}
+    return result.outputs
+
+
+def _lay_out(bundles: Sequence[esbuild.Output], folder: Path) -> None:
+    folder.mkdir()
+    (folder / "package.json").write_text('{"type": "module"}', "utf-8")
+    for output in bundles:
+        (folder / output.path).write_bytes(output.data)
