@@ -7,7 +7,16 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from toolchain import accounts, gate, own_code, placement, plugins, previous, rulebook
+from toolchain import (
+    accounts,
+    gate,
+    own_code,
+    placement,
+    plugins,
+    previous,
+    rulebook,
+    unrunnable,
+)
 from toolchain.behaviour.scenario import play_of
 from toolchain.consumers import View, seen_from, without_consumer
 from toolchain.emit import check_output, staging, write
@@ -112,8 +121,7 @@ def optimize(
     assembly = open_target(request.project, workspace.progress)
     alone = assembly.project is None
     assembly, project, steps = _asked(request, assembly)
-    steps = placement.with_formats(steps, project)
-    steps = previous.with_deltas(steps, release, workspace.store)
+    steps = previous.with_deltas(placement.with_formats(steps, project), release, workspace.store)
     budgets = rulebook.budgets(project.budgets, where)
     rulebook.require_quality(steps, budgets)
     play = _player(request, assembly, workspace) if request.harness and project.voice else None
@@ -133,16 +141,18 @@ def optimize(
         models=models,
         notes=notes,
     )
+    report = _with_output(report, result, steps, workspace)
     report = replace(
-        _with_output(report, result.graph, workspace),
+        report,
         measures=(
             *accounts.code_measures(result.graph, travels),
+            *unrunnable.measures(report.findings),
             *accounts.model_measures(models),
         ),
         baseline=accounts.code_measures(loaded.graph, travels),
     )
     report = previous.with_update(report, result.graph, release)
-    judged = (*budgets, *accounts.model_budgets(models))
+    judged = (*budgets, *unrunnable.budgets(report.measures), *accounts.model_budgets(models))
     with staging(request.out) as folder:
         paths = write(
             result.graph, workspace.store, folder, result.renames, placement.formats(models)
@@ -265,16 +275,24 @@ def _report(target: str, loaded: Loaded, findings: tuple[Finding, ...]) -> Repor
     )
 
 
-def _with_output(report: Report, graph: Graph, workspace: Workspace) -> Report:
-    """Return ``report`` with the rows of what the pipeline made, read like any input."""
+def _with_output(
+    report: Report, result: Result, steps: Iterable[Step], workspace: Workspace
+) -> Report:
+    """Return ``report`` with the rows of what the pipeline made, and what no browser runs of it.
+
+    The result is read like any input.
+    """
+    graph = result.graph
     files = {
         str(name): SourceFile(workspace.store.path(a.digest), a.digest, a.size)
         for name, a in graph.files.items()
     }
     readings = _loader(workspace).load(files, ()).readings
     rows = accounts.file_rows(Stage.OUTPUT, graph, readings)
+    useless = unrunnable.finding(graph, readings, workspace.store, steps, result.ledger)
     return replace(
         report,
+        findings=(*useless, *report.findings),
         files=(*report.files, *rows),
         artifacts=(*report.artifacts, *accounts.artifact_rows(Stage.OUTPUT, graph, readings)),
         totals=(*report.totals, (Stage.OUTPUT, accounts.total(rows))),

@@ -223,7 +223,7 @@ def test_the_worst_finding_comes_first_and_unknown_is_not_zero() -> None:
 def test_many_findings_say_how_many_there_are() -> None:
     many = tuple(Finding(f"c{n:03}", ArtifactId("x"), "m", "a") for n in range(50))
     out = printed(replace(sample(), findings=many), "findings_table")
-    assert "Findings in the input, 20 of 50" in out
+    assert "Findings, 20 of 50" in out
     assert "c019" in out
     assert "c020" not in out
 

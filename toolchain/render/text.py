@@ -137,7 +137,7 @@ def findings_table(report: Report, console: Console) -> None:
     found = figures.findings(report)
     if not found:
         return
-    title(console, f"Findings in the input, {min(len(found), _FINDINGS)} of {len(found):,}")
+    title(console, f"Findings, {min(len(found), _FINDINGS)} of {len(found):,}")
     for finding in found[:_FINDINGS]:
         sign, style = mark(console, _SEVERITIES[finding.severity])
         line = Text(f"{sign} {finding.severity.value}: {plain(finding.check)}", style=style)
