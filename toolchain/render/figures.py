@@ -26,7 +26,7 @@ _SEVERITIES = tuple(Severity)  # the worst first
 
 @dataclass(frozen=True, slots=True)
 class StepTotal:
-    """All rows of one pass. ``held`` of ``proofs`` hold; the other results were dropped.
+    """All rows of one run of a pass. ``held`` of ``proofs`` hold; the other results were dropped.
 
     A pass over the whole graph has one proof for all its rows, and where there was nothing to do
     nothing was proved: so proofs are counted by what they say, not by rows.
@@ -50,11 +50,24 @@ class StepTotal:
 
 
 def steps(report: Report) -> list[StepTotal]:
-    """Return the ledger by pass, in the order the passes ran."""
-    found: dict[str, list[LedgerRow]] = {}
+    """Return the ledger by run of a pass, in the order they ran: a pass may run more than once."""
+    return [_total(rows[0].step, rows) for rows in runs(report)]
+
+
+def runs(report: Report) -> list[list[LedgerRow]]:
+    """Return the rows of each run of a pass.
+
+    A run ends where another pass begins, or where an artifact comes again.
+    """
+    found: list[list[LedgerRow]] = []
+    seen: set[str] = set()
     for row in report.ledger:
-        found.setdefault(row.step, []).append(row)
-    return [_total(step, rows) for step, rows in found.items()]
+        if not found or found[-1][0].step != row.step or row.artifact in seen:
+            found.append([])
+            seen = set()
+        found[-1].append(row)
+        seen.add(row.artifact)
+    return found
 
 
 def whole(report: Report) -> StepTotal:
