@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from toolchain import (
     accounts,
     gate,
+    modes,
     own_code,
     placement,
     plugins,
@@ -17,6 +18,7 @@ from toolchain import (
     rulebook,
     unrunnable,
 )
+from toolchain.behaviour.baseline import mode_of
 from toolchain.behaviour.scenario import play_of
 from toolchain.consumers import View, seen_from, without_consumer
 from toolchain.emit import check_output, staging, write
@@ -145,11 +147,11 @@ def optimize(
     report = replace(
         report,
         measures=(
-            *accounts.code_measures(result.graph, travels),
+            *accounts.code_measures(_as_loaded(result.graph, steps, workspace), travels),
             *unrunnable.measures(report.findings),
             *accounts.model_measures(models),
         ),
-        baseline=accounts.code_measures(loaded.graph, travels),
+        baseline=accounts.code_measures(_as_loaded(loaded.graph, steps, workspace), travels),
     )
     report = previous.with_update(report, result.graph, release)
     judged = (*budgets, *unrunnable.budgets(report.measures), *accounts.model_budgets(models))
@@ -273,6 +275,12 @@ def _report(target: str, loaded: Loaded, findings: tuple[Finding, ...]) -> Repor
         relations=accounts.relations(loaded.graph),
         findings=findings,
     )
+
+
+def _as_loaded(graph: Graph, steps: Iterable[Step], workspace: Workspace) -> Graph:
+    """Return ``graph`` without the builds that the mode of the bundles does not choose."""
+    mode = next((mode_of(s.options) for s in steps if s.run == "bundle-js"), "production")
+    return modes.in_mode(graph, workspace.store, mode)
 
 
 def _with_output(

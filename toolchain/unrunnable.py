@@ -32,7 +32,6 @@ MEASURE = "code.unrunnable"
 _BUNDLER = "bundle-js"
 _CODE = frozenset({Kind.JS, Kind.TS})
 _RUNS = frozenset({Relation.IMPORT, Relation.LAZY, Relation.WORKER})
-_DECLARATIONS = (".d.ts", ".d.mts", ".d.cts")  # for editors; nothing of them runs
 _SHOWN = 4  # ours: places in a message; a line or two
 
 
@@ -96,7 +95,7 @@ def _that_run(graph: Graph) -> list[Artifact]:
 
 
 def _sources(file: Artifact, reading: Reading) -> str:
-    if file.kind is Kind.TS and not file.id.endswith(_DECLARATIONS):
+    if file.kind is Kind.TS:
         return "TSX" if PurePosixPath(file.id).suffix == ".tsx" else "TypeScript"
     if file.kind is Kind.JS and any(r.form == "jsx" for r in reading.contents.references):
         return "JSX"

@@ -20,6 +20,10 @@ from toolchain.ir import (
 )
 from toolchain.units import Bytes, Seconds
 
+_CODE = (
+    "core, code: what loads in production; .raw uncompressed, .brotli and .lazy in brotli as it "
+    "ships; TypeScript before as it lies there"
+)
 NO_SIZES = Sizes(Bytes(0), Bytes(0), Bytes(0), Bytes(0))
 _SEVERITIES = tuple(Severity)  # the worst first
 
@@ -160,8 +164,10 @@ def on_one_machine(report: Report) -> None:
 
 
 def conditions(report: Report) -> list[str]:
-    """Return what a reader of the measures must know of where and when they were taken."""
+    """Return what a reader of the measures must know: of what they are, where and when taken."""
     found = []
+    if any(m.name.startswith("core.") for m in (*report.baseline, *report.measures)):
+        found.append(_CODE)
     both = (("before", report.baseline), ("after", report.measures))
     loads = {
         when: sorted({m.machine.load for m in taken if m.machine and m.machine.load is not None})
