@@ -51,6 +51,7 @@ ARROWS = {
     "=>": Relation.WORKER,
     "@>": Relation.FETCH,
     "+>": Relation.LINK,
+    "#>": Relation.STYLE,
     "?>": Relation.DYNAMIC,
     "%>": Relation.ENCODES,
     "^>": Relation.DELTA,

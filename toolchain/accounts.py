@@ -116,6 +116,21 @@ def relations(graph: Graph) -> tuple[tuple[str, int], ...]:
     return tuple(sorted(Counter(str(e.relation) for e in graph.edges).items()))
 
 
+def style_notes(graph: Graph) -> tuple[str, ...]:
+    """Return which style sheets a page must link, in one note: no script loads them."""
+    first = core(graph)
+    pairs = sorted(
+        (e.source not in first, e.target, e.source)
+        for e in graph.edges
+        if e.relation is Relation.STYLE
+    )
+    said = [
+        f"{sheet} with {script}{', which is loaded later' if later else ''}"
+        for later, sheet, script in pairs
+    ]
+    return (f"style sheets that the page must link: {'; '.join(said)}",) if said else ()
+
+
 def reading_findings(loaded: Loaded) -> Iterator[Finding]:
     """Yield a finding for every file that could not be read in full as what it claims to be."""
     used = reachable(loaded.graph)

@@ -141,7 +141,7 @@ def optimize(
         _report(project.name, loaded, _findings(loaded, workspace)),
         ledger=result.ledger,
         models=models,
-        notes=notes,
+        notes=(*notes, *accounts.style_notes(result.graph)),
     )
     report = _with_output(report, result, steps, workspace)
     report = replace(

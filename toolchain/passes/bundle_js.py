@@ -27,6 +27,7 @@ Keeps
     A worker or worklet that is only ever started as a module, at an address that the code writes
     out, is bundled like a root; so is one in TypeScript, since no browser runs it as it is. Others
     stay files: who starts them by a name, or by their own as Emscripten does, must find them.
+    Style sheets become one beside the bundle of each page, which has to link it.
     A root that lies in ``outdir`` with everything it imports is a bundle already and stays.
 
 Source
@@ -50,7 +51,7 @@ from toolchain.bundling.islands import Mix, Part, mixed
 from toolchain.bundling.live import live_outputs, started, starting
 from toolchain.bundling.planning import plans
 from toolchain.bundling.refusal import refusal
-from toolchain.bundling.rewiring import Rewiring, brotli_size, maps_of, with_maps
+from toolchain.bundling.rewiring import Rewiring, brotli_size, maps_of, sheets, with_maps
 from toolchain.bundling.staging import Project, UnstagedError, stage
 from toolchain.errors import ConfigError
 from toolchain.formats import esbuild
@@ -291,8 +292,9 @@ class _Finish:
     def attempt(self, part: Part) -> Attempt:
         """Return the attempt with the graph that ``part`` gives."""
         result = part.result
+        styles = sheets(self.built.result, self.roots)
         rewiring = Rewiring(
-            self.graph, self.store, result, self.asked.outdir, self.built.own_address
+            self.graph, self.store, result, self.asked.outdir, self.built.own_address, styles
         )
         made = rewiring.graph(set(self.built.entries))
         roots, starts = self.roots, self.starts(result)
