@@ -37,6 +37,7 @@ Source
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
@@ -101,6 +102,12 @@ class BundleJs(PortfolioPass):
     sourcemap: bool = False
     candidates: tuple[str, ...] = ("esbuild",)
     limit_s: float = 60.0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.limit_s < math.inf:
+            raise ValueError("limit_s should be a number of seconds above 0")
+        if not self.candidates:
+            raise ValueError("candidates names no bundler: name esbuild at least")
 
     def apply(self, graph: Graph, store: Store) -> Graph:
         """Return ``graph`` with bundles in place of its modules: the smallest, not yet proved.
