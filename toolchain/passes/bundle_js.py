@@ -46,12 +46,12 @@ from pathlib import Path, PurePosixPath
 
 from toolchain.bundling import chunks
 from toolchain.bundling.chunks import Acting
-from toolchain.bundling.contenders import Race, Remade, Run, contenders
+from toolchain.bundling.contenders import Contender, Race, Remade, Run, contenders
 from toolchain.bundling.entries import entries
 from toolchain.bundling.islands import Mix, Part, mixed
 from toolchain.bundling.live import live_outputs, started, starting
 from toolchain.bundling.planning import plans
-from toolchain.bundling.refusal import refusal
+from toolchain.bundling.refusal import LegalError, refusal
 from toolchain.bundling.rewiring import Rewiring, brotli_size, maps_of, sheets, with_maps
 from toolchain.bundling.staging import Project, UnstagedError, stage
 from toolchain.errors import ConfigError
@@ -127,6 +127,14 @@ class BundleJs(PortfolioPass):
     def attempts(self, graph: Graph, store: Store) -> Iterator[Attempt]:
         """Yield what each bundler makes, esbuild first; errors as ``apply``."""
         chosen = contenders(self.candidates) if self.minify and self.splitting else []
+        try:
+            yield from self._attempts(graph, store, chosen)
+        except LegalError as error:
+            yield _unable("esbuild", str(error))
+            why = "not tried: it is given the modules that esbuild takes"
+            yield from (_unable(one.name, why) for one in chosen)
+
+    def _attempts(self, graph: Graph, store: Store, chosen: list[Contender]) -> Iterator[Attempt]:
         with ExitStack() as stack:
             start = time.perf_counter()
             opened = self._opened(graph, store, stack)
