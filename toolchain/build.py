@@ -23,7 +23,7 @@ from toolchain.behaviour.scenario import play_of
 from toolchain.consumers import View, seen_from, without_consumer
 from toolchain.emit import check_output, staging, write
 from toolchain.entries import entries
-from toolchain.errors import InputError
+from toolchain.errors import ConfigError, InputError
 from toolchain.execution.cache import action_key, source_digest
 from toolchain.formats.compression import Codec
 from toolchain.ir import Artifact, ArtifactId, Digest, Finding, Graph, Report, Stage, Tuning
@@ -247,14 +247,29 @@ def _player(
 
 
 def why(target: str, artifact: str, workspace: Workspace) -> Why:
-    """Return why ``artifact`` (an id, or the unambiguous end of one) is in ``target``."""
-    from toolchain.analysis.why import why as explain  # noqa: PLC0415 - networkx: 0.3 s
+    """Return why ``artifact`` is in ``target``.
+
+    It is an id, the unambiguous end of one, or the name or folder of a package.
+
+    Errors:
+        ConfigError: nothing is called so, or several packages are.
+    """
+    from toolchain.analysis import why as reasons  # noqa: PLC0415 - networkx: 0.3 s
 
     _, loaded = load(target, workspace)
-    ends = [i for i in loaded.graph.artifacts if i.endswith(f"/{artifact}")]
-    exact = ArtifactId(artifact) in loaded.graph.artifacts
+    graph = loaded.graph
+    ends = [i for i in graph.artifacts if i.endswith(f"/{artifact}")]
+    exact = ArtifactId(artifact) in graph.artifacts
+    packages = reasons.packages_called(graph, artifact)
+    if packages and not exact and not ends:
+        if len(packages) > 1:
+            raise ConfigError(
+                f"{len(packages)} packages are called {artifact!r}",
+                hint=f"name the folder of one: {', '.join(packages[:3])}",
+            )
+        return reasons.why_package(graph, packages[0])
     name = ends[0] if len(ends) == 1 and not exact else ArtifactId(artifact)
-    return explain(loaded.graph, name)
+    return reasons.why(graph, name)
 
 
 def _name(target: str, assembly: Assembly) -> str:
