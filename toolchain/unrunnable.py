@@ -50,14 +50,14 @@ def finding(
     if not bundlers:
         return ()
     rows = [row for row in ledger if row.step == _BUNDLER]
-    bundled = any(row.kept for row in rows)
+    dropped = any(not row.proof.holds for row in rows)
     outside = {name for step in bundlers for name in step.options.get("external", ())}
     conditions = {name for step in bundlers for name in step.options.get("conditions", ())}
     node = "node" in conditions
     found = {}
     for file in _that_run(graph):
         why = _sources(file, readings[file.id])
-        if not why and not bundled and not node:
+        if not why and dropped and not node:
             why = _unbundled(file, readings[file.id], store, outside)
         if why:
             found[file.id] = why
@@ -110,6 +110,8 @@ def _unbundled(file: Artifact, reading: Reading, store: Store, outside: Collecti
             continue
         if one.form == "require" and not guarded:
             return f"require({one.target!r}) in line {one.line}"
+        if one.form == "import" and one.target.endswith(".css") and b" with " not in data:
+            return f"import of the style sheet {one.target!r} in line {one.line}"
         is_bare = not one.target.startswith((".", "/")) and ":" not in one.target
         if one.form == "import" and is_bare and not _is_outside(one.target, outside):
             return f"import of {one.target!r} in line {one.line}, which is no address"

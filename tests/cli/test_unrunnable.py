@@ -18,6 +18,11 @@ RAW = {
         "const React = { createElement: () => 2 }; export const n = <a/>;\n",
         "src/main.jsx: JSX",
     ),
+    "a style sheet": (
+        "src/main.js",
+        'import "./a.css"; export const n = 1;\n',
+        "import of the style sheet './a.css' in line 1",
+    ),
     "a mode": (
         "src/main.js",
         "const p = typeof process; export const n = process.env.NODE_ENV;\n",
@@ -29,7 +34,7 @@ RAW = {
 @pytest.mark.parametrize("name", RAW)
 def test_sources_that_no_bundle_replaced_end_with_exit_code_1(tmp_path: Path, name: str) -> None:
     file, code, words = RAW[name]
-    own = project(tmp_path / "p", {file: code + _DROPPED})
+    own = project(tmp_path / "p", {file: code + _DROPPED, "src/a.css": "a { color: red }"})
     manifest = (own / "vtool.toml").read_text("utf-8").replace("src/main.js", file)
     (own / "vtool.toml").write_text(manifest, "utf-8")
     out = tmp_path / "out"
