@@ -52,6 +52,7 @@ ARROWS = {
     "=>": Relation.WORKER,
     "@>": Relation.FETCH,
     "+>": Relation.LINK,
+    "#>": Relation.STYLE,
     "?>": Relation.DYNAMIC,
     "%>": Relation.ENCODES,
     "^>": Relation.DELTA,

@@ -39,8 +39,11 @@ from toolchain.loader import Loaded
 from toolchain.reading import Reading
 from toolchain.units import Bytes
 
-CODE_KINDS = frozenset({Kind.JS, Kind.WASM})
-"""What "core bundle" and "compression" speak of: what a page must download to run at all."""
+CODE_KINDS = frozenset({Kind.JS, Kind.TS, Kind.WASM})
+"""What "core bundle" and "compression" speak of: what a page must download to run at all.
+
+TypeScript counts as it lies there, before it is compiled: without it an application that becomes
+JavaScript would seem to come out of nothing."""
 
 
 CODE_MEASURES = ("core.", "code.", "compression.", "models.", "task.", "update.")
@@ -113,6 +116,21 @@ def relations(graph: Graph) -> tuple[tuple[str, int], ...]:
     return tuple(sorted(Counter(str(e.relation) for e in graph.edges).items()))
 
 
+def style_notes(graph: Graph) -> tuple[str, ...]:
+    """Return which style sheets a page must link, in one note: no script loads them."""
+    first = core(graph)
+    pairs = sorted(
+        (e.source not in first, e.target, e.source)
+        for e in graph.edges
+        if e.relation is Relation.STYLE
+    )
+    said = [
+        f"{sheet} with {script}{', which is loaded later' if later else ''}"
+        for later, sheet, script in pairs
+    ]
+    return (f"style sheets that the page must link: {'; '.join(said)}",) if said else ()
+
+
 def reading_findings(loaded: Loaded) -> Iterator[Finding]:
     """Yield a finding for every file that could not be read in full as what it claims to be."""
     used = reachable(loaded.graph)
@@ -133,10 +151,13 @@ def code_measures(graph: Graph, brotli: Callable[[Artifact], int]) -> tuple[Meas
     ``brotli`` gives the bytes a file of code travels in, at the levels of the pass ``compress``:
     the same for an application before and after, so that the difference is the passes' doing.
 
-    core.raw, core.brotli: JavaScript and WebAssembly downloaded before the application can listen
+    Code is JavaScript, WebAssembly and, before it is compiled, TypeScript as it lies there. Give a
+    graph without the build of a package that NODE_ENV does not choose (``modes.in_mode``).
+
+    core.raw, core.brotli: code downloaded before the application can listen
     core.requests: the files of these
     code.lazy: brotli bytes of the code that is loaded later: by import(), or by what that loads
-    code.raw: all JavaScript and WebAssembly, used or not
+    code.raw: all code, used or not
     compression.code: the share that brotli takes off the code that is used
     Of a graph without code nothing is measured.
     """

@@ -7,12 +7,23 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from toolchain import accounts, gate, own_code, placement, plugins, previous, rulebook
+from toolchain import (
+    accounts,
+    gate,
+    modes,
+    own_code,
+    placement,
+    plugins,
+    previous,
+    rulebook,
+    unrunnable,
+)
+from toolchain.behaviour.baseline import mode_of
 from toolchain.behaviour.scenario import play_of
 from toolchain.consumers import View, seen_from, without_consumer
 from toolchain.emit import check_output, staging, write
 from toolchain.entries import entries
-from toolchain.errors import InputError
+from toolchain.errors import ConfigError, InputError
 from toolchain.execution.cache import action_key, source_digest
 from toolchain.formats.compression import Codec
 from toolchain.ir import Artifact, ArtifactId, Digest, Finding, Graph, Report, Stage, Tuning
@@ -115,8 +126,7 @@ def optimize(
     assembly = open_target(request.project, workspace.progress)
     alone = assembly.project is None
     assembly, project, steps = _asked(request, assembly)
-    steps = placement.with_formats(steps, project)
-    steps = previous.with_deltas(steps, release, workspace.store)
+    steps = previous.with_deltas(placement.with_formats(steps, project), release, workspace.store)
     budgets = rulebook.budgets(project.budgets, where)
     rulebook.require_quality(steps, budgets)
     play = _player(request, assembly, workspace) if request.harness and project.voice else None
@@ -134,18 +144,20 @@ def optimize(
         _report(project.name, loaded, _findings(loaded, workspace)),
         ledger=result.ledger,
         models=models,
-        notes=notes,
+        notes=(*notes, *accounts.style_notes(result.graph)),
     )
+    report = _with_output(report, result, steps, workspace)
     report = replace(
-        _with_output(report, result.graph, workspace),
+        report,
         measures=(
-            *accounts.code_measures(result.graph, travels),
+            *accounts.code_measures(_as_loaded(result.graph, steps, workspace), travels),
+            *unrunnable.measures(report.findings),
             *accounts.model_measures(models),
         ),
-        baseline=accounts.code_measures(loaded.graph, travels),
+        baseline=accounts.code_measures(_as_loaded(loaded.graph, steps, workspace), travels),
     )
     report = previous.with_update(report, result.graph, release)
-    judged = (*budgets, *accounts.model_budgets(models))
+    judged = (*budgets, *unrunnable.budgets(report.measures), *accounts.model_budgets(models))
     with staging(request.out) as folder:
         paths = write(
             result.graph, workspace.store, folder, result.renames, placement.formats(models)
@@ -238,14 +250,29 @@ def _player(
 
 
 def why(target: str, artifact: str, workspace: Workspace) -> Why:
-    """Return why ``artifact`` (an id, or the unambiguous end of one) is in ``target``."""
-    from toolchain.analysis.why import why as explain  # noqa: PLC0415 - networkx: 0.3 s
+    """Return why ``artifact`` is in ``target``.
+
+    It is an id, the unambiguous end of one, or the name or folder of a package.
+
+    Errors:
+        ConfigError: nothing is called so, or several packages are.
+    """
+    from toolchain.analysis import why as reasons  # noqa: PLC0415 - networkx: 0.3 s
 
     _, loaded = load(target, workspace)
-    ends = [i for i in loaded.graph.artifacts if i.endswith(f"/{artifact}")]
-    exact = ArtifactId(artifact) in loaded.graph.artifacts
+    graph = loaded.graph
+    ends = [i for i in graph.artifacts if i.endswith(f"/{artifact}")]
+    exact = ArtifactId(artifact) in graph.artifacts
+    packages = reasons.packages_called(graph, artifact)
+    if packages and not exact and not ends:
+        if len(packages) > 1:
+            raise ConfigError(
+                f"{len(packages)} packages are called {artifact!r}",
+                hint=f"name the folder of one: {', '.join(packages[:3])}",
+            )
+        return reasons.why_package(graph, packages[0])
     name = ends[0] if len(ends) == 1 and not exact else ArtifactId(artifact)
-    return explain(loaded.graph, name)
+    return reasons.why(graph, name)
 
 
 def _name(target: str, assembly: Assembly) -> str:
@@ -268,16 +295,30 @@ def _report(target: str, loaded: Loaded, findings: tuple[Finding, ...]) -> Repor
     )
 
 
-def _with_output(report: Report, graph: Graph, workspace: Workspace) -> Report:
-    """Return ``report`` with the rows of what the pipeline made, read like any input."""
+def _as_loaded(graph: Graph, steps: Iterable[Step], workspace: Workspace) -> Graph:
+    """Return ``graph`` without the builds that the mode of the bundles does not choose."""
+    mode = next((mode_of(s.options) for s in steps if s.run == "bundle-js"), "production")
+    return modes.in_mode(graph, workspace.store, mode)
+
+
+def _with_output(
+    report: Report, result: Result, steps: Iterable[Step], workspace: Workspace
+) -> Report:
+    """Return ``report`` with the rows of what the pipeline made, and what no browser runs of it.
+
+    The result is read like any input.
+    """
+    graph = result.graph
     files = {
         str(name): SourceFile(workspace.store.path(a.digest), a.digest, a.size)
         for name, a in graph.files.items()
     }
     readings = _loader(workspace).load(files, ()).readings
     rows = accounts.file_rows(Stage.OUTPUT, graph, readings)
+    useless = unrunnable.finding(graph, readings, workspace.store, steps, result.ledger)
     return replace(
         report,
+        findings=(*useless, *report.findings),
         files=(*report.files, *rows),
         artifacts=(*report.artifacts, *accounts.artifact_rows(Stage.OUTPUT, graph, readings)),
         totals=(*report.totals, (Stage.OUTPUT, accounts.total(rows))),

@@ -57,6 +57,11 @@ def chosen(made: GraphPass, graph: Graph, store: Store, doing: Doing) -> Chosen:
         progress.update(f"candidates, {attempt.name} is done", len(attempts), 0)
     if not attempts:
         return Chosen(graph, prove(graph))
+    if all(one.graph is None for one in attempts):
+        why = {one.detail: one.name for one in reversed(attempts)}
+        said = "; ".join(f"{name}: {detail}" for detail, name in reversed(why.items()))
+        rows = tuple(_row(one, None, {}) for one in attempts)
+        return Chosen(graph, Proof(made.proof, holds=False, detail=said), rows)
     return smallest_proved(graph, attempts, prove, progress)
 
 

@@ -13,7 +13,7 @@ from pathlib import PurePosixPath
 
 from toolchain import rulebook
 from toolchain.analysis.reachability import reachable
-from toolchain.errors import InputError, ToolError, UnavailableError
+from toolchain.errors import ConfigError, InputError, ToolError, UnavailableError
 from toolchain.formats import esbuild
 from toolchain.formats.node_resolution import Resolver, is_builtin
 from toolchain.formats.package_json import Problem, split_bare
@@ -21,6 +21,7 @@ from toolchain.ingest.base import Reference
 from toolchain.ir import ArtifactId, Kind, Relation
 from toolchain.linking import Files
 from toolchain.loader import Loaded
+from toolchain.sources.manifest import MANIFEST
 from toolchain.sources.project import Assembly, Project
 from toolchain.sources.tools import tool
 from toolchain.sources.tree import SourceFile
@@ -34,6 +35,7 @@ def refuse_broken(assembly: Assembly, loaded: Loaded) -> None:
     """Check the code of a project that its entries reach.
 
     Errors:
+        ConfigError: there is code and no entry.
         InputError: a syntax error or an import that does not resolve, at ``file:line``; a model
             whose weights lie in a file that is not there.
     """
@@ -41,6 +43,12 @@ def refuse_broken(assembly: Assembly, loaded: Loaded) -> None:
     if project is None:
         return
     files = assembly.tree.files
+    graph = loaded.graph
+    if not graph.roots and any(a.kind in _CODE and _is_ours(i) for i, a in graph.files.items()):
+        raise ConfigError(
+            f"{project.folder / MANIFEST}: entries: there is code, and no entry loads it",
+            hint='name the scripts that a page loads: entries = ["src/main.js"]',
+        )
     _refuse_missing_weights(loaded)
     own = [n for n in sorted(reachable(loaded.graph)) if _is_own(n, loaded, project)]
     for name in own:

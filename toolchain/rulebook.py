@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from difflib import get_close_matches
 from pathlib import Path
 
 from toolchain import resources
@@ -11,6 +12,17 @@ from toolchain.ir import Budget
 from toolchain.ir.measure import USUAL_SCENARIO
 from toolchain.passes.base import Step, make_pass, pass_class
 from toolchain.tables import load, table
+
+_MEASURES = {
+    "core": ("raw", "brotli", "requests"),
+    "code": ("raw", "lazy", "unrunnable"),
+    "compression": ("code",),
+    "models": ("download",),
+    "update": ("download",),
+}
+_FAMILIES = frozenset(
+    {"task", "init", "turn", "memory", "quality", "conversation", "sessions", "worker"}
+) | {"vad", "stt", "llm", "tts"}
 
 
 @table
@@ -45,7 +57,8 @@ def budgets(
     """Return the budgets of the pack ``name`` for what a scenario measures.
 
     Errors:
-        ConfigError: no such pack, or a number in it that nothing can be judged by.
+        ConfigError: no such pack, a number in it that nothing can be judged by, or a measure that
+            nothing takes.
     """
     path = _find("budgets", name, project)
     pack = load(path, BudgetPack).budget
@@ -54,7 +67,26 @@ def budgets(
             raise ConfigError(
                 f"{path}: the limit of {one.measure} is {one.limit}", hint="write a finite number"
             )
+        _refuse_unknown(path, one.measure)
     return tuple(one for one in pack if one.scenario == scenario)
+
+
+def _refuse_unknown(path: Path, measure: str) -> None:
+    """Refuse a budget of a measure that nothing takes.
+
+    Of code all names are known; what a harness measures depends on the scenario and the models.
+    """
+    family, _, name = measure.partition(".")
+    known = [f"{one}.{last}" for one, names in _MEASURES.items() for last in names]
+    if measure in known or (family in _FAMILIES and name):
+        return
+    near = get_close_matches(measure, known, n=3, cutoff=0.4)
+    raise ConfigError(
+        f"{path}: nothing measures {measure!r}",
+        hint=f"did you mean {' or '.join(near)}?"
+        if near
+        else f"measures of code are {', '.join(known)}; `vtool run` prints those of the harness",
+    )
 
 
 def require_quality(steps: tuple[Step, ...], pack: tuple[Budget, ...]) -> None:

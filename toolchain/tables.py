@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tomllib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, dataclass_transform
@@ -22,7 +23,12 @@ _WORDS = {
     "dict_type": "should be a table of keys",
     "missing": "this key is missing",
     "string_type": "should be text in quotes",
-    "tuple_type": "should be an array, as in [1, 2]",
+    "float_type": "should be a number",
+    "float_parsing": "should be a number",
+    "int_type": "should be a whole number",
+    "int_from_float": "should be a whole number",
+    "int_parsing": "should be a whole number",
+    "finite_number": "should be a finite number",
     "unexpected_keyword_argument": "unknown key",
 }
 
@@ -71,9 +77,35 @@ def check(data: object, kind: type[T], *, where: str) -> T:
         return TypeAdapter(kind).validate_json(json.dumps(data, default=str), strict=True)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        place = ".".join(str(step) for step in first["loc"])
-        words = _WORDS.get(first["type"], first["msg"].removeprefix("Value error, "))
-        raise ConfigError(f"{where}: {place}: {words}", hint=_hint(first)) from error
+        said = ": ".join(filter(None, (where, _place(first["loc"]), _words(first))))
+        raise ConfigError(said, hint=_hint(first)) from error
+
+
+def _place(steps: Iterable[str | int]) -> str:
+    """Write the way to a value; people count from one.
+
+    >>> _place(("step", 0, "why")), _place(("voice", "stt", "model"))
+    ('step 1: why', 'voice.stt.model')
+    """
+    text = ""
+    for step in steps:
+        after_number = text[-1:].isdigit()
+        if isinstance(step, int):
+            text += f" {step + 1}"
+        else:
+            text += f"{': ' if after_number else '.' if text else ''}{step}"
+    return text
+
+
+def _words(problem: Any) -> str:  # noqa: ANN401 - pydantic's ErrorDetails
+    kind, given = problem["type"], problem["input"]
+    if kind in {"tuple_type", "list_type"}:
+        is_one = isinstance(given, str | int | float)
+        return f"should be an array{f', as in [{json.dumps(given)}]' if is_one else ''}"
+    if kind in {"literal_error", "enum"}:
+        return f"should be {problem['ctx']['expected']}"
+    said = str(problem["msg"]).removeprefix("Value error, ").replace("Input should", "should")
+    return _WORDS.get(kind, said)
 
 
 def _hint(problem: Any) -> str:  # noqa: ANN401 - pydantic's ErrorDetails
@@ -81,7 +113,9 @@ def _hint(problem: Any) -> str:  # noqa: ANN401 - pydantic's ErrorDetails
         return f"remove or correct the key {problem['loc'][-1]!r}"
     if problem["type"] == "missing":
         return f"add the key {problem['loc'][-1]!r}"
-    return f"the value given is {problem['input']!r}"[:200]
+    if isinstance(problem["input"], dict):  # what was read as a whole
+        return "correct the value that is named"
+    return f"the value given is {json.dumps(problem['input'])}"[:200]
 
 
 def dump(value: object) -> Any:  # noqa: ANN401 - JSON

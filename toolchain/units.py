@@ -61,7 +61,7 @@ def show_quantity(value: float, unit: str) -> str:
     >>> show_quantity(4_000_000, "byte"), show_quantity(0.713, "ratio"), show_quantity(394.2, "ms")
     ('4.00 MB', '71.3 %', '394 ms')
     >>> show_quantity(0.00052, "nats"), show_quantity(3, "count"), show_quantity(33.3, "tokens/s")
-    ('0.0005 nats', '3.00', '33.3 t/s')
+    ('0.0005 nats', '3', '33.3 t/s')
     """
     if unit == "byte":
         return show_bytes(round(value))
@@ -69,6 +69,8 @@ def show_quantity(value: float, unit: str) -> str:
         return f"{round(100 * value, 1) + 0.0:.1f} %"  # + 0.0: no minus before a zero
     if unit == "nats":
         return f"{value:.4f} nats"  # what matters are hundredths and less
+    if unit == "count" and value == round(value):
+        return f"{round(value):,}"
     number = _three_digits(value) if abs(value) < _STEP else f"{value:,.0f}"
     return f"{number} {_SHORT.get(unit, unit)}".rstrip()
 

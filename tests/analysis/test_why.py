@@ -9,7 +9,7 @@ from hypothesis import given
 
 from toolchain.analysis.dominators import retained
 from toolchain.analysis.reachability import reachable
-from toolchain.analysis.why import why
+from toolchain.analysis.why import packages_called, why, why_package
 from toolchain.errors import ConfigError
 from toolchain.ir import ArtifactId, Graph
 from toolchain.ir.artifact import OWNERSHIP
@@ -55,6 +55,21 @@ def test_a_name_that_is_nearly_right_is_offered(wrong: str) -> None:
     with pytest.raises(ConfigError, match="nothing is called") as raised:
         why(graph, ArtifactId(wrong))
     assert "node_modules/x/sherpa.wasm" in raised.value.hint
+
+
+def test_a_package_keeps_what_is_only_reached_through_its_files() -> None:
+    names = ("app", "node_modules/a/x", "node_modules/a/y", "node_modules/b/z", "shared", "only")
+    edges = "app->node_modules/a/x app->node_modules/b/z node_modules/a/x->node_modules/a/y "
+    edges += "node_modules/a/y->only node_modules/a/x->shared node_modules/b/z->shared"
+    graph = graph_of(*(artifact(n) for n in names), edges=edges, roots="app")
+    assert packages_called(graph, "a") == packages_called(graph, "node_modules/a")
+    found = why_package(graph, *packages_called(graph, "a"))
+    assert [e.target for e in found.chain] == ["node_modules/a/x"]
+    files = graph.files
+    own = sum(a.size for i, a in files.items() if i.startswith("node_modules/a/"))
+    assert (found.root, found.size) == ("app", own)
+    assert found.retained == own + files[ArtifactId("only")].size
+    assert packages_called(graph, "c") == []
 
 
 def test_a_name_like_no_other_gets_a_way_to_list_them() -> None:

@@ -131,6 +131,12 @@ def test_an_entry_that_is_not_there_is_refused(tmp_path: Path, refused: Path) ->
     vtool("optimize", own, "-o", refused).refuses(3, "src/main.js", "vtool.toml")
 
 
+def test_code_without_an_entry_is_refused(tmp_path: Path, refused: Path) -> None:
+    own = project(tmp_path / "p")
+    (own / "vtool.toml").write_text('name = "small"\n', "utf-8")
+    vtool("optimize", own, "-o", refused).refuses(2, "vtool.toml: entries", "src/main.js")
+
+
 @pytest.mark.parametrize(
     ("steps", "words"),
     [
@@ -140,6 +146,9 @@ def test_an_entry_that_is_not_there_is_refused(tmp_path: Path, refused: Path) ->
         (BUNDLE.replace("bundle-js", "bundle-css"), ("web.toml", "step 1", "bundle-css")),
         (BUNDLE + "options = { fast = true }\n", ("web.toml", "fast", "minify")),
         (BUNDLE + 'options = { minify = "x" }\n', ("web.toml", "minify", "true or false")),
+        (BUNDLE + "options = { limit_s = -1 }\n", ("web.toml: step 1", "limit_s", "above 0")),
+        (BUNDLE + "options = { candidates = [] }\n", ("candidates", "esbuild")),
+        (BUNDLE + 'match = "*.js"\n', ("web.toml: step 1: match", 'as in ["*.js"]')),
         (BUNDLE + 'options = { target = "netscape" }\n', ("netscape",)),
         (BUNDLE + 'options = { outdir = "../../up" }\n', ("../../up",)),
         ('[[step]]\nrun = "bind-input"\nwhy = "x"\n', ("input", "missing")),
@@ -149,7 +158,8 @@ def test_an_entry_that_is_not_there_is_refused(tmp_path: Path, refused: Path) ->
         ),
     ],
     ids=[
-        "key", "type", "empty", "pass", "option", "option-type", "value", "outside", "missing",
+        "key", "type", "empty", "pass", "option", "option-type", "negative",
+        "no candidate", "array", "value", "outside", "missing",
         "lossy",
     ],
 )  # fmt: skip
@@ -169,8 +179,10 @@ def test_a_wrong_pipeline_is_refused(
         (BUDGET.replace("1_000_000", "nan"), ("web.toml", "core.brotli", "finite")),
         (BUDGET + "percentile = 101\n", ("web.toml", "percentile", "0 to 100")),
         (BUDGET.replace('"byte"', '"ms"'), ("core.brotli", "unit")),
+        (BUDGET.replace("core.brotli", "core.brotlli"), ("'core.brotlli'", "mean core.brotli")),
+        (BUDGET.replace("core.brotli", "speed"), ("nothing measures 'speed'", "core.raw")),
     ],
-    ids=["key", "type", "nan", "percentile", "unit"],
+    ids=["key", "type", "nan", "percentile", "unit", "misspelt", "no measure"],
 )
 def test_a_wrong_budget_pack_is_refused(
     tmp_path: Path, budgets: str, words: tuple[str, ...], refused: Path

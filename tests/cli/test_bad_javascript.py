@@ -117,6 +117,17 @@ def test_a_missing_optional_peer_is_a_finding_and_stays_a_request(tmp_path: Path
     assert '("q")' in (tmp_path / "out/app/main.js").read_text("utf-8").replace("'", '"')
 
 
+def test_legal_code_that_bundlers_refuse_stays_unbundled_and_the_ledger_says_who(
+    tmp_path: Path,
+) -> None:
+    code = 'import { b } from "./b.js"; const c = 1; let k = "no";\n'
+    code += 'try { c = 2; } catch { k = "threw"; }\ntry { b = 2; } catch {}\nexport { k };\n'
+    files: Files = {"src/main.js": code, "src/b.js": "export let b = 1;"}
+    report = optimized(tmp_path, files, BUNDLE)
+    assert 'esbuild: src/main.js:2: Cannot assign to "c"' in proof(report)
+    assert (tmp_path / "out/src/main.js").read_text("utf-8") == code
+
+
 def test_a_module_of_node_is_a_finding_and_stops_a_bundle_for_browsers(tmp_path: Path) -> None:
     own = project(tmp_path / "p", {"src/main.js": 'import "node:fs"; export const a = 1;'})
     analyzed, refused = at_once(

@@ -11,10 +11,10 @@ import pytest
 from render.page_parts import Page, in_node
 from render.reports_strategy import ROOT, sample
 
-from toolchain.ir import Budget, Measure, Stage
+from toolchain.ir import Budget, LedgerRow, Measure, Proof, Stage
 from toolchain.render import figures, flatten
 from toolchain.sources import tools
-from toolchain.units import show_bytes, show_quantity, show_range, show_share
+from toolchain.units import Bytes, Seconds, show_bytes, show_quantity, show_range, show_share
 
 PAGE = Page((ROOT / "reports" / "report.html").read_text("utf-8"))
 PURE = PAGE.script("vtool-pure").text
@@ -131,6 +131,18 @@ def test_passes_add_up_as_in_the_terminal() -> None:
             other.cached,
         )
         assert one["seconds"] == pytest.approx(other.seconds)
+
+
+def test_a_pass_that_runs_twice_has_a_row_for_each_run() -> None:
+    proof = Proof("same-reach", holds=True, detail="")
+    made = [("drop", "a", 9, 5), ("bundle", "*", 5, 6), ("drop", "a", 6, 2), ("drop", "a", 2, 1)]
+    ledger = tuple(LedgerRow(s, n, Bytes(b), Bytes(a), Seconds(0), proof) for s, n, b, a in made)
+    report = replace(sample(), ledger=ledger)
+    found = [(step.step, step.before, step.after) for step in figures.steps(report)]
+    assert found == [("drop", 9, 5), ("bundle", 5, 6), ("drop", 6, 2), ("drop", 2, 1)]
+    ledger = flatten.document(report)["ledger"]
+    drawn = in_node(PURE, "stepsOf(given).map(s => [s.pass, s.before, s.after])", ledger)
+    assert drawn == [list(one) for one in found]
 
 
 @pytest.mark.parametrize("across", [False, True])

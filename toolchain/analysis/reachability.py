@@ -11,7 +11,7 @@ from toolchain.ir import FILE_KINDS, Artifact, ArtifactId, Graph, Kind, Relation
 from toolchain.ir.artifact import OWNERSHIP, SIBLINGS
 
 _EAGER = frozenset({Relation.IMPORT, Relation.WORKER, Relation.FETCH, Relation.DYNAMIC})
-_NEEDS = _EAGER | {Relation.LAZY, Relation.LINK}
+_NEEDS = _EAGER | {Relation.LAZY, Relation.LINK, Relation.STYLE}
 _PAGE_KINDS = frozenset({Kind.JS, Kind.TS, Kind.HTML})
 
 NEVER_LOADED = frozenset({Kind.SOURCEMAP, Kind.TS, Kind.TEXT, Kind.HTML, Kind.CSS})

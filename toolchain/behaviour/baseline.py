@@ -131,10 +131,14 @@ def baseline(before: Graph, store: Store, play: Play) -> Baseline:
     return Baseline(before, store, play, entry, seen, notes, code)
 
 
+def mode_of(options: Mapping[str, object]) -> str:
+    """Return what stands for NODE_ENV in what a pass of ``options`` makes, as esbuild has it."""
+    return "production" if options.get("minify", True) else "development"
+
+
 def as_bundled(play: Play, options: Mapping[str, object]) -> Play:
     """Return ``play`` under the conditions and in the mode that a pass of ``options`` works in."""
-    mode = "production" if options.get("minify", True) else "development"  # as esbuild has it
-    given = options.get("conditions")
+    mode, given = mode_of(options), options.get("conditions")
     if isinstance(given, Sequence) and given:
         return replace(play, conditions=tuple(map(str, given)), mode=mode)
     return replace(play, mode=mode)

@@ -10,12 +10,21 @@ from toolchain.errors import InputError
 from toolchain.formats import esbuild
 from toolchain.formats.node_resolution import is_builtin
 
+_LEGAL = "Cannot assign to "  # a constant or an import: it throws when it runs, as it should
+
+
+class LegalError(InputError):
+    """A program that runs as it is, and that the bundler does not take."""
+
 
 def refusal(errors: Sequence[esbuild.Message], folder: Path, files: Collection[str]) -> InputError:
     """Return the first of ``errors`` of a build in ``folder`` as one of the input.
 
     ``files`` are those of the project, also what is no code.
     """
+    if all(one.text.startswith(_LEGAL) for one in errors):
+        said = "; ".join(f"{one.where()}: {one.text}" for one in errors)
+        return LegalError(said, hint="leave the assignment out if a bundle is wanted")
     first = errors[0]
     more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
     where = f"{first.where()}: " if first.where() else ""

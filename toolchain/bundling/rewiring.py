@@ -31,6 +31,19 @@ def brotli_size(result: esbuild.Result, roots: Collection[str]) -> int:
     return sum(shipped_size(o.data) for o in result.outputs if o.path in live)
 
 
+def sheets(result: esbuild.Result, roots: Collection[str]) -> dict[str, str]:
+    """Return the style sheets that pages need, by the module whose bundle they come with.
+
+    The sheet of a page has the styles of what it loads by ``import()``, too: those that chunks have
+    of their own are for nobody, and those of code that was shaken off as well.
+    """
+    live = live_outputs(result, roots)
+    found = {o.entry: o.css for o in result.outputs if o.css and o.path in live}
+    inputs = {o.path: set(o.inputs) for o in result.outputs}
+    held = {one for entry, sheet in found.items() if entry in roots for one in inputs[sheet]}
+    return {e: sheet for e, sheet in found.items() if e in roots or not inputs[sheet] <= held}
+
+
 def script_of(path: str) -> str:
     """Return the script that a file is, or whose legal comments it holds; "" if it is neither.
 
@@ -50,14 +63,18 @@ class Rewiring:
     result: esbuild.Result
     outdir: str
     own_address: frozenset[str]
+    styles: Mapping[str, str]  # ``sheets``
 
     def graph(self, entries: set[ArtifactId]) -> Graph:
         """Return the new graph; ``entries`` are the modules that became bundles."""
         before = self.before
         used = {ArtifactId(i) for i in self.result.inputs if i in before.artifacts}
         live = live_outputs(self.result, starting(before, entries))
+        wanted = {*live, *self.styles.values()}  # of code that was shaken off no styles
         scripts = [
-            o for o in self.result.outputs if o.path in live or not o.path.endswith((LEGAL, ".js"))
+            o
+            for o in self.result.outputs
+            if o.path in wanted or not o.path.endswith((LEGAL, ".js", ".css"))
         ]
         new = [self._artifact(o.path, o.data) for o in scripts]
         if notices := self._notices(used):
@@ -69,15 +86,26 @@ class Rewiring:
                     hint="give bundle-js another `outdir`",
                 )
         starts = {ArtifactId(o.path) for o in scripts if o.entry in before.roots & entries}
-        styles = {a.id for a in new if a.kind in {Kind.CSS, Kind.TEXT}}
+        texts = {a.id for a in new if a.kind is Kind.TEXT}
         names = {a.id for a in new}
         kept = [e for e in before.edges if e.source not in names]
-        edges = {*kept, *(e for o in scripts for e in self._edges(o, entries))}
+        edges = {
+            *kept,
+            *self._styles(live, starts),
+            *(e for o in scripts for e in self._edges(o, entries)),
+        }
         new += self._outside(edges)
-        roots = (before.roots - entries) | starts | styles
+        roots = (before.roots - entries) | starts | texts
         artifacts = {**before.artifacts, **{a.id: a for a in new}}
         made = replace(before, artifacts=artifacts, edges=frozenset(edges), roots=frozenset(roots))
         return _without(made, used - names, before)
+
+    def _styles(self, live: set[str], starts: set[ArtifactId]) -> Iterator[Edge]:
+        """Yield which style sheet a page needs beside each output that is loaded."""
+        for module, sheet in self.styles.items():
+            holders = {o.path for o in self._scripts() if module in {o.entry, *o.inputs}} & live
+            for path in holders or starts:  # a module without code may be in no output
+                yield Edge(ArtifactId(path), ArtifactId(sheet), Relation.STYLE)
 
     def _artifact(self, path: str, data: bytes) -> Artifact:
         kind = _KINDS.get(PurePosixPath(path).suffix, Kind.TEXT)

@@ -41,6 +41,5 @@ def check(graph: Graph, store: Store) -> Iterator[Finding]:
             all_of_it = told.Dead(pieces, sum((m.whole for m in unused), Saved()))
             findings.append(told.dead("unused-module", package, "module", _ADVICE, all_of_it))
         whys = [(m.module, m.why) for m in modules if m.state is State.UNKNOWN]
-        if whys:
-            findings.append(told.unknown("unused-module", package, "module", whys))
+        findings += told.unknown("unused-module", package, "module", whys)
     yield from told.largest_first(findings)

@@ -40,7 +40,7 @@ def check(graph: Graph, store: Store) -> Iterator[Finding]:
         if state is State.DEAD:
             findings.append(_finding(graph, store, package, is_loaded=bool(why), importers=why))
         elif state is State.UNKNOWN:
-            findings.append(told.unknown("unused-package", package, "package", [(package, why)]))
+            findings += told.unknown("unused-package", package, "package", [(package, why)])
     yield from told.largest_first(findings)
 
 

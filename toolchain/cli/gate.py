@@ -29,7 +29,7 @@ def gate(
     import json as jsonlib
     from dataclasses import replace
 
-    from toolchain import accounts, rulebook
+    from toolchain import accounts, rulebook, unrunnable
     from toolchain import gate as judging
     from toolchain.errors import ConfigError
     from toolchain.render import flatten, json_report, text
@@ -38,8 +38,9 @@ def gate(
     saved = json_report.read(path)
     pack = tuple(v.budget for v in saved.verdicts)
     if budgets:
-        # what the models' own tasks allow is no matter of a pack
-        pack = (*rulebook.budgets(budgets, Path()), *accounts.model_budgets(saved.models))
+        # what the models' own tasks allow, and code that nothing runs, is no matter of a pack
+        own = (*unrunnable.budgets(saved.measures), *accounts.model_budgets(saved.models))
+        pack = (*rulebook.budgets(budgets, Path()), *own)
     if not pack:
         raise ConfigError(
             f"{path} was judged by no budget", hint="name a pack of them with --budgets"

@@ -69,7 +69,8 @@ def optimize(
     """Shrink PROJECT with proved passes, run it, judge its budgets, and explain every byte.
 
     The folder OUT gets the optimized application, vtool-manifest.json, report.html and report.json.
-    The exit code is 0 if every budget is met and 1 if one is broken or was not measured.
+    The exit code is 0 if every budget is met and 1 if one is broken or was not measured, or if the
+    result holds code that no browser runs: sources whose bundle was not proved.
 
     PROJECT may also be one model (ONNX, ORT, GGUF). Without --task or --error nothing is lost;
     with --error 0.01 the package is the smallest whose outputs differ by 1 % at most.

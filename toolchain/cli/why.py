@@ -12,7 +12,8 @@ from toolchain.cli.show import JobsOption, JsonOption, progress, write_json
 def why(
     target: Annotated[str, typer.Argument(help="What to analyze: as in `vtool analyze`.")],
     artifact: Annotated[
-        str, typer.Argument(help="An artifact's id, or the end of one: sherpa-onnx.wasm.")
+        str,
+        typer.Argument(help="An artifact's id, or the end of one: sherpa-onnx.wasm; or a package."),
     ],
     json: JsonOption = None,
     jobs: JobsOption = 0,
@@ -20,11 +21,14 @@ def why(
     """Print the shortest path from a root to ARTIFACT, and its retained size.
 
     The retained size is its own bytes and those of everything that only it keeps alive: what
-    disappears with it.
+    disappears with it. Of a package, by its name or folder, that is the size of all its files and
+    of all that only they keep; the path is the one to its nearest file.
 
     Examples:
 
       vtool why fixtures/voice-app sherpa-onnx.wasm
+
+      vtool why fixtures/voice-app onnxruntime-web
 
       vtool why npm:livekit-client@2.23.0 dist/livekit-client.esm.mjs --json -
     """

@@ -110,6 +110,7 @@ class Output:
     imports: tuple[Import, ...] = ()
     exports: tuple[str, ...] = ()
     entry: str = ""
+    css: str = ""  # the output with the style sheets that it imports, which nothing loads
     map: bytes = b""  # its source map, where one was asked for; sources are relative to ``path``
 
 
@@ -157,7 +158,8 @@ def result(answer: Mapping[str, Any], folder: Path) -> Result:
                 _imports(about.get("imports", [])),
                 tuple(about.get("exports", ())),
                 about.get("entryPoint", ""),
-                files.get(f"{path}.map", b""),
+                css=about.get("cssBundle", ""),
+                map=files.get(f"{path}.map", b""),
             )
         )
     return Result(

@@ -64,6 +64,7 @@ class Relation(StrEnum):
     LAZY = "lazy"  # loaded when the source asks: import()
     WORKER = "worker"  # started as a worker or worklet
     FETCH = "fetch"  # read at run time by a path that is known: wasm, models, data
+    STYLE = "style"  # a page that loads the source must load this style sheet: nothing else does
     LINK = "link"  # a native library's needed library
     CONTAINS = "contains"  # a file and its parts
     UNPACKS = "unpacks"  # an archive and the files in it

@@ -30,6 +30,7 @@ Keeps
     A worker or worklet that is only ever started as a module, at an address that the code writes
     out, is bundled like a root; so is one in TypeScript, since no browser runs it as it is. Others
     stay files: who starts them by a name, or by their own as Emscripten does, must find them.
+    Style sheets become one beside the bundle of each page, which has to link it.
     A root that lies in ``outdir`` with everything it imports is a bundle already and stays.
 
 Source
@@ -39,6 +40,7 @@ Source
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
@@ -47,13 +49,13 @@ from pathlib import Path, PurePosixPath
 
 from toolchain.bundling import chunks
 from toolchain.bundling.chunks import Acting
-from toolchain.bundling.contenders import Race, Remade, Run, contenders
+from toolchain.bundling.contenders import Contender, Race, Remade, Run, contenders
 from toolchain.bundling.entries import entries
 from toolchain.bundling.islands import Mix, Part, mixed
 from toolchain.bundling.live import live_outputs, started, starting
 from toolchain.bundling.planning import plans
-from toolchain.bundling.refusal import refusal
-from toolchain.bundling.rewiring import Rewiring, brotli_size, maps_of, with_maps
+from toolchain.bundling.refusal import LegalError, refusal
+from toolchain.bundling.rewiring import Rewiring, brotli_size, maps_of, sheets, with_maps
 from toolchain.bundling.staging import Project, UnstagedError, stage
 from toolchain.errors import ConfigError
 from toolchain.formats import esbuild
@@ -104,6 +106,12 @@ class BundleJs(PortfolioPass):
     candidates: tuple[str, ...] = ("esbuild",)
     limit_s: float = 60.0
 
+    def __post_init__(self) -> None:
+        if not 0 < self.limit_s < math.inf:
+            raise ValueError("limit_s should be a number of seconds above 0")
+        if not self.candidates:
+            raise ValueError("candidates names no bundler: name esbuild at least")
+
     def apply(self, graph: Graph, store: Store) -> Graph:
         """Return ``graph`` with bundles in place of its modules: the smallest, not yet proved.
 
@@ -122,6 +130,14 @@ class BundleJs(PortfolioPass):
     def attempts(self, graph: Graph, store: Store) -> Iterator[Attempt]:
         """Yield what each bundler makes, esbuild first; errors as ``apply``."""
         chosen = contenders(self.candidates) if self.minify and self.splitting else []
+        try:
+            yield from self._attempts(graph, store, chosen)
+        except LegalError as error:
+            yield _unable("esbuild", str(error))
+            why = "not tried: it is given the modules that esbuild takes"
+            yield from (_unable(one.name, why) for one in chosen)
+
+    def _attempts(self, graph: Graph, store: Store, chosen: list[Contender]) -> Iterator[Attempt]:
         with ExitStack() as stack:
             start = time.perf_counter()
             opened = self._opened(graph, store, stack)
@@ -294,8 +310,9 @@ class _Finish:
     def attempt(self, part: Part) -> Attempt:
         """Return the attempt with the graph that ``part`` gives."""
         result = part.result
+        styles = sheets(self.built.result, self.roots)
         rewiring = Rewiring(
-            self.graph, self.store, result, self.asked.outdir, self.built.own_address
+            self.graph, self.store, result, self.asked.outdir, self.built.own_address, styles
         )
         made = rewiring.graph(set(self.built.entries))
         roots, starts = self.roots, self.starts(result)

@@ -12,7 +12,6 @@ from toolchain.errors import ConfigError
 from toolchain.harness.examining import Application
 from toolchain.harness.machine import machine
 from toolchain.harness.subject import spoken_clips, subject
-from toolchain.ir import Kind
 from toolchain.ir.profile import BundleAnalysis, Profile
 from toolchain.ir.recommendation import Effect, Tried
 from toolchain.loader import Loaded
@@ -25,7 +24,6 @@ from toolchain.sources.project import Assembly, Project
 from toolchain.workspace import Workspace
 
 _SCENARIO = "single-turn"
-_CODE = accounts.CODE_KINDS | {Kind.TS}
 
 
 @dataclass(frozen=True)
@@ -146,7 +144,7 @@ def _by(run: str, project: Project, steps: Collection[str]) -> str:
 
 
 def _has_code(loaded: Loaded) -> bool:
-    return any(a.kind in _CODE for a in loaded.graph.files.values())
+    return any(a.kind in accounts.CODE_KINDS for a in loaded.graph.files.values())
 
 
 def _name(target: str, assembly: Assembly) -> str:

@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from toolchain.ir import ArtifactId, Finding, Graph, Severity, Store
+from toolchain.program import reasons
 from toolchain.program.usage import ModuleUse, Saved, State, Use, usage
 from toolchain.units import Bytes, show_bytes
 
 _ADVICE = "remove them, or run the pass tree-shake"
-_SHOWN = 8  # ours: lines of evidence in a finding; a report of ten packages fits on a page
+_SHOWN = 3  # ours: names in a message, which is one or two lines; the evidence holds all of them
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +25,8 @@ class Piece:
     @property
     def line(self) -> str:
         """Return the piece as a line of evidence."""
-        name = f" {self.name}" if self.name else ""
-        return f"{self.where}{name}: {show_bytes(self.size)}"
+        size = show_bytes(self.size) if self.size else "only a name, no code goes"
+        return f"{self.where}{f' {self.name}' if self.name else ''}: {size}"
 
 
 def pieces(module: str, uses: Iterable[Use]) -> list[Piece]:
@@ -36,21 +37,20 @@ def pieces(module: str, uses: Iterable[Use]) -> list[Piece]:
 
 def dead(check: str, package: str, what: str, advice: str, found: Dead) -> Finding:
     """Return the finding about what is dead in a package. ``what`` is "module" or the like."""
-    listed = sorted((p for p in found.pieces if p.size), key=lambda p: (-p.size, p.where, p.name))
-    rest = listed[_SHOWN:]
-    more = [f"and {len(rest)} more: {show_bytes(sum(p.size for p in rest))}"] if rest else []
-    names = len(found.pieces) - len(listed)
-    if names:
-        more.append(f"and {names} that {'is' if names == 1 else 'are'} only a name: no code goes")
+    listed = sorted(found.pieces, key=lambda p: (-p.size, p.where, p.name))
     saved = f"{show_bytes(found.saved.raw)} ({show_bytes(found.saved.gzip)} with gzip)"
+    is_code = found.saved.raw > 0
+    names = [p.name or p.where for p in listed[:_SHOWN]]
+    more = f" and {len(listed) - _SHOWN} more" if len(listed) > _SHOWN else ""
     return Finding(
         check=check,
         where=ArtifactId(package),
-        message=f"{counted(len(found.pieces), what)} nobody needs: {saved}",
+        message=f"{counted(len(listed), what)} nobody needs, "
+        f"{saved if is_code else 'names only, no code goes'}: {', '.join(names)}{more}",
         advice=advice,
         cost=Bytes(found.saved.raw),
-        severity=Severity.WARNING,
-        evidence=(*(p.line for p in listed[:_SHOWN]), *more),
+        severity=Severity.WARNING if is_code else Severity.NOTE,
+        evidence=tuple(p.line for p in listed),
     )
 
 
@@ -62,19 +62,28 @@ class Dead:
     saved: Saved
 
 
-def unknown(check: str, package: str, what: str, whys: Sequence[tuple[str, str]]) -> Finding:
-    """Return the note about what nobody can tell in a package: ``whys`` are places and reasons."""
-    rest = len(whys) - _SHOWN
-    more = [f"and {rest} more"] if rest > 0 else []
-    return Finding(
-        check=check,
-        where=ArtifactId(package),
-        message=f"nobody can tell whether {counted(len(whys), what)} "
-        f"{'is' if len(whys) == 1 else 'are'} needed",
-        advice="say it so that a reader can see it: names as strings, ES modules, pure calls",
-        severity=Severity.NOTE,
-        evidence=(*(f"{where}: {why}" for where, why in whys[:_SHOWN]), *more),
-    )
+def unknown(
+    check: str, package: str, what: str, whys: Iterable[tuple[str, str]]
+) -> Iterator[Finding]:
+    """Yield notes about what nobody can tell in a package: one for each thing to do about it.
+
+    ``whys`` are places and reasons.
+    """
+    by_advice: dict[str, list[tuple[str, str]]] = {}
+    for where, why in whys:
+        by_advice.setdefault(reasons.advice(why), []).append((where, why))
+    for advice, found in sorted(by_advice.items()):
+        (where, why), more = found[0], len(found) - 1
+        others = f"; {more} more like it" if more else ""
+        yield Finding(
+            check=check,
+            where=ArtifactId(package),
+            message=f"nobody can tell whether {counted(len(found), what)} "
+            f"{'are' if more else 'is'} needed: {where}: {why}{others}",
+            advice=advice,
+            severity=Severity.NOTE,
+            evidence=tuple(f"{where}: {why}" for where, why in found),
+        )
 
 
 def unused(
@@ -100,8 +109,7 @@ def unused(
             for use in uses
             if use.state is State.UNKNOWN
         ]
-        if whys:
-            findings.append(unknown(check, package, what, whys))
+        findings += unknown(check, package, what, whys)
     yield from largest_first(findings)
 
 

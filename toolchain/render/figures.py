@@ -20,13 +20,17 @@ from toolchain.ir import (
 )
 from toolchain.units import Bytes, Seconds
 
+_CODE = (
+    "core, code: what loads in production; .raw uncompressed, .brotli and .lazy in brotli as it "
+    "ships; TypeScript before as it lies there"
+)
 NO_SIZES = Sizes(Bytes(0), Bytes(0), Bytes(0), Bytes(0))
 _SEVERITIES = tuple(Severity)  # the worst first
 
 
 @dataclass(frozen=True, slots=True)
 class StepTotal:
-    """All rows of one pass. ``held`` of ``proofs`` hold; the other results were dropped.
+    """All rows of one run of a pass. ``held`` of ``proofs`` hold; the other results were dropped.
 
     A pass over the whole graph has one proof for all its rows, and where there was nothing to do
     nothing was proved: so proofs are counted by what they say, not by rows.
@@ -50,11 +54,24 @@ class StepTotal:
 
 
 def steps(report: Report) -> list[StepTotal]:
-    """Return the ledger by pass, in the order the passes ran."""
-    found: dict[str, list[LedgerRow]] = {}
+    """Return the ledger by run of a pass, in the order they ran: a pass may run more than once."""
+    return [_total(rows[0].step, rows) for rows in runs(report)]
+
+
+def runs(report: Report) -> list[list[LedgerRow]]:
+    """Return the rows of each run of a pass.
+
+    A run ends where another pass begins, or where an artifact comes again.
+    """
+    found: list[list[LedgerRow]] = []
+    seen: set[str] = set()
     for row in report.ledger:
-        found.setdefault(row.step, []).append(row)
-    return [_total(step, rows) for step, rows in found.items()]
+        if not found or found[-1][0].step != row.step or row.artifact in seen:
+            found.append([])
+            seen = set()
+        found[-1].append(row)
+        seen.add(row.artifact)
+    return found
 
 
 def whole(report: Report) -> StepTotal:
@@ -147,8 +164,10 @@ def on_one_machine(report: Report) -> None:
 
 
 def conditions(report: Report) -> list[str]:
-    """Return what a reader of the measures must know of where and when they were taken."""
+    """Return what a reader of the measures must know: of what they are, where and when taken."""
     found = []
+    if any(m.name.startswith("core.") for m in (*report.baseline, *report.measures)):
+        found.append(_CODE)
     both = (("before", report.baseline), ("after", report.measures))
     loads = {
         when: sorted({m.machine.load for m in taken if m.machine and m.machine.load is not None})

@@ -104,14 +104,9 @@ def ledger_table(report: Report, console: Console) -> None:
                 console,
                 f"{plain(row.step)} dropped {plain(row.artifact)}: {plain(row.proof.detail)}",
             )
-    for step in figures.steps(report):
-        if step.unchanged:
-            why = Counter(
-                r.proof.detail
-                for r in report.ledger
-                if r.step == step.step and figures.is_unchanged(r)
-            )
-            paragraph(console, f"{plain(step.step)} left {_unchanged(why)}")
+    for run in figures.runs(report):
+        if why := Counter(r.proof.detail for r in run if figures.is_unchanged(r)):
+            paragraph(console, f"{plain(run[0].step)} left {_unchanged(why)}")
     for row in report.ledger:
         if len(row.candidates) > 1:
             _candidates(row, console)
@@ -137,7 +132,7 @@ def findings_table(report: Report, console: Console) -> None:
     found = figures.findings(report)
     if not found:
         return
-    title(console, f"Findings in the input, {min(len(found), _FINDINGS)} of {len(found):,}")
+    title(console, f"Findings, {min(len(found), _FINDINGS)} of {len(found):,}")
     for finding in found[:_FINDINGS]:
         sign, style = mark(console, _SEVERITIES[finding.severity])
         line = Text(f"{sign} {finding.severity.value}: {plain(finding.check)}", style=style)
