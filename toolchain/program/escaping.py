@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from toolchain.program.calls import make
 from toolchain.program.evaluation import Endless, Evaluation, Settled
@@ -10,6 +10,22 @@ from toolchain.program.members import chain
 from toolchain.program.values import ANYTHING, UNKNOWN, Given, Thing, Value, joined
 
 _CALLABLE = frozenset({"function", "bound"})
+
+
+def is_code(things: Iterable[Thing]) -> bool:
+    """Whether there is anything to call in what others were given."""
+    todo, seen = list(things), set[Thing]()
+    while todo:
+        one = todo.pop()
+        if one in seen:
+            continue
+        seen.add(one)
+        if one.node is not None or one.getters or one.setters or one.kind in {"bound", "iterator"}:
+            return True
+        for holder in chain(one):
+            held = (holder.others, *holder.members.values(), holder.base)
+            todo += [inner for value in held for inner in value if isinstance(inner, Thing)]
+    return False
 
 
 def follow_escaped(evaluation: Evaluation) -> bool:

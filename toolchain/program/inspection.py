@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from toolchain.program.assigned import assigned
 from toolchain.program.classes import class_value
 from toolchain.program.effects import PURE, Effect, Place
-from toolchain.program.escaping import follow_escaped
+from toolchain.program.escaping import follow_escaped, is_code
 from toolchain.program.evaluation import Endless, Evaluation, ModuleScope, Settled
 from toolchain.program.language import JAVASCRIPT
 from toolchain.program.literals import made_function
@@ -139,9 +139,11 @@ class Inspection:
         # what it does to its own names is done before anybody else can see them
         stores = {place for place in evaluation.stores if place[0] not in own}
         evaluation.stores = set()
-        if evaluation.is_hasty and evaluation.escaped:
+        if not is_code(evaluation.escaped):
+            self._escaping.pop(key, None)
+        elif evaluation.is_hasty:
             self._steadiness.stop(key)
-        elif evaluation.escaped:
+        else:
             self._escaping[key] = follow_escaped(evaluation)
             evaluation.inside |= {None} if self._escaping[key] else set()
         self._steps += evaluation.steps + evaluation.given_up
