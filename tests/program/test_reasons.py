@@ -7,6 +7,11 @@ import pytest
 from toolchain.program.reasons import advice
 
 
+def test_code_of_others_is_for_its_maintainers() -> None:
+    assert advice("requires a module", is_foreign=True).startswith("its maintainers can write")
+    assert advice("a name that is computed may mean it", is_foreign=True).startswith("list what")
+
+
 @pytest.mark.parametrize(
     ("why", "word"),
     [

@@ -15,8 +15,8 @@ _ADVICE: tuple[tuple[str, str], ...] = (
     (
         "computed name|name that is computed",
         (
-            "write the file's name out in the import, or list what the name may mean under "
-            "[dynamic] in vtool.toml"
+            "list what the name may mean under [dynamic] in vtool.toml, or write the file's name "
+            "out in the import"
         ),
     ),
     (
@@ -58,10 +58,16 @@ _ADVICE: tuple[tuple[str, str], ...] = (
 _OTHER = "drop the statement if nobody needs what it does; as it is written, it has to stay"
 
 
-def advice(why: str) -> str:
-    """Return what to do about a reason for not knowing.
+_BY_ANYBODY = ("list ", "import the members")  # who uses a package can do that
+
+
+def advice(why: str, *, is_foreign: bool = False) -> str:
+    """Return what to do about a reason for not knowing; foreign code has maintainers of its own.
 
     >>> advice("waits at line 2")
     'move the `await` into the function that needs its result'
     """
-    return next((text for pattern, text in _ADVICE if re.search(pattern, why)), _OTHER)
+    text = next((text for pattern, text in _ADVICE if re.search(pattern, why)), _OTHER)
+    return (
+        f"its maintainers can {text}" if is_foreign and not text.startswith(_BY_ANYBODY) else text
+    )

@@ -11,6 +11,7 @@ from toolchain.program.usage import ModuleUse, Saved, State, Use, usage
 from toolchain.units import Bytes, show_bytes
 
 _ADVICE = "remove them, or run the pass tree-shake"
+_UNNAMED = "(statement)"
 _SHOWN = 3  # ours: names in a message, which is one or two lines; the evidence holds all of them
 
 
@@ -32,7 +33,7 @@ class Piece:
 def pieces(module: str, uses: Iterable[Use]) -> list[Piece]:
     """Return what is dead among the exports or declarations of a module."""
     dead = (use for use in uses if use.state is State.DEAD)
-    return [Piece(f"{module}:{use.line}", use.name or "(statement)", use.size) for use in dead]
+    return [Piece(f"{module}:{use.line}", use.name or _UNNAMED, use.size) for use in dead]
 
 
 def dead(check: str, package: str, what: str, advice: str, found: Dead) -> Finding:
@@ -40,7 +41,7 @@ def dead(check: str, package: str, what: str, advice: str, found: Dead) -> Findi
     listed = sorted(found.pieces, key=lambda p: (-p.size, p.where, p.name))
     saved = f"{show_bytes(found.saved.raw)} ({show_bytes(found.saved.gzip)} with gzip)"
     is_code = found.saved.raw > 0
-    names = [p.name or p.where for p in listed[:_SHOWN]]
+    names = [p.where if p.name in {"", _UNNAMED} else p.name for p in listed[:_SHOWN]]
     more = f" and {len(listed) - _SHOWN} more" if len(listed) > _SHOWN else ""
     return Finding(
         check=check,
@@ -71,7 +72,8 @@ def unknown(
     """
     by_advice: dict[str, list[tuple[str, str]]] = {}
     for where, why in whys:
-        by_advice.setdefault(reasons.advice(why), []).append((where, why))
+        advice = reasons.advice(why, is_foreign="node_modules" in package.split("/"))
+        by_advice.setdefault(advice, []).append((where, why))
     for advice, found in sorted(by_advice.items()):
         (where, why), more = found[0], len(found) - 1
         others = f"; {more} more like it" if more else ""
