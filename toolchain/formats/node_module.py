@@ -15,7 +15,7 @@ from urllib.parse import quote
 from toolchain.errors import ToolError
 
 _TIMEOUT_SECONDS = 20.0  # ours: loading the largest bundle we know takes 0.2 s
-_GRACE_S = 1.0
+_GRACE_S = 1.0  # to read what one wrote that ended while we waited for the other
 _UNSETTLED = 13  # node's exit code when nothing is left to do and the top level still waits
 _MARK = "vtool-module:"  # what the module itself prints comes before the line that starts so
 _ANY_FILE = r"(/[\w@.+~%-]*)*"  # what a file is called, and its folder, is none of the program's
@@ -144,7 +144,6 @@ def _loaded(node: Path, several: Sequence[Laid], limit_s: float) -> list[Loading
         found = []
         for laid, process in zip(several, running, strict=True):
             try:
-                # one that ended while we waited for another still gets to say so
                 written, _ = process.communicate(timeout=max(end - time.monotonic(), _GRACE_S))
             except subprocess.TimeoutExpired:
                 late = f"it did not load within {limit_s:g} s"
