@@ -182,13 +182,13 @@ def test_a_lock_edited_into_nonsense_is_refused(app: Path, old: str, new: str, f
     [
         ("name =", "nmae = 1\nname =", "nmae"),
         ('name = "app"', "name = 1", "name: "),
-        ("entries = [", "entries = [1, ", "entries.0"),
+        ("entries = [", "entries = [1, ", "entries 1"),
         ('"src/main.ts"', '"../main.ts"', "'../main.ts' is not a path inside the project"),
         ('"models/vad.onnx"', '"/etc/passwd"', "'/etc/passwd' is not a path inside"),
         ('"data/vad.onnx"', '"../vad.onnx"', "'../vad.onnx' is not a path inside"),
         ("pypi:models==1.0", "pypi:models", "pypi:models has no version"),
         ("pypi:models==1.0", "models", "'models' is not a package address"),
-        ('role = "reference"', 'role = "spare"', "input.2.role"),
+        ('role = "reference"', 'role = "spare"', "input 3: role"),
         ("[[input]]", "[[inputs]]", "inputs"),
     ],
 )
