@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from toolchain.analysis.reachability import reachable
 from toolchain.formats.javascript_mode import never_loaded
@@ -22,8 +23,7 @@ def in_mode(graph: Graph, store: Store, mode: str = "production") -> Graph:
     gone = set(_never(graph, store, mode))
     if not gone:
         return graph
-    left = frozenset(e for e in graph.edges if e not in gone)
-    return Graph(graph.artifacts, left, graph.roots, graph.conditions)
+    return replace(graph, edges=frozenset(e for e in graph.edges if e not in gone))
 
 
 def _never(graph: Graph, store: Store, mode: str) -> Iterator[Edge]:
