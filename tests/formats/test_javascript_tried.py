@@ -29,15 +29,21 @@ KEPT = {
     "a name that is tried": ("try { x } catch {}", "try { delete[,[x]][1] } catch {}"),
     "a constant nobody uses": (
         "try { const t = x instanceof Y; f(); } catch {}",
-        "try { const t = x instanceof Y;;delete[,[t]][1]; f(); } catch {}",
+        "try { const t = x instanceof Y;delete[,[t]][1]; f(); } catch {}",
     ),
     "a class nobody uses": (
         "try { class A extends B {} } catch {}",
         "try { class A extends B {};delete[,[A]][1]; } catch {}",
     ),
+    "a variable before a comment": (
+        "try { var t = a in b // c\n f() } catch {}",
+        "try { var t = a in b;delete[,[t]][1] // c\n f() } catch {}",
+    ),
+    "the body of a loop": ("for (;;) a in b;", "for (;;) delete[,[a in b]][1];"),
+    "the start of a condition": ("'a' in x && 1;", "delete[,['a' in x && 1]][1];"),
     "two in a row": (
         "try { const t = a in b;c in d } catch {}",
-        "try { const t = a in b;;delete[,[t]][1];delete[,[c in d]][1] } catch {}",
+        "try { const t = a in b;delete[,[t]][1];delete[,[c in d]][1] } catch {}",
     ),
 }
 LEFT_ALONE = [

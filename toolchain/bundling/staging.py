@@ -125,7 +125,7 @@ def stage(project: Project, entries: Mapping[str, str], target: str) -> Staged:
         made = compiled.get(name)
         text = project.edited(name) if made is None else made.data
         writing = _Writing(name, inputs[name].imports, names)
-        edits = writing.edits(text) | shields(text) if _is_code(name) else {}
+        edits = _with_shields(writing.edits(text), text) if _is_code(name) else {}
         texts[at] = edited(text, edits)
         if made is not None or edits:
             rewrites[at] = Rewrite(name, text, edits, made.map if made else b"")
@@ -142,6 +142,14 @@ def stage(project: Project, entries: Mapping[str, str], target: str) -> Staged:
         tuple(sorted(external)),
         tuple(sorted(names[n] for n in required if n.endswith(".json") and n in names)),
     )
+
+
+def _with_shields(edits: dict[tuple[int, int], str], text: bytes) -> dict[tuple[int, int], str]:
+    """Return ``edits`` and what keeps statements from minifiers, outside of what is replaced."""
+    more = shields(text)
+    return edits | {
+        at: new for at, new in more.items() if not any(start < at[0] < end for start, end in edits)
+    }
 
 
 def _is_code(name: str) -> bool:

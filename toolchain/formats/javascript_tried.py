@@ -16,7 +16,10 @@ from collections.abc import Iterator
 from toolchain.formats.javascript import Dialect
 from toolchain.formats.javascript_tree import Node, captures, read_tree, text_of
 
-_QUERY = "(expression_statement) @done (lexical_declaration) @named (class_declaration) @named"
+_QUERY = (
+    "(expression_statement) @done "
+    "[(lexical_declaration) (variable_declaration) (class_declaration)] @named"
+)
 _QUERIES: dict[Dialect, str] = {"javascript": _QUERY, "typescript": _QUERY, "tsx": _QUERY}
 _LOGICAL = frozenset({"&&", "||", "??"})
 _SAME = frozenset({"===", "!=="})  # they ask for no string or number, and never throw
@@ -26,9 +29,9 @@ _THROUGH = frozenset({"!", "typeof", "void"})  # they do nothing with what they 
 _PASSING: dict[str, tuple[str, ...]] = {
     "parenthesized_expression": (),
     "sequence_expression": (),
-    "binary_expression": ("right",),
+    "binary_expression": ("left", "right"),
     "unary_expression": ("argument",),
-    "ternary_expression": ("consequence", "alternative"),
+    "ternary_expression": ("condition", "consequence", "alternative"),
 }
 _READS = frozenset({"identifier", "member_expression", "subscript_expression"})
 _FUNCTIONS = frozenset(
@@ -64,15 +67,24 @@ def shields(data: bytes) -> dict[tuple[int, int], str]:
     for statement in found.get("named", ()):
         if _is_alone(statement) and _is_tried(statement):
             names = "".join(f";delete[,[{name}]][1]" for name in _unused(statement))
-            behind = statement.end_byte, statement.end_byte
             if names:
-                edits[behind] = f"{names};{edits.get(behind, '')}"
+                is_class = statement.type == "class_declaration"  # it ends without a semicolon
+                edits[_end_of(statement)] = f"{names};" if is_class else names
     return edits
+
+
+def _end_of(statement: Node) -> tuple[int, int]:
+    """Return where more can be written: before the semicolon, and before any comment."""
+    parts = [part for part in statement.named_children if part.type != "comment"]
+    return parts[-1].end_byte, parts[-1].end_byte
 
 
 def _is_alone(statement: Node) -> bool:
     """Whether it is a statement: what a ``for`` begins with and asks is none."""
-    return statement.parent is not None and statement.parent.type != "for_statement"
+    around = statement.parent
+    if around is None or around.type != "for_statement":
+        return around is not None
+    return around.child_by_field_name("body") == statement
 
 
 def _is_believed(statement: Node, value: Node) -> bool:
@@ -87,8 +99,8 @@ def _is_silent(node: Node, *, is_tried: bool) -> bool:
         return is_tried
     if node.type == "binary_expression":
         operator = text_of(node.child_by_field_name("operator"))
-        if operator not in _LOGICAL:
-            return operator not in _SAME
+        if operator not in _LOGICAL | _SAME:
+            return True
     if node.type == "unary_expression":
         operator = text_of(node.child_by_field_name("operator"))
         if operator not in _THROUGH:

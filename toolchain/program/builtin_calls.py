@@ -63,7 +63,7 @@ def call_builtin(evaluation: Evaluation, path: str, given: Given, this: Value, n
 def _call_other(evaluation: Evaluation, path: str, given: Given, node: Node) -> Value:
     if builtins.acts(path):
         evaluation.act(f"calls {path}", node)
-        evaluation.escape(given.everything)
+        evaluation.escape(given.everything, is_read=path.startswith("console."))
         return UNKNOWN
     owner, _, last = path.rpartition(".")
     if last in _OF_FUNCTIONS:

@@ -68,7 +68,8 @@ def _believed(evaluation: Evaluation, node: Node, follow: Callable[[], Value]) -
     if not is_pure(node):
         return follow()
     before = (set(evaluation.changes), evaluation.proved, evaluation.unknown)
-    escaped = dict(evaluation.escaped)
+    escaped, handed = dict(evaluation.escaped), set(evaluation.handed)
+    lost = evaluation.lost
     around = (evaluation.maybe, evaluation.tries)
     steps, is_hasty = evaluation.steps, evaluation.is_hasty
     evaluation.is_hasty = False  # what is in doubt in there does not count
@@ -80,7 +81,8 @@ def _believed(evaluation: Evaluation, node: Node, follow: Callable[[], Value]) -
         evaluation.steps = steps
         evaluation.maybe, evaluation.tries = around
     evaluation.changes, evaluation.proved, evaluation.unknown = before
-    evaluation.escaped, evaluation.is_hasty = escaped, is_hasty
+    evaluation.escaped, evaluation.handed, evaluation.lost = escaped, handed, lost
+    evaluation.is_hasty = is_hasty
     return value
 
 
@@ -143,8 +145,8 @@ def _new_builtin(evaluation: Evaluation, path: str, given: Given, node: Node) ->
         evaluation.escape(given.everything)
         return UNKNOWN
     if path == "Proxy":
-        evaluation.escape(given.everything)  # what reads it calls its traps
-        return (evaluation.thing("proxy"),)
+        # what reads it calls its traps
+        return (evaluation.thing("proxy", others=given.everything),)
     if path == "Promise" or builtins.reads_only(path):
         return read_only(evaluation, path, given, node, is_open=False)
     evaluation.doubt(f"makes a {path}, which is not known,", node)

@@ -4,22 +4,41 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from toolchain.formats.javascript_tree import Node
 from toolchain.program.calls import make
 from toolchain.program.evaluation import Endless, Evaluation, Settled
 from toolchain.program.members import chain
-from toolchain.program.values import ANYTHING, UNKNOWN, Given, Thing, Value, joined
+from toolchain.program.values import (
+    ANYTHING,
+    UNKNOWN,
+    Given,
+    Primitive,
+    Text,
+    Thing,
+    Value,
+    joined,
+)
 
 _CALLABLE = frozenset({"function", "bound"})
+_MOST_ROUNDS = 4  # ours: one function makes what another calls, and so on
 
 
-def is_code(things: Iterable[Thing]) -> bool:
-    """Whether there is anything to call in what others were given."""
+def is_noticed(evaluation: Evaluation) -> bool:
+    """Whether others can call, or change, anything in what they were given."""
+    if evaluation.lost or (evaluation.handed and not evaluation.unknown):
+        return True
+    return _holds_code(evaluation, evaluation.escaped)
+
+
+def _holds_code(evaluation: Evaluation, things: Iterable[Thing]) -> bool:
     todo, seen = list(things), set[Thing]()
     while todo:
         one = todo.pop()
         if one in seen:
             continue
         seen.add(one)
+        if one.owner is not None:
+            evaluation.places.add((one.owner, None))  # what is put into it later is given, too
         if one.node is not None or one.getters or one.setters or one.kind in {"bound", "iterator"}:
             return True
         for holder in chain(one):
@@ -38,45 +57,67 @@ def follow_escaped(evaluation: Evaluation) -> bool:
     evaluation.given_up += evaluation.steps
     evaluation.steps, evaluation.is_later = 0, True
     try:
-        _follow_all(evaluation)
-        is_known = not evaluation.unknown
+        is_known = _follow_all(evaluation) and not (evaluation.unknown or evaluation.lost)
     except (Endless, Settled, RecursionError):
         is_known = False
     evaluation.changes, evaluation.proved, evaluation.unknown, evaluation.sees = known
     return not is_known
 
 
-def _follow_all(evaluation: Evaluation) -> None:
-    """Call all functions in what has escaped, and in what they return."""
-    seen: set[Thing] = set()
-    while fresh := [one for one in evaluation.escaped if one not in seen]:
-        for one in fresh:
-            seen.add(one)
-            for value in _followed(evaluation, one, evaluation.escaped[one]):
-                evaluation.escape(value, (one,))
+def _follow_all(evaluation: Evaluation) -> bool:
+    """Call all functions in what has escaped, and in what they return, until nothing is new."""
+    for _ in range(_MOST_ROUNDS):
+        before = len(evaluation.put_there), len(evaluation.escaped)
+        seen: set[Thing] = set()
+        while fresh := [one for one in evaluation.escaped if one not in seen]:
+            for one in fresh:
+                seen.add(one)
+                for value in _followed(evaluation, one, evaluation.escaped[one]):
+                    evaluation.escape(value, (one,))
+        if (len(evaluation.put_there), len(evaluation.escaped)) == before:
+            return True
+    return False
 
 
 def _followed(evaluation: Evaluation, one: Thing, this: Value) -> Iterator[Value]:
     """Yield what is found by doing with ``one`` whatever can be done."""
-    if one.node is not None and one.kind in _CALLABLE:
-        yield evaluation.call((one,), ANYTHING, joined(this, UNKNOWN), one.node)
-    if one.node is not None and one.kind == "class":
-        yield make(evaluation, one, ANYTHING, one.node)
+    node = _node_of(one)
+    if node is not None and one.kind in _CALLABLE:
+        yield _known(evaluation.call((one,), ANYTHING, joined(this, UNKNOWN), node))
+    if node is not None and one.kind == "class":
+        yield _known(make(evaluation, one, ANYTHING, node))
     if one.kind in {"bound", "iterator"} and one.given is not None:
-        yield one.base
-        yield one.given.everything
-    for holder in chain(one):
-        yield joined((), holder.others, *holder.members.values())
-        for getter in holder.getters.values():
+        yield _known(joined((), one.base, one.given.everything))
+    for holder in list(chain(one)):
+        yield _known(joined((), holder.others, *holder.members.values()))
+        for getter in list(holder.getters.values()):
             yield _run(evaluation, getter, Given(), one)
-        for setter in holder.setters.values():
+        for setter in list(holder.setters.values()):
             yield _run(evaluation, setter, ANYTHING, one)
 
 
 def _run(evaluation: Evaluation, functions: Value, given: Given, this: Thing) -> Value:
-    found = [
-        evaluation.call((f,), given, (this,), f.node)
-        for f in functions
-        if isinstance(f, Thing) and f.node is not None and f.kind in _CALLABLE
-    ]
-    return joined((), *found)
+    found: list[Value] = []
+    for one in functions:
+        node = _node_of(one) if isinstance(one, Thing) else None
+        if node is not None:
+            found.append(evaluation.call((one,), given, (this,), node))
+        elif not isinstance(one, Primitive | Text):
+            evaluation.doubt("gives away an accessor that is not known")
+    return _known(joined((), *found))
+
+
+def _known(value: Value) -> Value:
+    """Return the things in a value: what else is in there was not made by what is followed."""
+    return tuple(one for one in value if isinstance(one, Thing))
+
+
+def _node_of(one: Thing) -> Node | None:
+    """Return the code of a function or class, also of a bound one."""
+    base = one
+    while base.kind == "bound" and base.node is None:
+        inner = next((b for b in base.base if isinstance(b, Thing)), None)
+        if inner is None:
+            return None
+        base = inner
+    return base.node

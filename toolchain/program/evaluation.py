@@ -109,6 +109,8 @@ class Evaluation:
     maybe: int = 0  # conditions, loops and the like around: what is here may not happen
     calls: list[Frame] = field(default_factory=list)
     escaped: dict[Thing, Value] = field(default_factory=dict)  # others have it; what `this` is
+    handed: set[Found] = field(default_factory=set)  # whose things others have
+    lost: bool = False  # others have something that is not known
     is_later: bool = False  # what has escaped is followed: that it acts is nothing new
     inside: set[str | None] = field(default_factory=set)  # members of new things changed by that
     is_hasty: bool = False  # what is in doubt is not followed much further
@@ -149,11 +151,21 @@ class Evaluation:
         if any(isinstance(one, Builtin | Unknown | Namespace) for one in owner):
             self.escape(value)
 
-    def escape(self, value: Value, this: Value = ()) -> None:
-        """Note that somebody else is given ``value``, and may call what is in it."""
+    def escape(self, value: Value, this: Value = (), *, is_read: bool = False) -> None:
+        """Note that somebody else is given ``value``, and may call what is in it, or change it.
+
+        Who only reads it changes nothing.
+        """
         for one in value:
             if isinstance(one, Thing):
                 self.escaped.setdefault(one, this)
+                if one.owner is not None:
+                    self.places.add((one.owner, None))  # what is put there later escapes, too
+                    self.handed |= set() if is_read else {one.owner}
+                elif one.maker is self and one.node is None and not is_read:
+                    self.inside.add(None)
+            elif isinstance(one, Unknown | Namespace) and not is_read:
+                self.lost = True
 
     def touch(self, one: Thing | Scope, key: str | None) -> None:
         """Note that a thing, or a variable of a scope, is changed; new ones nobody knows yet."""
@@ -184,7 +196,8 @@ class Evaluation:
         if one.owner is not None:
             place = one.owner, key
             self.places.add(place)
-            if self.world.is_steady(place, self.module):
+            # what runs later runs after everybody
+            if self.world.is_steady(place, "" if self.is_later else self.module):
                 return True
         self.sees = True
         return False

@@ -241,7 +241,10 @@ def _follow_await(evaluation: Evaluation, node: Node, scope: Scope) -> Value:
 
 def _follow_yield(evaluation: Evaluation, node: Node, scope: Scope) -> Value:
     for part in node.named_children:
-        settle(evaluation, evaluation.value(part, scope), node)  # as asynchronous generators do
+        value = evaluation.value(part, scope)
+        settle(evaluation, value, node)  # as asynchronous generators do
+        if evaluation.is_later:
+            evaluation.escape(value)
     if any(c.type == "*" for c in node.children):
         evaluation.doubt("goes through what may run code", node)
     return UNKNOWN

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from toolchain.program.assigned import assigned
 from toolchain.program.classes import class_value
 from toolchain.program.effects import PURE, Effect, Place
-from toolchain.program.escaping import follow_escaped, is_code
+from toolchain.program.escaping import follow_escaped, is_noticed
 from toolchain.program.evaluation import Endless, Evaluation, ModuleScope, Settled
 from toolchain.program.language import JAVASCRIPT
 from toolchain.program.literals import made_function
@@ -138,20 +138,28 @@ class Inspection:
         own = {Found(module, name) for name in item.declares}
         # what it does to its own names is done before anybody else can see them
         stores = {place for place in evaluation.stores if place[0] not in own}
+        stores |= self._stored_by_others(key, item, evaluation)
+        self._steps += evaluation.steps + evaluation.given_up
+        self._places[key] = evaluation.places
+        self._fresh |= self._steadiness.add(key, stores)
+        effect = evaluation.effect()
+        return Effect(effect.changes - own, effect.proved, effect.unknown, effect.sees)
+
+    def _stored_by_others(self, key: ItemId, item: Item, evaluation: Evaluation) -> set[Place]:
+        """Return what those may store somewhere whom an item gives something."""
         evaluation.stores = set()
-        if not is_code(evaluation.escaped):
+        if not is_noticed(evaluation):
             self._escaping.pop(key, None)
         elif evaluation.is_hasty:
             self._steadiness.stop(key)
         else:
             self._escaping[key] = follow_escaped(evaluation)
             evaluation.inside |= {None} if self._escaping[key] else set()
-        self._steps += evaluation.steps + evaluation.given_up
-        self._places[key] = evaluation.places
-        stores |= evaluation.stores | {(name, where) for name in own for where in evaluation.inside}
-        self._fresh |= self._steadiness.add(key, stores)
-        effect = evaluation.effect()
-        return Effect(effect.changes - own, effect.proved, effect.unknown, effect.sees)
+        stores = evaluation.stores
+        if not evaluation.unknown:  # else all that it comes to may be changed
+            stores |= {(name, None) for name in evaluation.handed}
+        made = {Found(key[0], name) for name in (*item.declares, *item.writes)}
+        return stores | {(name, where) for name in made for where in evaluation.inside}
 
     def _follow(self, evaluation: Evaluation, module: ModuleId, item: Item) -> None:
         node = self._syntax.node(module, item)

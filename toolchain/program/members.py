@@ -59,7 +59,7 @@ def _some_member(evaluation: Evaluation, one: Thing, node: Node) -> Value:
         evaluation.doubt("reads a member of a Proxy", node)
     found: list[Value] = [PRIMITIVE]
     for holder in chain(one):
-        for getter in holder.getters.values():
+        for getter in list(holder.getters.values()):
             found += [evaluation.call(getter, Given(), (one,), node)]
         found += [holder.others, *holder.members.values()]
     place = ELEMENTS if one.kind in BUILT_IN else None

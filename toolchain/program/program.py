@@ -56,6 +56,7 @@ class Program:
     _declared: dict[ModuleId, Numbers] = field(default_factory=dict)
     _writers: dict[ModuleId, Numbers] = field(default_factory=dict)
     _found: dict[tuple[ModuleId, str], list[Found]] = field(default_factory=dict)
+    _names: dict[ModuleId, frozenset[str]] = field(default_factory=dict)
     _known: dict[tuple[ModuleId, str], bool] = field(default_factory=dict)
 
     def target(self, module: ModuleId, specifier: str, *, require: bool = False) -> ModuleId | None:
@@ -119,6 +120,22 @@ class Program:
     def is_open(self, module: ModuleId) -> bool:
         """Whether the exports of a module cannot be told from its text: CommonJS, or unread."""
         return self.modules[module].form != "module" or bool(self.modules[module].problem)
+
+    def export_names(self, module: ModuleId) -> frozenset[str]:
+        """Return the names that a module exports, itself or by ``export *``; of open ones none."""
+        found = self._names.get(module)
+        if found is None:
+            seen, todo, names = {module}, [module], set[str]()
+            while todo:
+                one = todo.pop()
+                names |= self.exports(one).keys()
+                for star in self.modules[one].stars:
+                    target = self.target(one, star.source)
+                    if target is not None and target in self.modules and target not in seen:
+                        seen.add(target)
+                        todo.append(target)
+            found = self._names[module] = frozenset(names)
+        return found
 
     def has_export(self, module: ModuleId, name: str) -> bool:
         """Whether a module exports ``name``, itself or by ``export *``; open ones may."""

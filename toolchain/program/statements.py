@@ -186,7 +186,9 @@ def _follow_try(evaluation: Evaluation, node: Node, scope: Scope) -> None:
 
 
 def _follow_throw(evaluation: Evaluation, node: Node, scope: Scope) -> None:
-    last_value(evaluation, node, scope)
+    value = last_value(evaluation, node, scope)
+    if evaluation.is_later:
+        evaluation.escape(value)
     # under a condition, or after a return, it is a guard, and guards are believed to hold
     is_guard = evaluation.maybe or any(frame.returned for frame in evaluation.calls)
     if not evaluation.tries and not is_guard:

@@ -16,6 +16,7 @@ from toolchain.program.module import AWAIT, NAMESPACE, WHOLE, Item
 from toolchain.program.program import Found, ModuleId, Program
 
 ItemId = tuple[ModuleId, int]
+_ALL = frozenset({WHOLE})
 
 
 @dataclass
@@ -183,13 +184,24 @@ class _Reach:
     def _named(self, module: ModuleId, item: Item) -> Iterator[Found]:
         for name, members in item.uses.items():
             for found in self.program.meaning(module, name):
-                if found.name != NAMESPACE:
-                    yield found
-                    continue
-                text = self.program.modules[found.module]
-                exported = {e.name for e in text.exports} if WHOLE in members else members
-                for member in exported:
-                    yield from self.program.exported(found.module, member)
+                yield from self._opened(found, members, set())
+
+    def _opened(
+        self, found: Found, members: frozenset[str], seen: set[ModuleId]
+    ) -> Iterator[Found]:
+        """Yield what a name is; of the exports of a module, those in ``members``."""
+        if found.name != NAMESPACE:
+            yield found
+            return
+        if found.module in seen or found.module not in self.program.modules:
+            return
+        names: Iterable[str] = members
+        if WHOLE in members:
+            seen.add(found.module)
+            names = self.program.export_names(found.module)
+        for name in names:
+            for one in self.program.exported(found.module, name):
+                yield from self._opened(one, _ALL, seen)
 
     def _holders(self, name: Found) -> list[ItemId]:
         """Return the items that give a name its value, or put something into that."""
