@@ -19,7 +19,7 @@ from toolchain.program.implicit import (
     run_getters,
     settle,
 )
-from toolchain.program.members import BUILT_IN, get
+from toolchain.program.members import BUILT_IN, chain, get
 from toolchain.program.values import (
     ANYTHING,
     PRIMITIVE,
@@ -39,6 +39,9 @@ from toolchain.program.values import (
 _SIZES = (".length", ".byteLength", ".byteOffset", ".size")  # numbers
 _OF_FUNCTIONS = frozenset({"call", "apply", "bind"})
 _CALLABLE = frozenset({"function", "bound"})
+# methods that ask an object about itself, and members that the others call or read
+_OF_ITSELF = frozenset({"hasOwnProperty", "isPrototypeOf", "propertyIsEnumerable", "valueOf"})
+_HOOKS = ("join", "exec", "toString", "length", "next", "flags")
 
 
 def call_builtin(evaluation: Evaluation, path: str, given: Given, this: Value, node: Node) -> Value:
@@ -183,6 +186,8 @@ def _call_method(evaluation: Evaluation, name: str, given: Given, this: Value, n
 
 def _change_this(evaluation: Evaluation, name: str, given: Given, this: Value, node: Node) -> None:
     """Change what a method changes: what it is called on, or what it is given."""
+    if name not in _OF_ITSELF and any(_has_hooks(one, name) for one in this):
+        evaluation.doubt(f"calls {short(node)}, which calls what was put there,", node)
     if name in builtins.CHANGE_THIS:
         for one in this:
             _hold(evaluation, one, given.everything, node)
@@ -195,6 +200,19 @@ def _change_this(evaluation: Evaluation, name: str, given: Given, this: Value, n
                 advance(evaluation, one, node)
             else:
                 evaluation.change((one,), ELEMENTS, node)
+
+
+def _has_hooks(one: Alternative, name: str) -> bool:
+    """Whether a built-in method comes to code that somebody put into what it is called on."""
+    if not isinstance(one, Thing) or one.kind in _CALLABLE:
+        return False
+    hooks = {"join"} if name == "toString" else _HOOKS
+    return any(
+        any(_is_function(f) or isinstance(f, Unknown) for f in holder.members.get(hook, ()))
+        or hook in holder.getters
+        for holder in chain(one)
+        for hook in hooks
+    )
 
 
 def _hold(evaluation: Evaluation, one: Alternative, value: Value, node: Node) -> None:

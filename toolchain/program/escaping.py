@@ -16,6 +16,7 @@ from toolchain.program.values import (
     Text,
     Thing,
     Value,
+    is_cut,
     joined,
 )
 
@@ -73,7 +74,8 @@ def _follow_all(evaluation: Evaluation) -> bool:
             for one in fresh:
                 seen.add(one)
                 for value in _followed(evaluation, one, evaluation.escaped[one]):
-                    evaluation.escape(value, (one,))
+                    evaluation.lost = evaluation.lost or is_cut(value)
+                    evaluation.escape(_things(value), (one,))
         if (len(evaluation.put_there), len(evaluation.escaped)) == before:
             return True
     return False
@@ -83,13 +85,14 @@ def _followed(evaluation: Evaluation, one: Thing, this: Value) -> Iterator[Value
     """Yield what is found by doing with ``one`` whatever can be done."""
     node = _node_of(one)
     if node is not None and one.kind in _CALLABLE:
-        yield _known(evaluation.call((one,), ANYTHING, joined(this, UNKNOWN), node))
+        yield evaluation.call((one,), ANYTHING, joined(this, UNKNOWN), node)
     if node is not None and one.kind == "class":
-        yield _known(make(evaluation, one, ANYTHING, node))
+        yield make(evaluation, one, ANYTHING, node)
     if one.kind in {"bound", "iterator"} and one.given is not None:
-        yield _known(joined((), one.base, one.given.everything))
+        yield joined((), one.base, one.given.everything)
     for holder in list(chain(one)):
-        yield _known(joined((), holder.others, *holder.members.values()))
+        yield holder.others
+        yield from list(holder.members.values())
         for getter in list(holder.getters.values()):
             yield _run(evaluation, getter, Given(), one)
         for setter in list(holder.setters.values()):
@@ -104,10 +107,10 @@ def _run(evaluation: Evaluation, functions: Value, given: Given, this: Thing) ->
             found.append(evaluation.call((one,), given, (this,), node))
         elif not isinstance(one, Primitive | Text):
             evaluation.doubt("gives away an accessor that is not known")
-    return _known(joined((), *found))
+    return joined((), *found)
 
 
-def _known(value: Value) -> Value:
+def _things(value: Value) -> Value:
     """Return the things in a value: what else is in there was not made by what is followed."""
     return tuple(one for one in value if isinstance(one, Thing))
 

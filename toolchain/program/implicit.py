@@ -81,7 +81,7 @@ def convert(evaluation: Evaluation, value: Value, node: Node, *, is_sure: bool =
     for one in _with_elements(value):
         if one.kind == "proxy":
             evaluation.doubt("converts a Proxy", node)
-        if one.kind in BUILT_IN:
+        if one.kind in BUILT_IN and not one.members:
             continue
         for name in _CONVERTERS:
             _run_method(evaluation, one, name, node, is_sure=is_sure)

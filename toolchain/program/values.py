@@ -151,6 +151,11 @@ def joined(*values: Value) -> Value:
     return first if len(first) <= 1 else _united((first,))
 
 
+def is_cut(value: Value) -> bool:
+    """Whether a value had too many alternatives for all to be kept."""
+    return len(value) > _MOST and any(isinstance(one, Unknown) for one in value)
+
+
 def _united(values: Iterable[Value]) -> Value:
     seen: dict[Alternative, None] = {}
     for value in values:
