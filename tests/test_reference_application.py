@@ -291,7 +291,9 @@ def _application_of_code(home: Path) -> Path:
     text = pack.read_text("utf-8")
     compress = 'run = "compress"\n'
     assert text.count(compress) == 1
-    pack.write_text(text.replace(compress, f'{compress}options = {{ kinds = ["js", "css", "text"] }}\n'))
+    pack.write_text(
+        text.replace(compress, f'{compress}options = {{ kinds = ["js", "css", "text"] }}\n')
+    )
     return copy
 
 

@@ -26,7 +26,8 @@ _MOST_ROUNDS = 4  # ours: one function makes what another calls, and so on
 
 def is_noticed(evaluation: Evaluation) -> bool:
     """Whether others can call, or change, anything in what they were given."""
-    if evaluation.lost or (evaluation.handed and not evaluation.unknown):
+    # what an item in doubt comes to by name is in doubt already
+    if (evaluation.lost or evaluation.handed) and not evaluation.unknown:
         return True
     return _holds_code(evaluation, evaluation.escaped)
 
