@@ -25,8 +25,8 @@ from toolchain.behaviour.baseline import baseline
 from toolchain.execution.cache import ActionCache
 from toolchain.execution.local import LocalPool
 from toolchain.formats.esbuild import Esbuild, service
-from toolchain.formats.javascript import parse
 from toolchain.formats.javascript_exports import read_exports
+from toolchain.formats.javascript_parsing import parse
 from toolchain.ir import DirectoryStore, Play
 from toolchain.loader import Loader
 from toolchain.passes.bundle_js import BundleJs

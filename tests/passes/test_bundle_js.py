@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from posixpath import normpath
@@ -299,6 +300,15 @@ def test_a_file_that_would_leave_the_folder_is_refused() -> None:
         BundleJs().apply(Graph({name: artifact}, frozenset(), frozenset({name})), store)
 
 
+def _bundled_by_each(graph: Graph, store: Store) -> Iterator[tuple[Graph, bytes]]:
+    """Yield what each bundler makes of ``graph``, and its script ``app/main.js``."""
+    for name in ("esbuild", "rolldown", "rollup+swc", "rspack", "bun"):
+        made = [a.graph for a in BundleJs(candidates=(name,)).attempts(graph, store) if a.graph]
+        assert made
+        for bundled in made:
+            yield bundled, store.get(bundled.artifacts[ArtifactId("app/main.js")].digest)
+
+
 def test_a_workspace_is_bundled_from_its_folder_with_what_its_configurations_say() -> None:
     graph, store = golden.parse(
         "js *packages/app/main.js\n"
@@ -315,16 +325,11 @@ def test_a_workspace_is_bundled_from_its_folder_with_what_its_configurations_say
         "js packages/core/h.js\n    export const h = (name) => (h.calls++, name);\n"
         "    h.calls = 0;\n"
     )
-    for candidates in (("esbuild",), ("rolldown",), ("rollup+swc",), ("rspack",), ("bun",)):
-        made = [a for a in BundleJs(candidates=candidates).attempts(graph, store) if a.graph]
-        assert made
-        for one in made:
-            assert one.graph is not None
-            data = store.get(one.graph.artifacts[ArtifactId("app/main.js")].digest)
-            assert b"quiet" not in data
-            assert b"React" not in data
-            assert data.count(b"calls") >= 2
-            assert not [i for i in one.graph.artifacts if i.startswith("external:")]
+    for bundled, data in _bundled_by_each(graph, store):
+        assert b"quiet" not in data
+        assert b"React" not in data
+        assert data.count(b"calls") >= 2
+        assert not [i for i in bundled.artifacts if i.startswith("external:")]
 
 
 def test_what_a_module_resolves_itself_is_found_from_its_bundle() -> None:
@@ -335,15 +340,10 @@ def test_what_a_module_resolves_itself_is_found_from_its_bundle() -> None:
         'js src/w.js\n    postMessage("ready");\n'
         "text src/t.txt\n    text\n"
     )
-    for candidates in (("esbuild",), ("rolldown",), ("rollup+swc",), ("rspack",), ("bun",)):
-        made = [a for a in BundleJs(candidates=candidates).attempts(graph, store) if a.graph]
-        assert made
-        for one in made:
-            assert one.graph is not None
-            data = store.get(one.graph.artifacts[ArtifactId("app/main.js")].digest)
-            assert b"resolve" not in data
-            assert all(address in data for address in (b"../src/t.txt", b"./w.js"))
-            assert ArtifactId("app/w.js") in one.graph.artifacts
+    for bundled, data in _bundled_by_each(graph, store):
+        assert b"resolve" not in data
+        assert all(address in data for address in (b"../src/t.txt", b"./w.js"))
+        assert ArtifactId("app/w.js") in bundled.artifacts
 
 
 def test_a_worker_that_a_pass_edited_before_is_bundled_all_the_same() -> None:

@@ -1,21 +1,18 @@
 """Reads JavaScript and TypeScript: what a module mentions, exports, and where it asks where it is.
 
-Parsed with tree-sitter; nothing is run and no other file is looked at. The dialect is found by
-trying: JavaScript, then TypeScript, then TSX.
+Nothing is run and no other file is looked at.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache, lru_cache
 from typing import Literal
 
-import tree_sitter_javascript
-import tree_sitter_typescript
-from tree_sitter import Language, Node, Parser, Query, QueryCursor, Tree
+from tree_sitter import Node, QueryCursor, Tree
 
 from toolchain.formats.javascript_exports import Exports, is_type_only, read_exports
+from toolchain.formats.javascript_parsing import Dialect, first_problem, parse, query
 from toolchain.formats.javascript_text import (
     UNKNOWN,
     is_sum,
@@ -27,7 +24,6 @@ from toolchain.formats.javascript_text import (
 )
 from toolchain.formats.jsx_comments import JsxComments, jsx_comments
 
-Dialect = Literal["javascript", "typescript", "tsx"]
 # A "string" looks like the name of a file; a "path" is one only if there is a file just there
 How = Literal["import", "require", "import()", "url", "worker", "worker url", "string", "path"]
 
@@ -203,73 +199,6 @@ def _without_pieces(mentions: Iterable[Mention]) -> Iterator[Mention]:
         if mention.target != UNKNOWN and mention.how != "path":
             covered = max(covered, mention.end)
         yield mention
-
-
-def readable(data: bytes) -> bytes:
-    """Return ``data`` with an underscore for each byte that is not UTF-8.
-
-    tree-sitter's binding for Python crashes the process when a query's predicate meets such a
-    byte (0.26.1); every offset stays what it was.
-    """
-    try:
-        data.decode()
-    except UnicodeDecodeError:
-        text = data.decode(errors="surrogateescape")
-        return "".join("_" if "\udc80" <= c <= "\udcff" else c for c in text).encode()
-    return data
-
-
-@cache
-def _language(dialect: Dialect) -> Language:
-    if dialect == "javascript":
-        return Language(tree_sitter_javascript.language())
-    if dialect == "typescript":
-        return Language(tree_sitter_typescript.language_typescript())
-    return Language(tree_sitter_typescript.language_tsx())
-
-
-@cache
-def query(dialect: Dialect, text: str) -> Query:
-    """Return a query, compiled once."""
-    return Query(_language(dialect), text)
-
-
-@lru_cache(maxsize=1)  # who asks for mentions asks for names next
-def parse(data: bytes) -> tuple[Dialect, Tree]:
-    """Return the first dialect that understands all of ``data``, else the one that got furthest."""
-    data = readable(data)
-    best: tuple[int, Dialect, Tree] | None = None
-    order: tuple[Dialect, ...] = ("javascript", "typescript", "tsx")
-    for dialect in order:
-        tree = Parser(_language(dialect)).parse(data)
-        error = _first_error(tree.root_node)
-        if error is None:
-            return dialect, tree
-        if best is None or error.start_byte > best[0]:
-            best = (error.start_byte, dialect, tree)
-    assert best is not None  # noqa: S101 - for the type checker: `order` is not empty
-    return best[1], best[2]
-
-
-def _first_error(root: Node) -> Node | None:
-    node = root
-    while node.has_error:
-        if node.is_error or node.is_missing:
-            return node
-        node = next(c for c in node.children if c.has_error or c.is_missing)
-    return node if node.is_missing else None
-
-
-def first_problem(tree: Tree) -> str:
-    """Return the first thing that is not understood, with its line; "" if all is."""
-    error = _first_error(tree.root_node)
-    if error is None:
-        return ""
-    line = error.start_point.row + 1
-    if error.is_missing:
-        return f"line {line}: {error.type!r} is missing"
-    seen = (error.text or b"").decode("utf-8", errors="replace").split("\n")[0][:40]
-    return f"line {line}: not understood as JavaScript or TypeScript: {seen!r}"
 
 
 def _mention(how: How, node: Node, target: str | None = None, *, base: int = -1) -> Mention:

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 
 from tree_sitter import Node
 
-from toolchain.formats.javascript import Dialect, parse
 from toolchain.formats.javascript_exports import is_type_only
+from toolchain.formats.javascript_parsing import Dialect, parse
 from toolchain.formats.javascript_text import string_value
 
 _FUNCTIONS = frozenset(

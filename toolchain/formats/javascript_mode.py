@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from tree_sitter import Node, QueryCursor
 
-from toolchain.formats.javascript import parse, query, read
+from toolchain.formats.javascript import read
+from toolchain.formats.javascript_parsing import parse, query
 from toolchain.formats.javascript_text import string_value
 
 MODE = b"process.env.NODE_ENV"

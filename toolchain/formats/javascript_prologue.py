@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from toolchain.formats.javascript import parse, read
+from toolchain.formats.javascript import read
+from toolchain.formats.javascript_parsing import parse
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 
 from tree_sitter import Node
 
-from toolchain.formats.javascript import parse
+from toolchain.formats.javascript_parsing import parse
 
 _DECLARATIONS = frozenset(
     {

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from tree_sitter import Node, QueryCursor
 
-from toolchain.formats.javascript import Dialect, first_problem, parse, query, readable
+from toolchain.formats.javascript_parsing import Dialect, first_problem, parse, query, readable
 from toolchain.formats.javascript_text import string_value
 
 __all__ = [

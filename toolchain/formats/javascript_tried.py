@@ -13,8 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from toolchain.formats.javascript import Dialect
-from toolchain.formats.javascript_tree import Node, captures, read_tree, text_of
+from toolchain.formats.javascript_tree import Dialect, Node, captures, read_tree, text_of
 
 _QUERY = (
     "(expression_statement) @done "
