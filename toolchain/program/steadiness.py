@@ -40,7 +40,7 @@ class Steadiness:
         """Whether nothing is stored at a place before ``module`` has run."""
         owner, key = place
         stored = self._stored.get(owner, set())
-        if owner in self._touched and module not in self._lasts[1]:
+        if owner in self._touched and module not in self._before_lasts:
             return False
         if key is not None and (key.startswith(NAMED) or key == "prototype"):
             return key.removeprefix("= ") not in stored
@@ -79,11 +79,11 @@ class Steadiness:
 
         So what its items do is seen only by those behind them, and by what runs later.
         """
-        return module in self._lasts[0]
+        return module in self._lasts
 
     @cached_property
-    def _lasts(self) -> tuple[frozenset[ModuleId], frozenset[ModuleId]]:
-        """The last modules, and those that have run before each of them."""
+    def _lasts(self) -> frozenset[ModuleId]:
+        """The last modules."""
         modules = self.program.modules
         lasts = {
             entry
@@ -99,8 +99,13 @@ class Steadiness:
             lasts.difference_update(one for one in loaded if one is not None)
             for address in self.program.addresses.get(module, ()):
                 lasts.difference_update(address.targets)
-        before = [self._closure([one]) - lasts for one in sorted(lasts)]
-        return frozenset(lasts), frozenset(set.intersection(*before) if before else ())
+        return frozenset(lasts)
+
+    @cached_property
+    def _before_lasts(self) -> frozenset[ModuleId]:
+        """The modules that have run before each of the last ones does."""
+        before = [self._closure([one]) - self._lasts for one in sorted(self._lasts)]
+        return frozenset(set.intersection(*before) if before else ())
 
     def _put(self, owner: Found, key: str | None) -> bool:
         if key is None:
